@@ -1,0 +1,142 @@
+"""The values that pass between decoding, models and the rest of the tool. Torch-free."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnosis_tool.cxr.findings import OutputKind
+
+
+class ViewPosition(StrEnum):
+    """DICOM View Position (0018,5101), as far as chest radiographs use it."""
+
+    PA = "PA"
+    AP = "AP"
+    LL = "LL"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Radiograph:
+    """One image in canonical form: grey, bright = dense (MONOCHROME2), upright as stored.
+
+    pixels: (H, W), uint8 or uint16, full range of the source.
+    source_format: 'PNG', 'JPEG' or 'DICOM'.
+    pixel_spacing_mm: (row, column) distance of pixel centres, where the source states it.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    source_format: str
+    view_position: ViewPosition = ViewPosition.UNKNOWN
+    pixel_spacing_mm: tuple[float, float] | None = None
+
+    @property
+    def height_px(self) -> int:
+        """Number of rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width_px(self) -> int:
+        """Number of columns."""
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heatmap:
+    """Relative saliency of one output in one image, at the size of the network's feature map.
+
+    values: (h, w) uint8; value / 255 * scale is the raw map, so the largest value is 255 unless the map is empty.
+    scale: the raw map's maximum, >= 0, in units of the logit's gradient times activation; 0 says the map is empty.
+    """
+
+    values: NDArray[np.uint8]
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputReading:
+    """What a model says about one output: logit, calibrated probability in [0, 1], and where it looked.
+
+    threshold is the bundle's operating point on the probability, None where the bundle has none for this output.
+    """
+
+    name: str
+    kind: OutputKind
+    logit: float
+    probability: float
+    threshold: float | None
+    heatmap: Heatmap
+
+    @property
+    def is_above_threshold(self) -> bool:
+        """True at or above the operating point; without an operating point nothing is called positive."""
+        return self.threshold is not None and self.probability >= self.threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model, run how: the key of a prediction beside the image's sha256."""
+
+    bundle_name: str
+    bundle_version: str
+    bundle_sha256: str
+    engine: str
+    precision: str
+
+    @property
+    def bundle(self) -> str:
+        """Name and version as released, for example 'mobilenet_v2-nih14-1.0'."""
+        return f"{self.bundle_name}-{self.bundle_version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """All that a model says about one radiograph, outputs in the bundle's order."""
+
+    identity: ModelIdentity
+    outputs: tuple[OutputReading, ...]
+
+    @property
+    def top(self) -> tuple[str, ...]:
+        """Names of the (at most four) most probable findings, most probable first."""
+        return top_findings(self.outputs)
+
+
+TOP_COUNT = 4
+
+
+class _Ranked(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> OutputKind: ...
+    @property
+    def probability(self) -> float: ...
+
+
+def top_findings(outputs: "tuple[_Ranked, ...]", count: int = TOP_COUNT) -> tuple[str, ...]:
+    """Names of the `count` most probable outputs that are findings ('No Finding' is none), most probable first.
+
+    Equal probabilities keep the bundle's order, so the answer never depends on chance.
+    """
+    findings = [output for output in outputs if output.kind is OutputKind.FINDING]
+    return tuple(o.name for o in sorted(findings, key=lambda o: -o.probability)[:count])
+
+
+class Classifier(Protocol):
+    """Reads radiographs. Services know this and no network."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The bundle, engine and precision behind the answers."""
+        ...
+
+    def read(self, radiograph: Radiograph) -> Reading:
+        """Probabilities and heatmaps of all outputs of one radiograph.
+
+        Raises UnsupportedImage when the image is none that the model may read.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Values and state rules of studies, instances and jobs; no I/O."""

@@ -1,0 +1,37 @@
+"""The exception taxonomy. Each message is for the user: what was wrong and what to do."""
+
+
+class DiagnosisToolError(Exception):
+    """Root of all errors that this project raises on purpose."""
+
+
+class UnreadableInput(DiagnosisToolError):
+    """The bytes are no image that can be decoded: not an image, truncated, empty, of a format that is not accepted."""
+
+
+class UnsupportedImage(DiagnosisToolError):
+    """The image was decoded, or could be, but no model may read it: blank, tiny, in colour, too large."""
+
+
+class BundleInvalid(DiagnosisToolError):
+    """A released model is incomplete, altered, or does not reproduce its golden outputs. It must not be used."""
+
+
+class SettingsInvalid(DiagnosisToolError):
+    """One or more settings are wrong; the message lists them all."""
+
+
+class NotFound(DiagnosisToolError):
+    """What was asked for does not exist (any more)."""
+
+
+class Conflict(DiagnosisToolError):
+    """The state does not allow it: somebody else was first."""
+
+
+class UploadRefused(DiagnosisToolError):
+    """The upload as a whole breaks a limit or holds no file."""
+
+
+class StorageFull(DiagnosisToolError):
+    """The disk has no room: nothing was stored."""

@@ -1,0 +1,1 @@
+"""One module a use case; they take storage and a Classifier as arguments."""
