@@ -1,7 +1,6 @@
 """The commands: each parses, calls one function, and prints what came of it."""
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,11 +12,11 @@ from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpe
 from diagnosis_tool.errors import DiagnosisToolError
 from training.cache import cached_pixels
 from training.config import load_recipe
-from training.data import TrainingData, load_training_data
+from training.data import load_training_data
 from training.datasets import READERS, read_dataset
 from training.loop import Stopped, train
 from training.prepare import describe
-from training.run_folder import RunFolder, RunInfo
+from training.run_folder import RunFolder
 from training.start_weights import FOLDER, SOURCES, unpack
 
 CACHE = Path("build/cache")
@@ -119,33 +118,5 @@ def _train(options: argparse.Namespace) -> int:
     data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
     run = RunFolder(options.out or RUNS / recipe.name)
     print(f"{recipe.name}: {len(data.train)} images train, {len(data.validation)} validate; run folder {run.path}")
-    if not run.last_file.is_file():
-        run.write_recipe(recipe)
-    state = train(recipe, data, run, torch.device(options.device))
-    run.write_info(_run_info(data, state.start_weights))
+    train(recipe, data, run, torch.device(options.device))
     return 0
-
-
-def _run_info(data: TrainingData, start_weights: str) -> RunInfo:
-    return RunInfo(
-        start_weights=start_weights,
-        git_commit=git_commit(),
-        dataset=data.dataset,
-        train_images=tuple(record.image for record in data.train.records),
-        validation_images=tuple(record.image for record in data.validation.records),
-        test_images=data.test_images,
-        train_patients=len(set(data.train.patients)),
-        validation_patients=len(set(data.validation.patients)),
-    )
-
-
-def git_commit() -> str:
-    """The commit of the code that runs, with '-dirty' when tracked files were changed; 'unknown' outside a checkout."""
-    here = Path(__file__).parent
-    asked = [
-        subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
-        for command in (["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain", "--untracked-files=no"])
-    ]
-    if asked[0].returncode != 0:
-        return "unknown"
-    return asked[0].stdout.strip() + ("-dirty" if asked[1].stdout.strip() else "")

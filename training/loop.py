@@ -27,7 +27,8 @@ from training.errors import TrainingFailed
 from training.losses import Loss, build_loss
 from training.metrics import auc, mean_defined, per_output
 from training.optim import AveragedWeights, build_optimizer, rate_factor, set_rate
-from training.run_folder import EpochRecord, RunFolder, best_epoch
+from training.provenance import git_commit
+from training.run_folder import EpochRecord, RunFolder, RunInfo, best_epoch
 from training.start_weights import load_start_weights
 
 _SAVE_EVERY_S = 300.0  # so much work at most is lost to a power cut
@@ -40,7 +41,6 @@ class State:
     network: ChestNetwork
     optimizer: torch.optim.Optimizer
     average: AveragedWeights | None
-    start_weights: str
     epoch: int = 0
     step: int = 0
     step_in_epoch: int = 0
@@ -62,8 +62,11 @@ def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.devi
     Raises TrainingFailed for a loss that is not finite, a checkpoint of another recipe, memory or disk that ran out;
     Stopped after the first Ctrl-C.
     """
-    state = _begin(recipe, data, device)
+    state, origin = _begin(recipe, data, device)
     _resume(state, recipe, run)
+    if state.step == 0:
+        run.write_recipe(recipe)
+        run.write_info(_run_info(data, origin))
     loss_of = build_loss(recipe.loss, len(data.outputs))
     with _out_of_memory_named(recipe), _ask_to_stop() as stop:
         while state.epoch < recipe.loop.epochs and not _waited_enough(state, recipe):
@@ -74,7 +77,7 @@ def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.devi
     return state
 
 
-def _begin(recipe: Recipe, data: TrainingData, device: torch.device) -> State:
+def _begin(recipe: Recipe, data: TrainingData, device: torch.device) -> tuple[State, str]:
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.network, len(data.outputs))
     origin = load_start_weights(network, recipe.network.architecture, recipe.start)
@@ -85,7 +88,20 @@ def _begin(recipe: Recipe, data: TrainingData, device: torch.device) -> State:
         _use_channels_last(network)
     average = AveragedWeights(network, recipe.loop.ema_decay) if recipe.loop.ema_decay else None
     optimizer = build_optimizer(network, recipe.optimizer)
-    return State(network=network, optimizer=optimizer, average=average, start_weights=origin)
+    return State(network=network, optimizer=optimizer, average=average), origin
+
+
+def _run_info(data: TrainingData, start_weights: str) -> RunInfo:
+    return RunInfo(
+        start_weights=start_weights,
+        git_commit=git_commit(),
+        dataset=data.dataset,
+        train_images=tuple(record.image for record in data.train.records),
+        validation_images=tuple(record.image for record in data.validation.records),
+        test_images=data.test_images,
+        train_patients=len(set(data.train.patients)),
+        validation_patients=len(set(data.validation.patients)),
+    )
 
 
 def _use_channels_last(network: ChestNetwork) -> None:
