@@ -43,7 +43,8 @@ class JobStore:
     def claim(self, worker: str) -> Job | None:
         """Leases the next job to this worker; None when there is none.
 
-        Open are queued jobs, and leased ones whose lease has ended. A job that was attempted MAX_ATTEMPTS times is closed instead, its image marked failed.
+        Open are queued jobs, and leased ones whose lease has ended. A job that was attempted MAX_ATTEMPTS times is
+        closed instead, its image marked failed.
         """
         j = t.jobs.c
         query = (
