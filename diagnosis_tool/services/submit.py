@@ -35,7 +35,9 @@ def submit_study(context: Context, uploads: Sequence[Upload], *, user_id: int) -
     if not uploads:
         raise UploadRefused("No file was sent. Choose one or more PNG or JPEG radiographs.")
     if len(uploads) > MAX_FILES:
-        raise UploadRefused(f"{len(uploads)} files were sent; at most {MAX_FILES} fit in one upload. Send them in parts.")
+        raise UploadRefused(
+            f"{len(uploads)} files were sent; at most {MAX_FILES} fit in one upload. Send them in parts."
+        )
     instances = [
         NewInstance(
             uid=context.new_uid(),
