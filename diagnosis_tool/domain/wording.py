@@ -78,3 +78,12 @@ def batch_summary(study: Study) -> str:
     parts = [f"{n} {word}" for state, word in words.items() if (n := study.count(state))]
     head = f"{study.finished} of {total} finished" if study.finished < total else f"All {total} finished"
     return f"{head}: {', '.join(parts)}" if parts else head
+
+
+def map_note(output: OutputReading) -> str:
+    """What a heatmap's caption says beside name and probability. Every map is stretched to its own maximum."""
+    if output.heatmap.scale == 0:
+        return "the map is empty"
+    if output.threshold is None:
+        return "no operating point"
+    return "above operating point" if output.is_above_threshold else "below operating point"

@@ -8,8 +8,6 @@ from diagnosis_tool.services.context import Context
 
 _KEY: Final = "diagnosis_tool.context"
 
-# Accounts come with their own issue; until then every write is the local reader's, whom the first migration brings.
-LOCAL_READER_ID: Final = 1
 
 
 def attach_context(app: Flask, context: Context) -> None:

@@ -10,7 +10,8 @@ from diagnosis_tool.domain.studies import Instance, Study
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.submit import submit_study
-from diagnosis_tool.web.current import LOCAL_READER_ID, current_context
+from diagnosis_tool.storage.tables import LOCAL_USER_ID
+from diagnosis_tool.web.current import current_context
 from diagnosis_tool.web.uploads import received_uploads
 
 blueprint = Blueprint("studies", __name__)
@@ -29,7 +30,7 @@ def index() -> str:
 @blueprint.post("/studies")
 def create() -> AnyResponse:
     """Takes the multipart field `files` in and answers 303 to the new study."""
-    study = submit_study(current_context(), received_uploads(request), user_id=LOCAL_READER_ID)
+    study = submit_study(current_context(), received_uploads(request), user_id=LOCAL_USER_ID)
     return redirect(url_for("studies.show", uid=study.uid), 303)
 
 
