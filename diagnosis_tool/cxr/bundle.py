@@ -7,6 +7,7 @@ A bundle is a folder: bundle.json, weights (safetensors, float16, possibly in sh
 import hashlib
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -148,10 +149,10 @@ class BundleMetadata:
 
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, prefer_attrib_converters=False)
-    for plain in (str, bool):
+    for plain in (str, bool, int):
         converter.register_structure_hook(plain, _exactly(plain))
-    converter.register_structure_hook(int, _exactly(int))
     converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(StrEnum, lambda value, kind: kind(value))  # else the hook of str would take it
     return converter
 
 

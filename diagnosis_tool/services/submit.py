@@ -32,6 +32,14 @@ def submit_study(context: Context, uploads: Sequence[Upload], *, user_id: int) -
         UploadRefused: no file, or more than MAX_FILES.
         StorageFull: no room; nothing is stored.
     """
+    try:
+        return _store(context, uploads, user_id)
+    finally:  # what was committed stays; what was not leaves nothing behind
+        for upload in uploads:
+            upload.blob.close()
+
+
+def _store(context: Context, uploads: Sequence[Upload], user_id: int) -> Study:
     if not uploads:
         raise UploadRefused("No file was sent. Choose one or more PNG or JPEG radiographs.")
     if len(uploads) > MAX_FILES:
