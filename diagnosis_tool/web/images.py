@@ -62,10 +62,8 @@ def original(uid: str) -> Response:
 
 
 def _picture(tag: str, mimetype: str, make: Callable[[], bytes]) -> Response:
-    if request.if_none_match.contains(tag):
-        response = Response(status=304)
-    else:
-        response = Response(make(), mimetype=mimetype)
+    unchanged = request.if_none_match.contains(tag)
+    response = Response(status=304) if unchanged else Response(make(), mimetype=mimetype)
     response.set_etag(tag)
     response.cache_control.private = True
     response.cache_control.max_age = _DAY_S
