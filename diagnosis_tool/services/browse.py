@@ -7,10 +7,10 @@ from PIL import Image
 
 from diagnosis_tool.cxr import heatmap
 from diagnosis_tool.cxr.preprocess import window_to_uint8
+from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.studies import Instance, Prediction, Study, StudySummary
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.decode import decode_radiograph
 
 # What a browser can show of a 16-bit film: all of its grey values, minimum to maximum.
 _SHOWN_PERCENTILES = (0.0, 100.0)

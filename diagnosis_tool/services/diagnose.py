@@ -10,10 +10,10 @@ from PIL import Image
 
 from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.cxr.types import Classifier, Radiograph, Reading
+from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.jobs import Job
 from diagnosis_tool.errors import Conflict, UnreadableInput, UnsupportedImage
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.decode import decode_radiograph
 from diagnosis_tool.storage.jobs import FinishedReading
 
 _log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diagnosis_tool.cxr.types import Classifier, Reading
+from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
-from diagnosis_tool.services.decode import decode_radiograph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
