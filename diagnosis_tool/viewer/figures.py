@@ -141,7 +141,7 @@ def _numbers(bars: tuple[Row, ...]) -> Figure:
         "mode": "text",
         "x": [1.0] * len(bars),
         "y": [b.y for b in bars],
-        "text": [wording.probability(b.output.probability) for b in bars],
+        "text": [f"\u00a0{wording.probability(b.output.probability)}" for b in bars],
         "textposition": "middle right",
         "textfont": {"size": 12, "color": [POSITIVE if b.colour == POSITIVE else TEXT for b in bars]},
         "hoverinfo": "skip",
