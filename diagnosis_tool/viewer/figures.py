@@ -29,7 +29,7 @@ _FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue',
 _RANKS: Final = "①②③④⑤⑥⑦⑧⑨"
 _GAP: Final = 0.7  # rows of space between 'No Finding' and the findings
 _NUMBERS_PX: Final = 44  # the column of numbers stands in the right margin
-_LETTER_PX: Final = 7.0  # average width at 12 px; Plotly's automargin corrects it where fonts are wider
+_LETTER_PX: Final = 6.6  # average width at 12 px; Plotly's automargin corrects it where fonts are wider
 
 
 class Order(StrEnum):

@@ -75,6 +75,16 @@
     return clicks;
   }
 
+  // Plotly tells of clicks on bars only; a finding's name shall do the same
+  document.addEventListener("click", (event) => {
+    const tick = event.target.closest("#chart .ytick");
+    if (!tick) return;
+    const { layout } = document.querySelector("#chart .js-plotly-plot");
+    const row = layout.yaxis.tickvals[layout.yaxis.ticktext.indexOf(tick.textContent)];
+    const name = Object.keys(layout.meta.rows).find((key) => layout.meta.rows[key] === row);
+    if (name) window.dash_clientside.set_props("selected", { data: name });
+  });
+
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.viewer = { select, choose, press, showHeatmap, drawChart, setLook, saveChart };
 })();
