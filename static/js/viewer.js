@@ -47,7 +47,11 @@
     ];
   }
 
-  function drawChart(selected, order, reading) {
+  // the overlay first: redrawing the chart takes longer, and the eye is on the film
+  const painted = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume, 0)));
+
+  async function drawChart(selected, order, reading) {
+    await painted();
     const figure = reading.figures[order];
     const row = figure.layout.meta.rows[selected];
     const mark = {
