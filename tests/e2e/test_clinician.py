@@ -225,3 +225,19 @@ def test_twenty_four_charts_do_not_freeze_the_page(page: Page, server: Server) -
     assert page.locator(".map img.overlay").count() == 96
     # one chart takes some 50 to 200 ms on a slow machine; all at once would be seconds
     assert page.evaluate("window.longest") < 1500
+
+
+@pytest.mark.parametrize(
+    ("html", "fault"),
+    [
+        ('<p style="width:40px;overflow:hidden;white-space:nowrap">much too long for this</p>', "cut off"),
+        ("<p>one</p><p style='margin-top:-30px'>two</p>", "overlap"),
+        ("<p style='position:absolute;left:-40px'>outside</p>", "outside the window"),
+        ("<p style='width:3000px'>wide</p>", "sideways"),
+    ],
+)
+def test_the_layout_check_finds_faults(browser: Browser, html: str, fault: str) -> None:
+    page = browser.new_page()
+    page.set_content(html)
+    assert any(fault in found for found in layout_faults(page))
+    page.close()
