@@ -82,8 +82,8 @@ def batch_summary(study: Study) -> str:
 
 def map_note(output: OutputReading) -> str:
     """What a heatmap's caption says beside name and probability. Every map is stretched to its own maximum."""
-    if output.heatmap.scale == 0:
-        return "the map is empty"
     if output.threshold is None:
-        return "no operating point"
-    return "above operating point" if output.is_above_threshold else "below operating point"
+        note = "no operating point"
+    else:
+        note = "above operating point" if output.is_above_threshold else "below operating point"
+    return note if output.heatmap.scale > 0 else f"{note}, map empty"

@@ -38,6 +38,7 @@
   function showHeatmap(selected, reading, mapIds) {
     const output = reading.outputs[selected];
     fetchAhead(reading.outputs);
+    document.querySelector(".strip-item.is-shown")?.scrollIntoView({ block: "nearest" });
     return [
       output.heatmap,
       output.below ? "overlay below" : "overlay",
