@@ -146,9 +146,7 @@ def _centre(instance: Instance, prediction: Prediction, selected: str) -> Compon
     ]
     panes = [
         _pane("film-pane", instance, film, html.Span("Film")),
-        _pane(
-            "overlay-pane", instance, over, html.Span(wording.output_sentence(output), id=ids.CAPTION, role="status")
-        ),
+        _pane("overlay-pane", instance, over, html.Span(wording.map_caption(output), id=ids.CAPTION, role="status")),
     ]
     stage = html.Div(panes, id=ids.STAGE, className=f"stage {SIDE_BY_SIDE}")
     return html.Div([stage, _tools(), _maps(instance, prediction)], className="centre")

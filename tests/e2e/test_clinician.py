@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -185,7 +186,10 @@ def test_downloads(page: Page, server: Server, study: str) -> None:
     assert Image.open(BytesIO(heatmap)).size == (512, 512)
     name, chart = saved["Chart"]
     assert name == "phantom-chart.png"
-    assert Image.open(BytesIO(chart)).size == (1800, 1120)
+    picture = np.asarray(Image.open(BytesIO(chart)).convert("RGB"))
+    assert picture.shape == (1120, 1800, 3)
+    edges = (picture[:8], picture[-8:], picture[:, :8], picture[:, -8:])
+    assert all((edge == edge[0, 0]).all() for edge in edges)  # nothing reaches the edge: no label is cut off
 
 
 def test_a_waiting_image_in_the_viewer_appears_by_itself(page: Page, server: Server) -> None:
