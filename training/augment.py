@@ -11,54 +11,85 @@ from training.config import AugmentConfig
 def augment(x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
     """(B, H, W) uint8 -> (B, size_px, size_px) float32 grey values in 0..255.
 
-    Rotation (empty corners black), then a square cut out at a random place, flipped and resized in one antialiased
-    bilinear step, then contrast about the image's mean, then brightness. The generator lives on the CPU, so that the
-    same seed changes the same images the same way on every device.
+    Rotation, then zoom, shift, a rectangle cut out at a random place, flip and resizing in one antialiased bilinear
+    step, then contrast about the image's mean, then brightness. What comes into view from outside is black. The
+    generator lives on the CPU, so that the same seed changes the same images the same way on every device.
     """
     batch, height, width = x_BHW.shape
-    pixels = x_BHW.float()
+    pixels_BHW = x_BHW.float()
     if config.rotate_deg:
-        pixels = rotate(pixels, _uniform(batch, -config.rotate_deg, config.rotate_deg, generator))
-    part = _uniform(batch, *config.crop, generator)
-    top, left = (_uniform(batch, 0.0, 1.0, generator) * (1 - part) for _ in range(2))
-    flip = _uniform(batch, 0.0, 1.0, generator) < config.flip
-    rows_BSH = resampling(top * height, part * height, height, size_px).to(pixels.device)
-    columns_BSW = resampling(left * width, part * width, width, size_px)
-    columns_BSW = torch.where(flip[:, None, None], columns_BSW.flip(1), columns_BSW).to(pixels.device)
-    pixels = rows_BSH @ pixels @ columns_BSW.transpose(1, 2)
-    return _graded(pixels, config, generator)
+        pixels_BHW = rotate(pixels_BHW, _uniform(batch, -config.rotate_deg, config.rotate_deg, generator))
+    rows_B2, columns_B2 = _stretches(batch, config, generator)
+    flip_B = _uniform(batch, 0.0, 1.0, generator) < config.flip
+    rows_BSH = resampling(rows_B2[:, 0] * height, rows_B2[:, 1] * height, height, size_px)
+    columns_BSW = resampling(columns_B2[:, 0] * width, columns_B2[:, 1] * width, width, size_px)
+    columns_BSW = torch.where(flip_B[:, None, None], columns_BSW.flip(1), columns_BSW)
+    device = x_BHW.device
+    pixels_BHW = rows_BSH.to(device) @ pixels_BHW @ columns_BSW.to(device).transpose(1, 2)
+    return _graded(pixels_BHW, config, generator)
+
+
+def _stretches(batch: int, config: AugmentConfig, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, 2) start and length, as parts of the side, of the rows and of the columns that are seen."""
+    part_B = _uniform(batch, *config.crop, generator)
+    places = [_uniform(batch, 0.0, 1.0, generator) for _ in range(2)]
+    # in proportion to the logarithm, so that wide and tall are equally likely
+    stretch_B = _uniform(batch, *(math.log(bound) / 2 for bound in config.aspect), generator).exp()
+    scale_B = _uniform(batch, *config.scale, generator)
+    seen = []
+    for place_B, length_B in zip(places, (part_B / stretch_B, part_B * stretch_B), strict=True):
+        length_B = length_B.clamp(max=1)
+        shift_B = _uniform(batch, -config.translate, config.translate, generator)
+        start_B = 0.5 + (place_B * (1 - length_B) - 0.5 - shift_B) / scale_B
+        seen.append(torch.stack([start_B, length_B / scale_B], dim=1))
+    return seen[0], seen[1]
 
 
 def resampling(start_B: torch.Tensor, length_B: torch.Tensor, source: int, size: int) -> torch.Tensor:
     """(B, size, source) weights that resize the stretch [start, start + length) of `source` pixels to `size` pixels.
 
     The triangle (bilinear) kernel, widened by the scale when shrinking: the same antialiasing as Pillow's resize, which
-    preprocess() uses. Rows sum to 1. Resizing an image is then one matrix product a side, for a whole batch at once.
+    preprocess() uses. Rows sum to 1; those whose centre lies outside of the source are 0. Resizing an image is then one
+    matrix product a side, for a whole batch at once.
     """
-    scale_B = length_B / size
-    support_B11 = scale_B.clamp(min=1.0)[:, None, None]
-    centres_BS = start_B[:, None] + (torch.arange(size) + 0.5) * scale_B[:, None]
-    distance = (torch.arange(source) + 0.5)[None, None] - centres_BS[:, :, None]
-    inside = (torch.arange(source)[None, None] + 1 > start_B[:, None, None].floor()) & (
-        torch.arange(source)[None, None] < (start_B + length_B)[:, None, None].ceil()
-    )
-    weights = (1 - distance.abs() / support_B11).clamp(min=0) * inside
-    return weights / weights.sum(dim=2, keepdim=True)
+    scale_B1 = (length_B / size)[:, None]
+    support_B1 = scale_B1.clamp(min=1.0)
+    centres_BS = start_B[:, None] + (torch.arange(size) + 0.5) * scale_B1
+    taps = (
+        2 * math.ceil(float(support_B1.max())) + 1
+    )  # few of the source's pixels carry weight: only these are computed
+    pixel_BST = (centres_BS - support_B1).floor()[:, :, None] + torch.arange(taps)
+    weight_BST = 1 - (pixel_BST + 0.5 - centres_BS[:, :, None]).abs() / support_B1[:, :, None]
+    low_B11 = start_B.floor().clamp(min=0)[:, None, None]
+    high_B11 = (start_B + length_B).ceil().clamp(max=source)[:, None, None]
+    seen_BST = (pixel_BST >= low_B11) & (pixel_BST < high_B11)
+    seen_BST &= ((centres_BS >= 0) & (centres_BS <= source))[:, :, None]
+    weight_BST = weight_BST.clamp(min=0) * seen_BST
+    weight_BST = weight_BST / weight_BST.sum(dim=2, keepdim=True).clamp(min=1e-6)
+    place_BST = pixel_BST.clamp(0, source - 1).long()
+    return torch.zeros(len(start_B), size, source).scatter_add_(2, place_BST, weight_BST)
 
 
 def rotate(x_BHW: torch.Tensor, degrees_B: torch.Tensor) -> torch.Tensor:
     """(B, H, W) float images turned about their centres, counter-clockwise; corners that come into view are 0."""
-    angle = degrees_B * (math.pi / 180)
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    angle_B11 = (degrees_B * (math.pi / 180)).to(x_BHW.device)[:, None, None]
+    cos, sin = angle_B11.cos(), angle_B11.sin()
     height, width = x_BHW.shape[1:]
-    theta_B23 = torch.stack([cos, -sin * height / width, zero, sin * width / height, cos, zero], dim=1).reshape(
-        -1, 2, 3
+    y_H1, x_1W = (_centres(side, x_BHW.device) for side in (height, width))
+    y_H1, x_1W = y_H1[:, None], x_1W[None, :]
+    # grid_sample counts each axis from -1 to 1
+    grid_BHW2 = torch.stack(
+        [cos * x_1W - sin * (height / width) * y_H1, sin * (width / height) * x_1W + cos * y_H1], dim=3
     )
-    grid = functional.affine_grid(theta_B23.to(x_BHW.device), [len(x_BHW), 1, height, width], align_corners=False)
-    return functional.grid_sample(x_BHW[:, None], grid, mode="bilinear", align_corners=False)[:, 0]
+    return functional.grid_sample(x_BHW[:, None], grid_BHW2, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _centres(side: int, device: torch.device) -> torch.Tensor:
+    return (torch.arange(side, device=device) + 0.5) * (2 / side) - 1
 
 
 def _graded(x_BHW: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+    """Changes x_BHW in place."""
     if not config.contrast and not config.brightness:
         return x_BHW
     batch = len(x_BHW)
@@ -66,7 +97,7 @@ def _graded(x_BHW: torch.Tensor, config: AugmentConfig, generator: torch.Generat
     shift = _uniform(batch, -config.brightness, config.brightness, generator)
     gain_B11, shift_B11 = (v[:, None, None].to(x_BHW.device) for v in (gain, shift))
     mean_B11 = x_BHW.mean(dim=(1, 2), keepdim=True)
-    return ((x_BHW - mean_B11) * gain_B11 + mean_B11 + shift_B11).clamp(0, 255)
+    return x_BHW.mul_(gain_B11).add_(mean_B11 * (1 - gain_B11) + shift_B11).clamp_(0, 255)
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> torch.Tensor:

@@ -5,8 +5,9 @@ import tomllib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeGuard
 
+from cattrs import Converter
 from cattrs.errors import ClassValidationError
 from cattrs.v import format_exception, transform_error
 
@@ -16,9 +17,20 @@ from diagnosis_tool.cxr.preprocess import PreprocessSpec
 from training.errors import RecipeInvalid
 
 
+class Normalise(StrEnum):
+    """Where the network's mean and std come from."""
+
+    AS_WRITTEN = "as_written"
+    """From [network] of the recipe: those of ImageNet when the start weights were trained with them."""
+    TRAINING_SET = "training_set"
+    """Of the run's own training images; computed at the start and saved with the run's recipe and its bundle."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
     """Which data, and which part of it validates.
+
+    normalise: whether the network's mean and std are those that the recipe writes, or are computed.
 
     folder: relative to where the command is started. folds: patient-grouped parts of train_val; fold
     `validation_fold` validates. cache_size_px: side of the cached training images, from which crops are taken.
@@ -32,6 +44,7 @@ class DataConfig:
     cache_size_px: int
     split_seed: int = 0
     skip_unreadable: bool = False
+    normalise: Normalise = Normalise.AS_WRITTEN
 
 
 class HeadBias(StrEnum):
@@ -58,31 +71,76 @@ class StartConfig:
 class AugmentConfig:
     """Random changes of training images. A pair is a range; the defaults change nothing.
 
-    crop: side of the square that is cut out, as part of the cached side. flip: probability of a left-right flip.
-    rotate_deg: largest angle either way. brightness: largest shift in grey levels; contrast: largest change as a part.
+    crop: side of the square that is cut out, as part of the cached side; aspect: its width over its height.
+    flip: probability of a left-right flip. rotate_deg: largest angle either way. translate: largest shift along each
+    axis, as part of the side. scale: zoom about the centre, above 1 enlarges. brightness: largest shift in grey levels;
+    contrast: largest change as a part. What comes into view from outside is black.
     """
 
     crop: tuple[float, float] = (1.0, 1.0)
+    aspect: tuple[float, float] = (1.0, 1.0)
     flip: float = 0.0
     rotate_deg: float = 0.0
+    translate: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
     brightness: float = 0.0
     contrast: float = 0.0
+
+
+class SamplingKind(StrEnum):
+    """Which training images an epoch draws; see training.sampling."""
+
+    NONE = "none"
+    WEIGHTED = "weighted"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingConfig:
+    """none: each image once. weighted: with replacement, rarer labels more often. down: as many of each class as the
+    rarest has.
+    """
+
+    kind: SamplingKind = SamplingKind.NONE
 
 
 class LossKind(StrEnum):
     """Losses, by their names in training.losses."""
 
     BCE = "bce"
+    WEIGHTED_BCE = "weighted_bce"
+    FOCAL = "focal"
+    HAMMING = "hamming"
+    BP_MLL = "bp_mll"
     CROSS_ENTROPY = "cross_entropy"
+    FOCAL_CATEGORICAL = "focal_categorical"
+
+
+class Balance(StrEnum):
+    """A weight that the training set's label counts decide."""
+
+    BALANCED = "balanced"
+
+
+Weight = float | tuple[float, ...] | Balance
+"""One number for all labels, one a label, or 'balanced'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossConfig:
-    """pos_weight: for bce, one a label, one for all, or none; label_smoothing: for cross_entropy."""
+    """pos_weight: for bce, weight of a label's presence; 'balanced' is negatives / positives of the training set.
+
+    class_weight: for cross_entropy and focal_categorical; 'balanced' is images / (classes * images of the class).
+    label_smoothing: for cross_entropy. focal_gamma and focal_alpha: for focal (alpha 0: none) and focal_categorical
+    (gamma only).
+    """
 
     kind: LossKind
-    pos_weight: tuple[float, ...] = ()
+    pos_weight: Weight = 1.0
+    class_weight: Weight = 1.0
     label_smoothing: float = 0.0
+    focal_gamma: float = 2.0
+    focal_alpha: float = 0.0
 
 
 class OptimizerKind(StrEnum):
@@ -192,6 +250,33 @@ class Recipe:
     loop: LoopConfig
     release: ReleaseConfig
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+
+def _converter() -> Converter:
+    converter = CONVERTER.copy()
+    converter.register_structure_hook_func(lambda kind: kind == Weight, _weight_from)
+    converter.register_unstructure_hook_func(
+        lambda kind: kind == Weight, lambda value: list(value) if isinstance(value, tuple) else value
+    )
+    return converter
+
+
+def _weight_from(value: object, _: object) -> Weight:
+    if value == Balance.BALANCED:
+        return Balance.BALANCED
+    if isinstance(value, list | tuple) and all(_is_number(item) for item in value):
+        return tuple(float(item) for item in value)
+    if _is_number(value):
+        return float(value)
+    raise ValueError(f"expected a number, a list of numbers or 'balanced', found {value!r}")
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_CONVERTER: Final = _converter()
 
 
 def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -213,11 +298,11 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
 def recipe_from(data: dict[str, Any], source: str) -> Recipe:
     """A recipe from plain values, strictly. Raises RecipeInvalid, naming `source`."""
     try:
-        recipe = CONVERTER.structure(data, Recipe)
+        recipe = _CONVERTER.structure(data, Recipe)
     except ClassValidationError as error:
         lines = transform_error(error, path="recipe", format_exception=_say)
         raise RecipeInvalid(f"{source}: " + "; ".join(lines)) from error
-    problems = _problems(recipe)
+    problems = [text for text, holds in _rules(recipe).items() if not holds] + _unused_loss_keys(recipe.loss)
     if problems:
         raise RecipeInvalid(f"{source}: " + "; ".join(problems) + ".")
     return recipe
@@ -225,7 +310,7 @@ def recipe_from(data: dict[str, Any], source: str) -> Recipe:
 
 def recipe_to_json(recipe: Recipe) -> str:
     """The whole recipe, defaults written out: what is saved with a run."""
-    return json.dumps(CONVERTER.unstructure(recipe), indent=2) + "\n"
+    return json.dumps(_CONVERTER.unstructure(recipe), indent=2) + "\n"
 
 
 def _say(error: BaseException, kind: type | None) -> str:
@@ -248,23 +333,84 @@ def _set(data: dict[str, Any], override: str) -> None:
     data[last] = value
 
 
-def _problems(recipe: Recipe) -> list[str]:
-    """What each value may be on its own was checked by its type; this is about ranges."""
-    low, high = recipe.augment.crop
-    checks = {
-        "loop.epochs, batch_size and accumulate must be at least 1": min(
-            recipe.loop.epochs, recipe.loop.batch_size, recipe.loop.accumulate
-        )
+def _rules(recipe: Recipe) -> dict[str, bool]:
+    """What must hold, by what is said when it does not. What a value may be on its own was checked by its type."""
+    network, loop = recipe.network, recipe.loop
+    given = len(network.mean) == len(network.std) == network.in_channels
+    empty = recipe.data.normalise is Normalise.TRAINING_SET and not network.mean and not network.std
+    return {
+        "loop.epochs, batch_size and accumulate must be at least 1": min(loop.epochs, loop.batch_size, loop.accumulate)
         >= 1,
-        "loop.ema_decay must lie in [0, 1)": 0 <= recipe.loop.ema_decay < 1,
-        "augment.crop must be two parts of the side, 0 < low <= high <= 1": 0 < low <= high <= 1,
-        "augment.flip must lie in [0, 1]": 0 <= recipe.augment.flip <= 1,
-        "optimizer.learning_rate must be above 0": recipe.optimizer.learning_rate > 0,
-        "schedule.warmup must lie in [0, 1)": 0 <= recipe.schedule.warmup < 1,
+        "loop.ema_decay must lie in [0, 1)": 0 <= loop.ema_decay < 1,
         "data.validation_fold must lie in 0 .. data.folds - 1": 0 <= recipe.data.validation_fold < recipe.data.folds,
         "preprocess.size_px and data.cache_size_px must be at least 16": min(
             recipe.preprocess.size_px, recipe.data.cache_size_px
         )
         >= 16,
+        "network.mean and network.std must have one value for each of network.in_channels (or be empty lists, with "
+        'data.normalise = "training_set")': given or empty,
+        **_augment_rules(recipe.augment),
+        **_optimizer_rules(recipe.optimizer, recipe.schedule),
+        **_loss_rules(recipe.loss),
     }
-    return [text for text, holds in checks.items() if not holds]
+
+
+def _augment_rules(augment: AugmentConfig) -> dict[str, bool]:
+    return {
+        "augment.crop must be two parts of the side, 0 < low <= high <= 1": 0 < augment.crop[0] <= augment.crop[1] <= 1,
+        "augment.aspect and augment.scale must be two factors each, 0 < low <= high": all(
+            0 < low <= high for low, high in (augment.aspect, augment.scale)
+        ),
+        "augment.flip must lie in [0, 1]": 0 <= augment.flip <= 1,
+        "augment.translate and augment.contrast must lie in [0, 1)": all(
+            0 <= part < 1 for part in (augment.translate, augment.contrast)
+        ),
+        "augment.rotate_deg and augment.brightness must not be negative": min(augment.rotate_deg, augment.brightness)
+        >= 0,
+    }
+
+
+def _optimizer_rules(optimizer: OptimizerConfig, schedule: ScheduleConfig) -> dict[str, bool]:
+    return {
+        "optimizer.learning_rate must be above 0": optimizer.learning_rate > 0,
+        "optimizer.nesterov needs kind = sgd and momentum above 0": not optimizer.nesterov
+        or (optimizer.kind is OptimizerKind.SGD and optimizer.momentum > 0),
+        "schedule.warmup must lie in [0, 1)": 0 <= schedule.warmup < 1,
+        "schedule.kind one_cycle rises first: set schedule.warmup above 0, for example to 0.3": schedule.kind
+        is not ScheduleKind.ONE_CYCLE
+        or schedule.warmup > 0,
+        "schedule.gamma must lie in (0, 1], step_epochs and patience must be at least 1 and 0": 0 < schedule.gamma <= 1
+        and schedule.step_epochs >= 1
+        and schedule.patience >= 0,
+    }
+
+
+def _loss_rules(loss: LossConfig) -> dict[str, bool]:
+    weights = [w if isinstance(w, tuple) else (w,) for w in (loss.pos_weight, loss.class_weight)]
+    return {
+        "loss.pos_weight and loss.class_weight must be above 0": all(
+            isinstance(value, Balance) or value > 0 for values in weights for value in values
+        ),
+        "loss.label_smoothing and loss.focal_alpha must lie in [0, 1)": all(
+            0 <= part < 1 for part in (loss.label_smoothing, loss.focal_alpha)
+        ),
+        "loss.focal_gamma must not be negative": loss.focal_gamma >= 0,
+    }
+
+
+_LOSS_KEYS: Final = {
+    LossKind.BCE: {"pos_weight"},
+    LossKind.FOCAL: {"focal_gamma", "focal_alpha"},
+    LossKind.CROSS_ENTROPY: {"class_weight", "label_smoothing"},
+    LossKind.FOCAL_CATEGORICAL: {"class_weight", "focal_gamma"},
+}
+
+
+def _unused_loss_keys(loss: LossConfig) -> list[str]:
+    """Keys that were set and that this kind of loss would silently ignore."""
+    default = LossConfig(kind=loss.kind)
+    used = {"kind", *_LOSS_KEYS.get(loss.kind, ())}
+    ignored = [
+        name for name in LossConfig.__slots__ if name not in used and getattr(loss, name) != getattr(default, name)
+    ]
+    return [f"loss.{name} has no effect on loss.kind {loss.kind.value}: leave it out" for name in ignored]

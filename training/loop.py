@@ -22,14 +22,16 @@ from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.augment import augment
 from training.config import HeadBias, Precision, Recipe, Select, recipe_to_json
-from training.data import Samples, TrainingData, epoch_order, fetched
+from training.data import Samples, TrainingData, fetched
 from training.errors import TrainingFailed
 from training.losses import Loss, build_loss
 from training.metrics import auc, mean_defined, per_output
 from training.optim import AveragedWeights, build_optimizer, rate_factor, set_rate
 from training.provenance import git_commit
 from training.run_folder import EpochRecord, RunFolder, RunInfo, best_epoch
+from training.sampling import epoch_order
 from training.start_weights import load_start_weights
+from training.statistics import with_pixel_statistics
 
 _SAVE_EVERY_S = 300.0  # so much work at most is lost to a power cut
 
@@ -59,15 +61,16 @@ class Stopped(Exception):
 def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.device) -> State:
     """Trains, or goes on where the run's last checkpoint stands, until the last epoch or early stopping.
 
-    Raises TrainingFailed for a loss that is not finite, a checkpoint of another recipe, memory or disk that ran out;
-    Stopped after the first Ctrl-C.
+    Raises RecipeInvalid when the loss does not fit the data; TrainingFailed for a loss that is not finite, a checkpoint
+    of another recipe, memory or disk that ran out; Stopped after the first Ctrl-C.
     """
+    loss_of = build_loss(recipe.loss, data.train.labels_nK, data.activation)
+    recipe = with_pixel_statistics(recipe, data.train)
     state, origin = _begin(recipe, data, device)
     _resume(state, recipe, run)
     if state.step == 0:
         run.write_recipe(recipe)
         run.write_info(_run_info(data, origin))
-    loss_of = build_loss(recipe.loss, len(data.outputs))
     with _out_of_memory_named(recipe), _ask_to_stop() as stop:
         while state.epoch < recipe.loop.epochs and not _waited_enough(state, recipe):
             started = time.monotonic()
@@ -126,7 +129,7 @@ def _train_epoch(
 ) -> float:
     """One pass over the training images; returns images per second."""
     loop = recipe.loop
-    batches = epoch_order(len(samples), loop.batch_size, recipe.seed, state.epoch)
+    batches = epoch_order(samples.labels_nK, recipe.sampling, loop.batch_size, recipe.seed, state.epoch)
     steps = max(1, len(batches) // loop.accumulate)
     steps = min(steps, loop.max_steps) if loop.max_steps else steps
     first = state.step_in_epoch
