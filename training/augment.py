@@ -34,7 +34,8 @@ def _stretches(batch: int, config: AugmentConfig, generator: torch.Generator) ->
     part_B = _uniform(batch, *config.crop, generator)
     places = [_uniform(batch, 0.0, 1.0, generator) for _ in range(2)]
     # in proportion to the logarithm, so that wide and tall are equally likely
-    stretch_B = _uniform(batch, *(math.log(bound) / 2 for bound in config.aspect), generator).exp()
+    low, high = (math.log(bound) / 2 for bound in config.aspect)
+    stretch_B = _uniform(batch, low, high, generator).exp()
     scale_B = _uniform(batch, *config.scale, generator)
     seen = []
     for place_B, length_B in zip(places, (part_B / stretch_B, part_B * stretch_B), strict=True):
@@ -49,21 +50,16 @@ def resampling(start_B: torch.Tensor, length_B: torch.Tensor, source: int, size:
     """(B, size, source) weights that resize the stretch [start, start + length) of `source` pixels to `size` pixels.
 
     The triangle (bilinear) kernel, widened by the scale when shrinking: the same antialiasing as Pillow's resize, which
-    preprocess() uses. Rows sum to 1; those whose centre lies outside of the source are 0. Resizing an image is then one
-    matrix product a side, for a whole batch at once.
+    preprocess() uses; like it, the kernel looks beyond the stretch as far as the image goes. Rows sum to 1; those whose
+    centre lies outside of the image are 0. Resizing an image is then one matrix product a side, for a whole batch.
     """
     scale_B1 = (length_B / size)[:, None]
     support_B1 = scale_B1.clamp(min=1.0)
     centres_BS = start_B[:, None] + (torch.arange(size) + 0.5) * scale_B1
-    taps = (
-        2 * math.ceil(float(support_B1.max())) + 1
-    )  # few of the source's pixels carry weight: only these are computed
+    taps = 2 * math.ceil(float(support_B1.max())) + 1  # only these pixels can carry weight
     pixel_BST = (centres_BS - support_B1).floor()[:, :, None] + torch.arange(taps)
     weight_BST = 1 - (pixel_BST + 0.5 - centres_BS[:, :, None]).abs() / support_B1[:, :, None]
-    low_B11 = start_B.floor().clamp(min=0)[:, None, None]
-    high_B11 = (start_B + length_B).ceil().clamp(max=source)[:, None, None]
-    seen_BST = (pixel_BST >= low_B11) & (pixel_BST < high_B11)
-    seen_BST &= ((centres_BS >= 0) & (centres_BS <= source))[:, :, None]
+    seen_BST = (pixel_BST >= 0) & (pixel_BST < source) & ((centres_BS >= 0) & (centres_BS <= source))[:, :, None]
     weight_BST = weight_BST.clamp(min=0) * seen_BST
     weight_BST = weight_BST / weight_BST.sum(dim=2, keepdim=True).clamp(min=1e-6)
     place_BST = pixel_BST.clamp(0, source - 1).long()

@@ -52,4 +52,4 @@ def rarest_label(labels_nK: NDArray[np.float32]) -> NDArray[np.int64]:
     """The label of each image that the fewest images have; K for an image without any. The first of equals."""
     present_nK = labels_nK > 0
     counts_nK = np.where(present_nK, present_nK.sum(axis=0), len(labels_nK) + 1)
-    return np.where(present_nK.any(axis=1), counts_nK.argmin(axis=1), labels_nK.shape[1])
+    return np.asarray(np.where(present_nK.any(axis=1), counts_nK.argmin(axis=1), labels_nK.shape[1]))
