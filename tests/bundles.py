@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING
 from diagnosis_tool.cxr.network import build_network
 from diagnosis_tool.cxr.network_spec import NetworkSpec
+from diagnosis_tool.cxr.trunks import SIZED_ARCHITECTURES
 from training.phantom import chest_phantom
 
 
@@ -28,9 +30,7 @@ def write_bundle(
 ) -> Path:
     """A valid bundle of this architecture with random weights; the folder is returned."""
     folder.mkdir(parents=True, exist_ok=True)
-    spec = NetworkSpec(
-        architecture=architecture, in_channels=3, mean=(0.5,) * 3, std=(0.25,) * 3, head_dropout=0.2, head_hidden=0
-    )
+    spec = network_spec(architecture, size_px=size_px)
     torch.manual_seed(seed)
     network = build_network(spec, len(outputs)).eval()
     state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
@@ -47,6 +47,24 @@ def write_bundle(
     (folder / "bundle.json").write_text(json.dumps(data))
     CONVERTER.structure(data, BundleMetadata)
     return folder
+
+
+def network_spec(architecture: str, *, size_px: int = 64, in_channels: int = 3, **changes: Any) -> NetworkSpec:
+    """A spec of this architecture with a pooled linear head, but for `changes`."""
+    spec = NetworkSpec(
+        architecture=architecture,
+        in_channels=in_channels,
+        input_px=size_px if architecture in SIZED_ARCHITECTURES else 0,
+        mean=(0.5,) * in_channels,
+        std=(0.25,) * in_channels,
+        trunk_activation="own",
+        head_grid=1,
+        head_hidden=(),
+        head_activation="relu",
+        head_batch_norm=False,
+        head_dropout=0.2,
+    )
+    return replace(spec, **changes)
 
 
 def metadata(outputs: tuple[str, ...], activation: str, network: dict[str, Any], size_px: int) -> dict[str, Any]:
