@@ -20,13 +20,15 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.augment import augment
-from training.config import HeadBias, Precision, Recipe, ReleaseConfig, Select, recipe_to_json
+from training.config import HeadBias, Precision, Recipe, ReleaseConfig, Select
 from training.data import Samples, TrainingData, fetched
 from training.errors import TrainingFailed
+from training.freeze import first_stages, freeze, frozen_stages_at, train_mode
 from training.losses import Loss, build_loss
 from training.metrics import auc, mean_defined, per_output
 from training.optim import AveragedWeights, build_optimizer, rate_factor, set_rate
 from training.provenance import git_commit
+from training.recipe import recipe_to_json
 from training.run_folder import EpochRecord, RunFolder, RunInfo, best_epoch
 from training.sampling import epoch_order
 from training.start_weights import load_start_weights
@@ -85,6 +87,8 @@ def _begin(recipe: Recipe, data: TrainingData, device: torch.device) -> tuple[St
     origin = load_start_weights(network, recipe.network.architecture, recipe.start)
     if recipe.start.head_bias is HeadBias.PRIOR:
         set_prior_bias(network, data.train.labels_nK, data.activation)
+    for epoch, _ in ((0, 0), *recipe.freeze.stages):
+        freeze(network, _frozen(recipe, epoch))  # a name that the network does not have is found now
     network = network.to(device)
     if recipe.loop.channels_last:
         _use_channels_last(network)
@@ -123,6 +127,11 @@ def set_prior_bias(network: ChestNetwork, labels_nK: NDArray[np.float32], activa
         last.bias.copy_(torch.from_numpy(bias_K))
 
 
+def _frozen(recipe: Recipe, epoch: int) -> tuple[str, ...]:
+    count = frozen_stages_at(epoch, recipe.freeze.stages)
+    return (*recipe.freeze.names, *(first_stages(recipe.network.architecture, count) if count else ()))
+
+
 def _train_epoch(
     state: State, recipe: Recipe, samples: Samples, loss_of: Loss, run: RunFolder, stop: "_Stop", device: torch.device
 ) -> float:
@@ -134,7 +143,8 @@ def _train_epoch(
     first = state.step_in_epoch
     todo = batches[first * loop.accumulate : steps * loop.accumulate]
     started = saved = time.monotonic()
-    state.network.train()
+    freeze(state.network, _frozen(recipe, state.epoch))
+    train_mode(state.network)
     with tqdm(total=steps, initial=first, unit="step", desc=f"epoch {state.epoch + 1}/{loop.epochs}") as bar:
         stream = fetched(samples, todo)
         for _ in range(first, steps):

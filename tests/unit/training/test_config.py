@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.recipes import tiny_recipe
-from training.config import Precision, load_recipe, recipe_from, recipe_to_json
+from training.config import Precision
 from training.errors import RecipeInvalid
+from training.recipe import load_recipe, recipe_from, recipe_to_json
 
 RECIPES = sorted((Path(__file__).parents[3] / "training" / "recipes").glob("*.toml"))
 FIRST = RECIPES[0]

@@ -9,6 +9,7 @@ import torch
 
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.network import build_network
+from diagnosis_tool.errors import BundleInvalid
 from tests.recipes import tiny_recipe
 from training import loop
 from training.config import SamplingConfig
@@ -218,10 +219,32 @@ def test_a_resumed_run_draws_the_same_weighted_images(data, tmp_path, monkeypatc
 def test_other_losses_train_too(data, tmp_path, kind):
     run = RunFolder(tmp_path)
     train(tiny_recipe(loss={"kind": kind}), data, run, CPU)
-    assert run.history()[-1].train_loss < run.history()[0].train_loss
+    assert run.history()[-1].validation_loss < run.history()[0].validation_loss
 
 
 def test_a_loss_that_does_not_fit_the_data_stops_before_anything_is_written(data, tmp_path):
     with pytest.raises(RecipeInvalid, match="independent labels"):
         train(tiny_recipe(loss={"kind": "cross_entropy"}), data, RunFolder(tmp_path / "run"), CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_frozen_stages_do_not_move_until_the_schedule_thaws_them(data, tmp_path):
+    moved = []
+    for epochs in (1, 2):
+        recipe = tiny_recipe(
+            freeze={"names": ["features.1"], "stages": [[0, 5], [1, 4]]}, loop__epochs=epochs, loop__ema_decay=0.0
+        )
+        network = train(recipe, data, RunFolder(tmp_path / str(epochs)), CPU).network
+        torch.manual_seed(recipe.seed)
+        start = build_network(recipe.network, 15).state_dict()
+        changed = {name for name, value in network.state_dict().items() if not torch.equal(value, start[name])}
+        moved.append({name.split(".")[0] + name.split(".")[1] for name in changed})
+    assert moved == [{"head3"}, {"head3", "features7"}]
+
+
+def test_a_name_that_cannot_be_frozen_stops_before_anything_is_written(data, tmp_path):
+    with pytest.raises(BundleInvalid, match=r"no features\.99 to freeze"):
+        train(tiny_recipe(freeze={"names": ["features.99"]}), data, RunFolder(tmp_path / "run"), CPU)
+    with pytest.raises(BundleInvalid, match="stages"):
+        train(tiny_recipe(freeze={"stages": [[2, 9]]}), data, RunFolder(tmp_path / "run"), CPU)
     assert not (tmp_path / "run").exists()
