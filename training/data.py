@@ -1,0 +1,123 @@
+"""From a recipe to the arrays that the loop sees: data set, split, caches."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from diagnosis_tool.cxr.bundle import Output
+from diagnosis_tool.cxr.calibration import Activation
+from training.cache import PixelCache, cached_pixels
+from training.config import Recipe
+from training.datasets import read_dataset
+from training.datasets.base import Dataset, Record, Split, labels_NK
+from training.splits import train_validation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """One side of a split. Image n of the split is pixels_NHW[rows_n[n]], with labels labels_nK[n] (float32, 0..1)."""
+
+    pixels_NHW: NDArray[np.uint8]
+    rows_n: NDArray[np.int64]
+    labels_nK: NDArray[np.float32]
+    records: tuple[Record, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows_n)
+
+    def batch(self, chosen_B: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images (B, H, W) uint8 and labels (B, K) float32 of these members of the split."""
+        return (
+            torch.from_numpy(np.ascontiguousarray(self.pixels_NHW[self.rows_n[chosen_B]])),
+            torch.from_numpy(self.labels_nK[chosen_B]),
+        )
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """The patient of each image."""
+        return tuple(record.patient for record in self.records)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """Train at the cached size, to be cropped; validation exactly as serving will read it."""
+
+    dataset: str
+    outputs: tuple[Output, ...]
+    activation: Activation
+    train: Samples
+    validation: Samples
+    test_images: tuple[str, ...]
+    """Names only: what a released bundle promises never to have seen."""
+
+
+def load_training_data(recipe: Recipe, folder: Path, cache_folder: Path) -> TrainingData:
+    """Reads the recipe's data set in `folder`, splits it, and opens or builds its two caches.
+
+    Raises DatasetInvalid, ImagesUnreadable, TrainingFailed (disk full).
+    """
+    dataset = read_dataset(recipe.data.dataset, folder)
+    split = train_validation(
+        dataset, folds=recipe.data.folds, validation_fold=recipe.data.validation_fold, seed=recipe.data.split_seed
+    )
+    train_cache, validation_cache = open_caches(recipe, dataset, cache_folder)
+    return TrainingData(
+        dataset=dataset.name,
+        outputs=dataset.outputs,
+        activation=dataset.activation,
+        train=_samples(train_cache, split.train),
+        validation=_samples(validation_cache, split.validation),
+        test_images=tuple(record.image for record in dataset.of(Split.TEST)),
+    )
+
+
+def open_caches(recipe: Recipe, dataset: Dataset, cache_folder: Path) -> tuple[PixelCache, PixelCache]:
+    """The caches at the size that crops are taken from, and at the network's own size.
+
+    The whole data set is cached once, so that every fold and every seed shares the files; who trains is decided by
+    the split alone.
+    """
+    training, network = (
+        cached_pixels(dataset.records, spec, cache_folder / dataset.name, skip_unreadable=recipe.data.skip_unreadable)
+        for spec in (replace(recipe.preprocess, size_px=recipe.data.cache_size_px), recipe.preprocess)
+    )
+    return training, network
+
+
+def _samples(cache: PixelCache, records: tuple[Record, ...]) -> Samples:
+    cached = frozenset(cache.images)
+    present = tuple(record for record in records if record.image in cached)
+    return Samples(
+        pixels_NHW=cache.pixels_NHW,
+        rows_n=cache.rows_of(record.image for record in present),
+        labels_nK=labels_NK(present).astype(np.float32),
+        records=present,
+    )
+
+
+def epoch_order(count: int, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The batches of an epoch: a permutation drawn from (seed, epoch) alone, the incomplete last batch left out.
+
+    A batch of one or two images would upset batch normalisation; what is left out differs from epoch to epoch.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    full = max(1, count // batch_size)
+    return [order[n * batch_size : (n + 1) * batch_size] for n in range(full)]
+
+
+def fetched(samples: Samples, batches: list[NDArray[np.int64]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The batches' images and labels, each gathered from the map while the one before is being worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = None
+        for chosen in batches:
+            following = pool.submit(samples.batch, chosen)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()

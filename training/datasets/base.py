@@ -1,0 +1,122 @@
+"""What every data set becomes: records with labels, a published split, and a list of what is wrong with it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnosis_tool.cxr.bundle import Output
+from diagnosis_tool.cxr.calibration import Activation
+from diagnosis_tool.cxr.image_file import read_image_file
+from diagnosis_tool.cxr.types import Radiograph, ViewPosition
+from training.errors import DatasetInvalid
+
+
+class Split(StrEnum):
+    """The split that the data set was published with."""
+
+    TRAIN_VAL = "train_val"
+    TEST = "test"
+    UNLISTED = "unlisted"
+
+
+class IssueKind(StrEnum):
+    """What `prepare` lists."""
+
+    MISSING_FILE = "missing file"
+    UNREADABLE = "unreadable image"
+    DUPLICATE = "duplicate by content"
+    UNLISTED = "in no split list"
+    NOT_IN_INDEX = "listed, but not in the index"
+    NOT_A_LABEL = "label outside the vocabulary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """One thing that is wrong with one image."""
+
+    kind: IssueKind
+    image: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One labelled image. labels: 0 or 1 for each of the data set's outputs, in their order.
+
+    image: the data set's own name of it. patient: the group that must never be divided between splits.
+    age_years, follow_up: None where the data set does not say; sex: 'M', 'F' or '' likewise.
+    """
+
+    image: str
+    path: Path
+    patient: str
+    labels: tuple[int, ...]
+    split: Split
+    view_position: ViewPosition = ViewPosition.UNKNOWN
+    sex: str = ""
+    age_years: int | None = None
+    follow_up: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle that a reader drew around a finding. left, top, width, height are parts of the image sides, 0..1."""
+
+    image: str
+    finding: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether the point (parts of the sides, from the upper left) lies in the box."""
+        return self.left <= x <= self.left + self.width and self.top <= y <= self.top + self.height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A data set that was read in its published layout. Records are sorted by image name."""
+
+    name: str
+    folder: Path
+    outputs: tuple[Output, ...]
+    activation: Activation
+    records: tuple[Record, ...]
+    boxes: tuple[Box, ...]
+    issues: tuple[Issue, ...]
+
+    def of(self, split: Split) -> tuple[Record, ...]:
+        """The records of one published split."""
+        return tuple(record for record in self.records if record.split is split)
+
+
+def labels_NK(records: tuple[Record, ...]) -> NDArray[np.uint8]:
+    """(N, K) labels of the records, 0 or 1."""
+    return np.array([record.labels for record in records], dtype=np.uint8).reshape(len(records), -1)
+
+
+def read_radiograph(path: Path) -> Radiograph:
+    """Decodes one image of a data set exactly as serving decodes an upload.
+
+    Raises UnreadableInput or UnsupportedImage.
+    """
+    return read_image_file(path.read_bytes())
+
+
+def refuse_shared_patients(groups: dict[str, tuple[Record, ...]]) -> None:
+    """Raises DatasetInvalid when a patient stands in more than one of the named groups of records."""
+    seen: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    for name, records in groups.items():
+        for patient in {record.patient for record in records}:
+            if seen.setdefault(patient, name) != name:
+                shared[patient] = f"{seen[patient]} and {name}"
+    if shared:
+        some = ", ".join(f"{patient} in {where}" for patient, where in sorted(shared.items())[:5])
+        raise DatasetInvalid(
+            f"{len(shared)} patients stand in two splits ({some}): figures would be inflated. Correct the lists."
+        )

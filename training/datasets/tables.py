@@ -1,0 +1,48 @@
+"""Reads CSV files of data sets, with errors that name file, column and line."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from training.errors import DatasetInvalid
+
+
+def rows(path: Path, required: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file with a header. Raises DatasetInvalid when it is missing or lacks a required column."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            absent = [name for name in required if name not in (reader.fieldnames or ())]
+            if absent:
+                raise DatasetInvalid(f"{path} has no column {', '.join(map(repr, absent))}. Is it the published file?")
+            for line in reader:
+                if any(line[name] is None for name in required):
+                    raise DatasetInvalid(f"{path}, line {reader.line_num}: too few columns.")
+                yield line
+    except OSError as error:
+        raise DatasetInvalid(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise DatasetInvalid(f"{path} is not text in UTF-8: {error.reason}.") from error
+
+
+def names(path: Path) -> tuple[str, ...]:
+    """The non-empty lines of a list file; none when the file is not there."""
+    try:
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetInvalid(f"{path} cannot be read: {error}.") from error
+
+
+def age_years(text: str | None) -> int | None:
+    """Whole years of '57', '060Y', '018M' (months) or '021D' (days); None for anything else, and above 120.
+
+    ChestX-ray14 holds slips such as 414 years.
+    """
+    match = re.fullmatch(r"(\d{1,4})([YMD]?)", (text or "").strip())
+    if match is None:
+        return None
+    years = int(match[1]) // {"": 1, "Y": 1, "M": 12, "D": 365}[match[2]]
+    return years if years <= 120 else None
