@@ -19,6 +19,24 @@ from diagnosis_tool.cxr.trunks import SIZED_ARCHITECTURES
 from training.phantom import chest_phantom
 
 
+def network_spec(architecture: str, *, size_px: int = 64, in_channels: int = 3, **changes: Any) -> NetworkSpec:
+    """A spec of this architecture with a pooled linear head, but for `changes`."""
+    spec = NetworkSpec(
+        architecture=architecture,
+        in_channels=in_channels,
+        input_px=size_px if architecture in SIZED_ARCHITECTURES else 0,
+        mean=(0.5,) * in_channels,
+        std=(0.25,) * in_channels,
+        trunk_activation="own",
+        head_grid=1,
+        head_hidden=(),
+        head_activation="relu",
+        head_batch_norm=False,
+        head_dropout=0.2,
+    )
+    return replace(spec, **changes)
+
+
 def write_bundle(
     folder: Path,
     *,
@@ -47,24 +65,6 @@ def write_bundle(
     (folder / "bundle.json").write_text(json.dumps(data))
     CONVERTER.structure(data, BundleMetadata)
     return folder
-
-
-def network_spec(architecture: str, *, size_px: int = 64, in_channels: int = 3, **changes: Any) -> NetworkSpec:
-    """A spec of this architecture with a pooled linear head, but for `changes`."""
-    spec = NetworkSpec(
-        architecture=architecture,
-        in_channels=in_channels,
-        input_px=size_px if architecture in SIZED_ARCHITECTURES else 0,
-        mean=(0.5,) * in_channels,
-        std=(0.25,) * in_channels,
-        trunk_activation="own",
-        head_grid=1,
-        head_hidden=(),
-        head_activation="relu",
-        head_batch_norm=False,
-        head_dropout=0.2,
-    )
-    return replace(spec, **changes)
 
 
 def metadata(outputs: tuple[str, ...], activation: str, network: dict[str, Any], size_px: int) -> dict[str, Any]:
