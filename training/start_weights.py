@@ -21,6 +21,7 @@ from diagnosis_tool.cxr.network import ChestNetwork
 from training.config import StartConfig
 from training.errors import StartWeightsMissing
 from training.files import write_whole
+from training.local_weights import LIBRARIES, load_local_weights
 
 FOLDER: Final = Path("start-weights")
 """Where unpacked weights lie when the recipe names no file; git-ignored."""
@@ -93,6 +94,8 @@ def load_start_weights(network: ChestNetwork, architecture: str, config: StartCo
     """
     if config.weights == RANDOM:
         return "random initialisation"
+    if config.weights in LIBRARIES:
+        return load_local_weights(network, architecture, config)
     source = _source(config.weights)
     if architecture not in source.architectures:
         raise StartWeightsMissing(
@@ -114,5 +117,7 @@ def load_start_weights(network: ChestNetwork, architecture: str, config: StartCo
 
 def _source(name: str) -> Source:
     if name not in SOURCES:
-        raise StartWeightsMissing(f"Unknown start weights {name!r}; known: {RANDOM}, {', '.join(sorted(SOURCES))}.")
+        raise StartWeightsMissing(
+            f"Unknown start weights {name!r}; known: {RANDOM}, {', '.join([*LIBRARIES, *sorted(SOURCES)])}."
+        )
     return SOURCES[name]
