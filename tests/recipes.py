@@ -18,7 +18,7 @@ TINY: dict[str, Any] = {
         "window_high_percentile": 99.5,
     },
     "network": {
-        "architecture": "resnet18",
+        "architecture": "mobilenet_v2",
         "in_channels": 3,
         "input_px": 0,
         "mean": [0.5, 0.5, 0.5],

@@ -148,7 +148,7 @@ def test_frozen_parameters_stay_also_under_weight_decay_until_they_thaw():
     for parameter in network.features.parameters():
         parameter.requires_grad = False
     optimizer = build_optimizer(network, config)
-    first = network.features[0].weight
+    first = network.features[0][0].weight
     before = first.detach().clone()
     for thawed in (False, True):
         for parameter in network.features.parameters():
