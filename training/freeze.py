@@ -11,7 +11,7 @@ from typing import Final
 from torch import nn
 
 from diagnosis_tool.cxr.network import ARCHITECTURES, ChestNetwork
-from diagnosis_tool.errors import BundleInvalid
+from training.errors import RecipeInvalid
 
 TRUNK: Final = ("features",)
 """Everything but the head."""
@@ -71,22 +71,22 @@ _FAMILIES: Final = {"efficientnet_": _EFFICIENTNET, "resnet": _RESNET, "coatnet_
 def stages(architecture: str) -> tuple[Stage, ...]:
     """The architecture's stages from the image on; together they are the whole trunk.
 
-    Raises BundleInvalid for an unknown architecture.
+    Raises RecipeInvalid for an unknown architecture.
     """
     if architecture in _OTHERS:
         return _OTHERS[architecture]
     for family, its_stages in _FAMILIES.items():
         if architecture in ARCHITECTURES and architecture.startswith(family):
             return its_stages
-    raise BundleInvalid(f"The stages of {architecture!r} are not known.")
+    raise RecipeInvalid(f"The stages of {architecture!r} are not known.")
 
 
 def first_stages(architecture: str, count: int) -> tuple[str, ...]:
-    """The names of the modules in the first `count` stages, for freeze(). Raises BundleInvalid for too many."""
+    """The names of the modules in the first `count` stages, for freeze(). Raises RecipeInvalid for too many."""
     known = stages(architecture)
     if not 0 <= count <= len(known):
         names = ", ".join(stage.name for stage in known)
-        raise BundleInvalid(f"{architecture} has {len(known)} stages ({names}), not {count}.")
+        raise RecipeInvalid(f"{architecture} has {len(known)} stages ({names}), not {count}.")
     return tuple(module for stage in known[:count] for module in stage.modules)
 
 
@@ -101,12 +101,12 @@ def frozen_stages_at(epoch: int, schedule: Sequence[tuple[int, int]]) -> int:
 def freeze(network: ChestNetwork, names: Sequence[str]) -> int:
     """Freezes exactly what is named, a module or a parameter each, and thaws everything else.
 
-    Returns the number of parameters that learn. Raises BundleInvalid when a name is none of the network's.
+    Returns the number of parameters that learn. Raises RecipeInvalid when a name is none of the network's.
     """
     modules, parameters = dict(network.named_modules()), dict(network.named_parameters())
     unknown = [name for name in names if name not in modules and name not in parameters]
     if unknown:
-        raise BundleInvalid(f"The network has no {', '.join(unknown)} to freeze.")
+        raise RecipeInvalid(f"The network has no {', '.join(unknown)} to freeze.")
     for name, parameter in parameters.items():
         parameter.requires_grad = not any(name == frozen or name.startswith(f"{frozen}.") for frozen in names)
     return sum(p.numel() for p in parameters.values() if p.requires_grad)

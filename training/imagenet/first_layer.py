@@ -38,8 +38,11 @@ def fit_first_layer(network: ChestNetwork, trunk: Mapping[str, torch.Tensor], ex
     state = dict(trunk)
     name, _ = first_convolution(network.features)
     kernel_OIkk = state[f"{name}.weight"].double()
-    ours_mean_I, ours_std_I = (t.flatten().double().expand(3)[:, None, None] for t in (network.mean, network.std))
-    mean_I, std_I = (torch.tensor(v).double()[:, None, None] for v in (expected.mean, expected.std))
+    ours_mean_I, ours_std_I = (t.flatten().cpu().double().expand(3)[:, None, None] for t in (network.mean, network.std))
+    # through float32, as the network has them: where nothing is to be done, nothing is
+    mean_I, std_I = (
+        torch.tensor(v, dtype=torch.float32).double()[:, None, None] for v in (expected.mean, expected.std)
+    )
     offset_O = (kernel_OIkk * ((ours_mean_I - mean_I) / std_I)).sum(dim=(1, 2, 3))
     kernel_OIkk = kernel_OIkk * (ours_std_I / std_I)
     if network.in_channels == 1:

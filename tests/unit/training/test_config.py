@@ -12,6 +12,7 @@ from training.config import Balance, LossKind, Precision, SamplingKind
 from training.errors import RecipeInvalid
 from training.losses import build_loss
 from training.recipe import load_recipe, recipe_from, recipe_to_json
+from training.start_weights import RANDOM, SOURCES
 
 RECIPES = sorted((Path(__file__).parents[3] / "training" / "recipes").glob("*.toml"))
 FIRST = next(path for path in RECIPES if path.stem == "nih14-mobilenet_v2-first")
@@ -102,6 +103,8 @@ def test_their_networks_are_known_and_their_losses_fit_the_data(name):
     labels = np.eye(3, dtype=np.float32) if exclusive else np.zeros((2, 1), np.float32)
     build_loss(recipe.loss, labels, activation)
     assert recipe.network.architecture in ARCHITECTURES
+    start = load_recipe(FIRST.parent / f"{name}.toml").start.weights
+    assert start == RANDOM or recipe.network.architecture in SOURCES[start].architectures
     assert recipe.network.input_px == (recipe.preprocess.size_px if "coatnet" in name else 0)
     assert (FIRST.parent / f"{name}.toml").read_text().startswith("# ")
     for part in name.split("-"):

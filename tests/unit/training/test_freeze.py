@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from diagnosis_tool.cxr.network import ARCHITECTURES, ChestNetwork, build_network
-from diagnosis_tool.errors import BundleInvalid
 from tests.bundles import network_spec
+from training.errors import RecipeInvalid
 from training.freeze import TRUNK, first_stages, freeze, frozen_stages_at, stages, train_mode
 
 
@@ -88,9 +88,9 @@ def test_schedule() -> None:
 
 
 def test_refuses_what_is_not_there() -> None:
-    with pytest.raises(BundleInvalid, match=r"features\.99"):
+    with pytest.raises(RecipeInvalid, match=r"features\.99"):
         freeze(network(), ["features.99"])
-    with pytest.raises(BundleInvalid, match="5 stages"):
+    with pytest.raises(RecipeInvalid, match="5 stages"):
         first_stages("resnet18", 6)
-    with pytest.raises(BundleInvalid, match="resnet999"):
+    with pytest.raises(RecipeInvalid, match="resnet999"):
         stages("resnet999")

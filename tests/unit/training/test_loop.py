@@ -9,7 +9,6 @@ import torch
 
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.network import build_network
-from diagnosis_tool.errors import BundleInvalid
 from tests.recipes import tiny_recipe
 from training import loop
 from training.config import SamplingConfig
@@ -243,8 +242,8 @@ def test_frozen_stages_do_not_move_until_the_schedule_thaws_them(data, tmp_path)
 
 
 def test_a_name_that_cannot_be_frozen_stops_before_anything_is_written(data, tmp_path):
-    with pytest.raises(BundleInvalid, match=r"no features\.99 to freeze"):
+    with pytest.raises(RecipeInvalid, match=r"no features\.99 to freeze"):
         train(tiny_recipe(freeze={"names": ["features.99"]}), data, RunFolder(tmp_path / "run"), CPU)
-    with pytest.raises(BundleInvalid, match="stages"):
+    with pytest.raises(RecipeInvalid, match="stages"):
         train(tiny_recipe(freeze={"stages": [[2, 10]]}), data, RunFolder(tmp_path / "run"), CPU)
     assert not (tmp_path / "run").exists()

@@ -89,7 +89,7 @@ def test_computes_what_was_published(published: Published, size_px: tuple[int, i
     x = grey(*size_px)
     with torch.inference_mode():
         theirs = reference(published, ((x - 127) / 128)[:, None].expand(-1, 3, -1, -1))
-        torch.testing.assert_close(ours(x)[1], theirs, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(ours(x)[1], theirs, rtol=1e-3, atol=1e-3)
     assert theirs.std() > 0.1
 
 
