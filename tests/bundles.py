@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,26 @@ from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING
 from diagnosis_tool.cxr.network import build_network
 from diagnosis_tool.cxr.network_spec import NetworkSpec
+from diagnosis_tool.cxr.trunks import SIZED_ARCHITECTURES
 from training.phantom import chest_phantom
 
 
-def network_spec(architecture: str, *, head_hidden: int = 0) -> NetworkSpec:
-    """A spec that any three-channel architecture can be built from."""
-    return NetworkSpec(
+def network_spec(architecture: str, *, size_px: int = 64, in_channels: int = 3, **changes: Any) -> NetworkSpec:
+    """A spec of this architecture with a pooled linear head, but for `changes`."""
+    spec = NetworkSpec(
         architecture=architecture,
-        in_channels=3,
-        mean=(0.5,) * 3,
-        std=(0.25,) * 3,
+        in_channels=in_channels,
+        input_px=size_px if architecture in SIZED_ARCHITECTURES else 0,
+        mean=(0.5,) * in_channels,
+        std=(0.25,) * in_channels,
+        trunk_activation="own",
+        head_grid=1,
+        head_hidden=(),
+        head_activation="relu",
+        head_batch_norm=False,
         head_dropout=0.2,
-        head_hidden=head_hidden,
     )
+    return replace(spec, **changes)
 
 
 def write_bundle(
@@ -40,7 +48,7 @@ def write_bundle(
 ) -> Path:
     """A valid bundle of this architecture with random weights; the folder is returned."""
     folder.mkdir(parents=True, exist_ok=True)
-    spec = network_spec(architecture)
+    spec = network_spec(architecture, size_px=size_px)
     torch.manual_seed(seed)
     network = build_network(spec, len(outputs)).eval()
     state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}

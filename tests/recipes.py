@@ -3,7 +3,8 @@
 import copy
 from typing import Any
 
-from training.config import Recipe, recipe_from
+from training.config import Recipe
+from training.recipe import recipe_from
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -19,10 +20,15 @@ TINY: dict[str, Any] = {
     "network": {
         "architecture": "mobilenet_v2",
         "in_channels": 3,
+        "input_px": 0,
         "mean": [0.5, 0.5, 0.5],
         "std": [0.25, 0.25, 0.25],
         "head_dropout": 0.1,
-        "head_hidden": 0,
+        "trunk_activation": "own",
+        "head_grid": 1,
+        "head_hidden": [],
+        "head_activation": "relu",
+        "head_batch_norm": False,
     },
     "start": {"weights": "random", "head_bias": "prior"},
     "augment": {"crop": [0.9, 1.0], "brightness": 5.0, "contrast": 0.05},

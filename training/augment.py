@@ -1,7 +1,10 @@
 """Random changes of a batch of uint8 training images, on whatever device the batch lies. Never used on validation."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -11,52 +14,102 @@ from training.config import AugmentConfig
 def augment(x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
     """(B, H, W) uint8 -> (B, size_px, size_px) float32 grey values in 0..255.
 
-    Rotation (empty corners black), then a square cut out at a random place, flipped and resized in one antialiased
-    bilinear step, then contrast about the image's mean, then brightness. The generator lives on the CPU, so that the
-    same seed changes the same images the same way on every device.
+    Rotation, then zoom, shift, a rectangle cut out at a random place, flip and resizing in one antialiased bilinear
+    step, then contrast about the image's mean, then brightness. What comes into view from outside is black. The
+    generator lives on the CPU, so that the same seed changes the same images the same way on every device.
     """
+    with _one_thread(x_BHW.device):
+        return _augmented(x_BHW, size_px, config, generator)
+
+
+@contextlib.contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """Each of the steps is so short that waiting for a second thread costs more than it saves on a busy machine.
+
+    Measured on two busy cores, 256 to 224 px with everything on: 1,300 images/s by one thread, 450 by two.
+    """
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _augmented(x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
     batch, height, width = x_BHW.shape
-    pixels = x_BHW.float()
+    pixels_BHW = x_BHW.float()
     if config.rotate_deg:
-        pixels = rotate(pixels, _uniform(batch, -config.rotate_deg, config.rotate_deg, generator))
-    part = _uniform(batch, *config.crop, generator)
-    top, left = (_uniform(batch, 0.0, 1.0, generator) * (1 - part) for _ in range(2))
-    flip = _uniform(batch, 0.0, 1.0, generator) < config.flip
-    rows_BSH = resampling(top * height, part * height, height, size_px).to(pixels.device)
-    columns_BSW = resampling(left * width, part * width, width, size_px)
-    columns_BSW = torch.where(flip[:, None, None], columns_BSW.flip(1), columns_BSW).to(pixels.device)
-    pixels = rows_BSH @ pixels @ columns_BSW.transpose(1, 2)
-    return _graded(pixels, config, generator)
+        pixels_BHW = rotate(pixels_BHW, _uniform(batch, -config.rotate_deg, config.rotate_deg, generator))
+    rows_B2, columns_B2 = _stretches(batch, config, generator)
+    flip_B = _uniform(batch, 0.0, 1.0, generator) < config.flip
+    rows_BSH = resampling(rows_B2[:, 0] * height, rows_B2[:, 1] * height, height, size_px)
+    columns_BSW = resampling(columns_B2[:, 0] * width, columns_B2[:, 1] * width, width, size_px)
+    columns_BSW = torch.where(flip_B[:, None, None], columns_BSW.flip(1), columns_BSW)
+    device = x_BHW.device
+    pixels_BHW = rows_BSH.to(device) @ pixels_BHW @ columns_BSW.to(device).transpose(1, 2)
+    return _graded(pixels_BHW, config, generator)
+
+
+def _stretches(batch: int, config: AugmentConfig, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, 2) start and length, as parts of the side, of the rows and of the columns that are seen."""
+    part_B = _uniform(batch, *config.crop, generator)
+    places = [_uniform(batch, 0.0, 1.0, generator) for _ in range(2)]
+    # in proportion to the logarithm, so that wide and tall are equally likely
+    low, high = (math.log(bound) / 2 for bound in config.aspect)
+    stretch_B = _uniform(batch, low, high, generator).exp()
+    scale_B = _uniform(batch, *config.scale, generator)
+    seen = []
+    for place_B, length_B in zip(places, (part_B / stretch_B, part_B * stretch_B), strict=True):
+        length_B = length_B.clamp(max=1)
+        shift_B = _uniform(batch, -config.translate, config.translate, generator)
+        start_B = 0.5 + (place_B * (1 - length_B) - 0.5 - shift_B) / scale_B
+        seen.append(torch.stack([start_B, length_B / scale_B], dim=1))
+    return seen[0], seen[1]
 
 
 def resampling(start_B: torch.Tensor, length_B: torch.Tensor, source: int, size: int) -> torch.Tensor:
     """(B, size, source) weights that resize the stretch [start, start + length) of `source` pixels to `size` pixels.
 
     The triangle (bilinear) kernel, widened by the scale when shrinking: the same antialiasing as Pillow's resize, which
-    preprocess() uses; like it, the kernel looks beyond the stretch as far as the image goes. Rows sum to 1. Resizing an
-    image is then one matrix product a side, for a whole batch at once.
+    preprocess() uses; like it, the kernel looks beyond the stretch as far as the image goes. Rows sum to 1; those whose
+    centre lies outside of the image are 0. Resizing an image is then one matrix product a side, for a whole batch.
     """
-    scale_B = length_B / size
-    support_B11 = scale_B.clamp(min=1.0)[:, None, None]
-    centres_BS = start_B[:, None] + (torch.arange(size) + 0.5) * scale_B[:, None]
-    distance = (torch.arange(source) + 0.5)[None, None] - centres_BS[:, :, None]
-    weights = (1 - distance.abs() / support_B11).clamp(min=0)
-    return weights / weights.sum(dim=2, keepdim=True)
+    start_B1, length_B1 = (v.numpy()[:, None] for v in (start_B, length_B))
+    # NumPy: these arrays are so small that handing them to torch's threads costs more than the work
+    support_B1 = np.maximum(length_B1 / size, 1)
+    centres_BS = start_B1 + (np.arange(size, dtype=np.float32) + 0.5) * (length_B1 / size)
+    taps = 2 * math.ceil(support_B1.max()) + 1  # only these pixels can carry weight
+    pixel_BST = np.floor(centres_BS - support_B1)[:, :, None] + np.arange(taps, dtype=np.float32)
+    weight_BST = 1 - np.abs(pixel_BST + 0.5 - centres_BS[:, :, None]) / support_B1[:, :, None]
+    seen_BST = (pixel_BST >= 0) & (pixel_BST < source) & ((centres_BS >= 0) & (centres_BS <= source))[:, :, None]
+    weight_BST = np.maximum(weight_BST, 0) * seen_BST
+    weight_BST /= np.maximum(weight_BST.sum(axis=2, keepdims=True), 1e-6)
+    weights_BSH = np.zeros((len(start_B), size, source), np.float32)
+    image_B11, row_S1 = np.arange(len(start_B))[:, None, None], np.arange(size)[:, None]
+    np.add.at(weights_BSH, (image_B11, row_S1, pixel_BST.clip(0, source - 1).astype(np.int64)), weight_BST)
+    return torch.from_numpy(weights_BSH)
 
 
 def rotate(x_BHW: torch.Tensor, degrees_B: torch.Tensor) -> torch.Tensor:
     """(B, H, W) float images turned about their centres, counter-clockwise; corners that come into view are 0."""
-    angle = degrees_B * (math.pi / 180)
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    angle_B11 = (degrees_B * (math.pi / 180)).to(x_BHW.device)[:, None, None]
+    cos, sin = angle_B11.cos(), angle_B11.sin()
     height, width = x_BHW.shape[1:]
-    theta_B23 = torch.stack([cos, -sin * height / width, zero, sin * width / height, cos, zero], dim=1).reshape(
-        -1, 2, 3
-    )
-    grid = functional.affine_grid(theta_B23.to(x_BHW.device), [len(x_BHW), 1, height, width], align_corners=False)
-    return functional.grid_sample(x_BHW[:, None], grid, mode="bilinear", align_corners=False)[:, 0]
+    y_H1, x_W = _centres(height, x_BHW.device)[:, None], _centres(width, x_BHW.device)
+    grid_BHW2 = torch.empty(*x_BHW.shape, 2, device=x_BHW.device)  # x, y; each axis counts from -1 to 1
+    torch.add(cos * x_W, sin * (-height / width) * y_H1, out=grid_BHW2[..., 0])
+    torch.add(sin * (width / height) * x_W, cos * y_H1, out=grid_BHW2[..., 1])
+    return functional.grid_sample(x_BHW[:, None], grid_BHW2, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _centres(side: int, device: torch.device) -> torch.Tensor:
+    return (torch.arange(side, device=device) + 0.5) * (2 / side) - 1
 
 
 def _graded(x_BHW: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+    """Changes x_BHW in place."""
     if not config.contrast and not config.brightness:
         return x_BHW
     batch = len(x_BHW)
@@ -64,7 +117,7 @@ def _graded(x_BHW: torch.Tensor, config: AugmentConfig, generator: torch.Generat
     shift = _uniform(batch, -config.brightness, config.brightness, generator)
     gain_B11, shift_B11 = (v[:, None, None].to(x_BHW.device) for v in (gain, shift))
     mean_B11 = x_BHW.mean(dim=(1, 2), keepdim=True)
-    return ((x_BHW - mean_B11) * gain_B11 + mean_B11 + shift_B11).clamp(0, 255)
+    return x_BHW.mul_(gain_B11).add_(mean_B11 * (1 - gain_B11) + shift_B11).clamp_(0, 255)
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> torch.Tensor:

@@ -14,13 +14,13 @@ from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
 from diagnosis_tool.errors import DiagnosisToolError
 from training.cache import cached_pixels
-from training.config import load_recipe
 from training.data import load_training_data
 from training.datasets import READERS, read_dataset
 from training.files import write_whole
 from training.finish import calibrate_run, evaluate_bundle, release_run, report_json, summary
 from training.loop import Stopped, train
 from training.prepare import describe
+from training.recipe import load_recipe
 from training.run_folder import RunFolder
 from training.start_weights import FOLDER, SOURCES, unpack
 

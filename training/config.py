@@ -1,24 +1,26 @@
-"""A training run in one frozen value, read strictly from a TOML recipe: unknown keys are errors."""
+"""A training run in one frozen value; training.recipe reads it from TOML."""
 
-import json
-import tomllib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
 
-from cattrs.errors import ClassValidationError
-from cattrs.v import format_exception, transform_error
-
-from diagnosis_tool.cxr.bundle import CONVERTER
 from diagnosis_tool.cxr.network_spec import NetworkSpec
 from diagnosis_tool.cxr.preprocess import PreprocessSpec
-from training.errors import RecipeInvalid
+
+
+class Normalise(StrEnum):
+    """Where the network's mean and std come from."""
+
+    AS_WRITTEN = "as_written"
+    """From [network] of the recipe: those of ImageNet when the start weights were trained with them."""
+    TRAINING_SET = "training_set"
+    """Of the run's own training images; computed at the start and saved with the run's recipe and its bundle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
     """Which data, and which part of it validates.
+
+    normalise: whether the network's mean and std are those that the recipe writes, or are computed.
 
     folder: relative to where the command is started. folds: patient-grouped parts of train_val; fold
     `validation_fold` validates. cache_size_px: side of the cached training images, from which crops are taken.
@@ -32,6 +34,7 @@ class DataConfig:
     cache_size_px: int
     split_seed: int = 0
     skip_unreadable: bool = False
+    normalise: Normalise = Normalise.AS_WRITTEN
 
 
 class HeadBias(StrEnum):
@@ -55,34 +58,90 @@ class StartConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeConfig:
+    """What does not learn. names: modules or parameters of the network, always; 'features' leaves the head alone.
+
+    stages: pairs (epoch from 0, how many of the trunk's first stages are frozen from then on); see training.freeze.
+    """
+
+    names: tuple[str, ...] = ()
+    stages: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
     """Random changes of training images. A pair is a range; the defaults change nothing.
 
-    crop: side of the square that is cut out, as part of the cached side. flip: probability of a left-right flip.
-    rotate_deg: largest angle either way. brightness: largest shift in grey levels; contrast: largest change as a part.
+    crop: side of the square that is cut out, as part of the cached side; aspect: its width over its height.
+    flip: probability of a left-right flip. rotate_deg: largest angle either way. translate: largest shift along each
+    axis, as part of the side. scale: zoom about the centre, above 1 enlarges. brightness: largest shift in grey levels;
+    contrast: largest change as a part. What comes into view from outside is black.
     """
 
     crop: tuple[float, float] = (1.0, 1.0)
+    aspect: tuple[float, float] = (1.0, 1.0)
     flip: float = 0.0
     rotate_deg: float = 0.0
+    translate: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
     brightness: float = 0.0
     contrast: float = 0.0
+
+
+class SamplingKind(StrEnum):
+    """Which training images an epoch draws; see training.sampling."""
+
+    NONE = "none"
+    WEIGHTED = "weighted"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingConfig:
+    """none: each image once. weighted: with replacement, rarer labels more often. down: as many of each class as the
+    rarest has.
+    """
+
+    kind: SamplingKind = SamplingKind.NONE
 
 
 class LossKind(StrEnum):
     """Losses, by their names in training.losses."""
 
     BCE = "bce"
+    WEIGHTED_BCE = "weighted_bce"
+    FOCAL = "focal"
+    HAMMING = "hamming"
+    BP_MLL = "bp_mll"
     CROSS_ENTROPY = "cross_entropy"
+    FOCAL_CATEGORICAL = "focal_categorical"
+
+
+class Balance(StrEnum):
+    """A weight that the training set's label counts decide."""
+
+    BALANCED = "balanced"
+
+
+Weight = float | tuple[float, ...] | Balance
+"""One number for all labels, one a label, or 'balanced'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossConfig:
-    """pos_weight: for bce, one a label, one for all, or none; label_smoothing: for cross_entropy."""
+    """pos_weight: for bce, weight of a label's presence; 'balanced' is negatives / positives of the training set.
+
+    class_weight: for cross_entropy and focal_categorical; 'balanced' is images / (classes * images of the class).
+    label_smoothing: for cross_entropy. focal_gamma and focal_alpha: for focal (alpha 0: none) and focal_categorical
+    (gamma only).
+    """
 
     kind: LossKind
-    pos_weight: tuple[float, ...] = ()
+    pos_weight: Weight = 1.0
+    class_weight: Weight = 1.0
     label_smoothing: float = 0.0
+    focal_gamma: float = 2.0
+    focal_alpha: float = 0.0
 
 
 class OptimizerKind(StrEnum):
@@ -192,81 +251,5 @@ class Recipe:
     loop: LoopConfig
     release: ReleaseConfig
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-
-
-def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Reads a recipe; each override is 'key.key=value' with the value in TOML (plain words may go without quotes).
-
-    Raises RecipeInvalid with one line for each thing that is wrong.
-    """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeInvalid(f"{path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeInvalid(f"{path} is not TOML: {error}.") from error
-    for override in overrides:
-        _set(data, override)
-    return recipe_from(data, str(path))
-
-
-def recipe_from(data: dict[str, Any], source: str) -> Recipe:
-    """A recipe from plain values, strictly. Raises RecipeInvalid, naming `source`."""
-    try:
-        recipe = CONVERTER.structure(data, Recipe)
-    except ClassValidationError as error:
-        lines = transform_error(error, path="recipe", format_exception=_say)
-        raise RecipeInvalid(f"{source}: " + "; ".join(lines)) from error
-    problems = _problems(recipe)
-    if problems:
-        raise RecipeInvalid(f"{source}: " + "; ".join(problems) + ".")
-    return recipe
-
-
-def recipe_to_json(recipe: Recipe) -> str:
-    """The whole recipe, defaults written out: what is saved with a run."""
-    return json.dumps(CONVERTER.unstructure(recipe), indent=2) + "\n"
-
-
-def _say(error: BaseException, kind: type | None) -> str:
-    if isinstance(error, KeyError):  # its text is only the key's name
-        return f"missing key {error}"
-    return str(error) if isinstance(error, ValueError) else format_exception(error, kind)
-
-
-def _set(data: dict[str, Any], override: str) -> None:
-    key, found, text = override.partition("=")
-    if not found or not key:
-        raise RecipeInvalid(f"--set {override!r}: write key=value, for example loop.epochs=2.")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *tables, last = key.split(".")
-    for name in tables:
-        data = data.setdefault(name, {})
-        if not isinstance(data, dict):
-            raise RecipeInvalid(f"--set {override!r}: {name} is a value, not a table.")
-    data[last] = value
-
-
-def _problems(recipe: Recipe) -> list[str]:
-    """What each value may be on its own was checked by its type; this is about ranges."""
-    low, high = recipe.augment.crop
-    checks = {
-        "loop.epochs, batch_size and accumulate must be at least 1": min(
-            recipe.loop.epochs, recipe.loop.batch_size, recipe.loop.accumulate
-        )
-        >= 1,
-        "loop.ema_decay must lie in [0, 1)": 0 <= recipe.loop.ema_decay < 1,
-        "augment.crop must be two parts of the side, 0 < low <= high <= 1": 0 < low <= high <= 1,
-        "augment.flip must lie in [0, 1]": 0 <= recipe.augment.flip <= 1,
-        "optimizer.learning_rate must be above 0": recipe.optimizer.learning_rate > 0,
-        "schedule.warmup must lie in [0, 1)": 0 <= recipe.schedule.warmup < 1,
-        "data.validation_fold must lie in 0 .. data.folds - 1": 0 <= recipe.data.validation_fold < recipe.data.folds,
-        "preprocess.size_px and data.cache_size_px must be at least 16": min(
-            recipe.preprocess.size_px, recipe.data.cache_size_px
-        )
-        >= 16,
-    }
-    return [text for text, holds in checks.items() if not holds]
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    freeze: FreezeConfig = field(default_factory=FreezeConfig)

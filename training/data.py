@@ -100,16 +100,6 @@ def _samples(cache: PixelCache, records: tuple[Record, ...]) -> Samples:
     )
 
 
-def epoch_order(count: int, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """The batches of an epoch: a permutation drawn from (seed, epoch) alone, the incomplete last batch left out.
-
-    A batch of one or two images would upset batch normalisation; what is left out differs from epoch to epoch.
-    """
-    order = np.random.default_rng([seed, epoch]).permutation(count)
-    full = max(1, count // batch_size)
-    return [order[n * batch_size : (n + 1) * batch_size] for n in range(full)]
-
-
 def fetched(samples: Samples, batches: list[NDArray[np.int64]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The batches' images and labels, each gathered from the map while the one before is being worked on."""
     with ThreadPoolExecutor(1) as pool:

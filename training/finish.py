@@ -12,12 +12,13 @@ from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.types import ModelIdentity
 from training.calibrate import Calibrated, fit_calibration, youden_points
-from training.config import Recipe, recipe_to_json
+from training.config import Recipe
 from training.data import TrainingData
 from training.datasets.base import Dataset, IssueKind, Split
 from training.errors import TrainingFailed
 from training.evaluate import Read, Report, as_evaluation, judge, read_all
 from training.provenance import git_commit
+from training.recipe import recipe_to_json
 from training.release import Evaluate, ReleaseInputs, release, released_network
 from training.run_folder import RunFolder
 

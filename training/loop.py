@@ -21,15 +21,19 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.augment import augment
-from training.config import HeadBias, Precision, Recipe, ReleaseConfig, Select, recipe_to_json
-from training.data import Samples, TrainingData, epoch_order, fetched
+from training.config import HeadBias, Precision, Recipe, ReleaseConfig, Select
+from training.data import Samples, TrainingData, fetched
 from training.errors import TrainingFailed
+from training.freeze import first_stages, freeze, frozen_stages_at, train_mode
 from training.losses import Loss, build_loss
 from training.metrics import auc, mean_defined, per_output
 from training.optim import AveragedWeights, build_optimizer, rate_factor, set_rate
 from training.provenance import git_commit
+from training.recipe import recipe_to_json
 from training.run_folder import EpochRecord, RunFolder, RunInfo, best_epoch
+from training.sampling import epoch_order
 from training.start_weights import load_start_weights
+from training.statistics import with_pixel_statistics
 
 _SAVE_EVERY_S = 300.0  # so much work at most is lost to a power cut
 
@@ -59,16 +63,17 @@ class Stopped(Exception):
 def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.device) -> State:
     """Trains, or goes on where the run's last checkpoint stands, until the last epoch or early stopping.
 
-    Raises TrainingFailed for a loss that is not finite, a checkpoint of another recipe, memory or disk that ran out;
-    Stopped after the first Ctrl-C.
+    Raises RecipeInvalid when the loss does not fit the data; TrainingFailed for a loss that is not finite, a checkpoint
+    of another recipe, memory or disk that ran out; Stopped after the first Ctrl-C.
     """
+    loss_of = build_loss(recipe.loss, data.train.labels_nK, data.activation)
+    recipe = with_pixel_statistics(recipe, data.train)
     state = _build(recipe, data, device)
     checkpoint = run.last()
     if checkpoint is None:
         _begin(state, recipe, data, run)
     else:
         _resume(state, checkpoint, recipe, run)
-    loss_of = build_loss(recipe.loss, len(data.outputs))
     with _out_of_memory_named(recipe), _ask_to_stop() as stop:
         while state.epoch < recipe.loop.epochs and not _waited_enough(state, recipe):
             started = time.monotonic()
@@ -81,6 +86,8 @@ def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.devi
 def _build(recipe: Recipe, data: TrainingData, device: torch.device) -> State:
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.network, len(data.outputs)).to(device)
+    for epoch, _ in ((0, 0), *recipe.freeze.stages):
+        freeze(network, _frozen(recipe, epoch))  # a name that the network does not have is found now
     if recipe.loop.channels_last:
         _use_channels_last(network)
     average = AveragedWeights(network, recipe.loop.ema_decay) if recipe.loop.ema_decay else None
@@ -128,18 +135,24 @@ def set_prior_bias(network: ChestNetwork, labels_nK: NDArray[np.float32], activa
         last.bias.copy_(torch.from_numpy(bias_K))
 
 
+def _frozen(recipe: Recipe, epoch: int) -> tuple[str, ...]:
+    count = frozen_stages_at(epoch, recipe.freeze.stages)
+    return (*recipe.freeze.names, *(first_stages(recipe.network.architecture, count) if count else ()))
+
+
 def _train_epoch(
     state: State, recipe: Recipe, samples: Samples, loss_of: Loss, run: RunFolder, stop: "_Stop", device: torch.device
 ) -> float:
     """One pass over the training images; returns images per second."""
     loop = recipe.loop
-    batches = epoch_order(len(samples), loop.batch_size, recipe.seed, state.epoch)
+    batches = epoch_order(samples.labels_nK, recipe.sampling, loop.batch_size, recipe.seed, state.epoch)
     steps = max(1, len(batches) // loop.accumulate)
     steps = min(steps, loop.max_steps) if loop.max_steps else steps
     first = state.step_in_epoch
     todo = batches[first * loop.accumulate : steps * loop.accumulate]
     started = saved = time.monotonic()
-    state.network.train()
+    freeze(state.network, _frozen(recipe, state.epoch))
+    train_mode(state.network)
     with tqdm(total=steps, initial=first, unit="step", desc=f"epoch {state.epoch + 1}/{loop.epochs}") as bar:
         stream = fetched(samples, todo)
         for _ in range(first, steps):

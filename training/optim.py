@@ -13,7 +13,10 @@ from training.config import OptimizerConfig, OptimizerKind, ScheduleConfig, Sche
 
 
 def build_optimizer(network: ChestNetwork, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The recipe's optimizer over all parameters that want a gradient; each group keeps its own 'base_lr'."""
+    """The recipe's optimizer over all parameters; each group keeps its own 'base_lr'.
+
+    Frozen parameters are in it too: they have no gradient and so do not change, and a schedule may unfreeze them.
+    """
     groups = parameter_groups(network, config)
     if config.kind is OptimizerKind.SGD:
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov)
@@ -28,7 +31,7 @@ def parameter_groups(network: ChestNetwork, config: OptimizerConfig) -> list[dic
         (network.features, config.learning_rate),
         (network.head, config.learning_rate * config.head_multiplier),
     ):
-        wanted = [p for p in part.parameters() if p.requires_grad]
+        wanted = list(part.parameters())
         for chosen, decay in (
             ([p for p in wanted if p.ndim > 1], config.weight_decay),
             ([p for p in wanted if p.ndim <= 1], 0.0),

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file, save
 
 from diagnosis_tool.cxr.bundle import CONVERTER
-from training.config import Recipe, recipe_from, recipe_to_json
+from training.config import Recipe
 from training.errors import TrainingFailed
 from training.files import write_whole
+from training.recipe import recipe_from, recipe_to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

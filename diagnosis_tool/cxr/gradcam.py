@@ -46,7 +46,12 @@ class _UnscaledGradCAM(GradCAM):  # type: ignore[misc]  # the library is untyped
 
 
 def gradcam(head: nn.Module, features_Chw: NDArray[np.float32], outputs: int) -> tuple[Heatmap, ...]:
-    """Heatmaps of all outputs of one image, in the order of the logits.
+    """Heatmaps of all outputs of one image, in the order of the logits. The arguments are those of gradcam_maps."""
+    return tuple(_quantise(map_hw) for map_hw in gradcam_maps(head, features_Chw, outputs))
+
+
+def gradcam_maps(head: nn.Module, features_Chw: NDArray[np.float32], outputs: int) -> NDArray[np.float32]:
+    """Evidence for each output, (outputs, h, w), not below 0, in units of the logit.
 
     head: (B, C, h, w) -> (B, outputs) logits, in eval mode. The target is the logit:
         a saturated sigmoid has no gradient.
@@ -56,10 +61,10 @@ def gradcam(head: nn.Module, features_Chw: NDArray[np.float32], outputs: int) ->
     features = torch.from_numpy(features_Chw).expand(outputs, -1, -1, -1).contiguous().requires_grad_()
     cam = _UnscaledGradCAM(model, [model.tap])
     try:
-        maps_Khw = cam(features, [ClassifierOutputTarget(k) for k in range(outputs)])
+        maps_Khw: NDArray[np.float32] = cam(features, [ClassifierOutputTarget(k) for k in range(outputs)])
     finally:
         cam.activations_and_grads.release()
-    return tuple(_quantise(map_hw) for map_hw in maps_Khw)
+    return maps_Khw
 
 
 def _quantise(map_hw: NDArray[np.float32]) -> Heatmap:

@@ -1,16 +1,17 @@
 """Builds networks by name; each returns logits and its last feature map in one forward pass."""
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 
-from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before torchvision
+from diagnosis_tool.cxr.activations import ACTIVATIONS, activation, replace_activations
 from diagnosis_tool.cxr.network_spec import NetworkSpec
+from diagnosis_tool.cxr.trunks import ARCHITECTURES, Trunk, build_trunk
 from diagnosis_tool.errors import BundleInvalid
 
-# isort: split
-from torchvision import models
+__all__ = ["ARCHITECTURES", "OWN_ACTIVATION", "ChestNetwork", "build_network", "first_convolution"]
+
+OWN_ACTIVATION = "own"
+"""In NetworkSpec.trunk_activation: leave the architecture's own."""
 
 
 class ChestNetwork(nn.Module):
@@ -44,52 +45,57 @@ class ChestNetwork(nn.Module):
         return self.head(features_BChw), features_BChw
 
 
-def _mobilenet_v2() -> tuple[nn.Module, int]:
-    return models.mobilenet_v2(weights=None).features, 1280
-
-
-def _efficientnet(name: str) -> Callable[[], tuple[nn.Module, int]]:
-    def build() -> tuple[nn.Module, int]:
-        trunk = getattr(models, name)(weights=None)
-        return trunk.features, trunk.classifier[-1].in_features
-
-    return build
-
-
-def _resnet(name: str) -> Callable[[], tuple[nn.Module, int]]:
-    def build() -> tuple[nn.Module, int]:
-        trunk = getattr(models, name)(weights=None)
-        layers = [n for n, _ in trunk.named_children() if n not in {"avgpool", "fc"}]
-        return nn.Sequential(*(getattr(trunk, n) for n in layers)), trunk.fc.in_features
-
-    return build
-
-
-_TRUNKS: dict[str, Callable[[], tuple[nn.Module, int]]] = {
-    "mobilenet_v2": _mobilenet_v2,
-    **{f"efficientnet_b{i}": _efficientnet(f"efficientnet_b{i}") for i in range(8)},
-    **{f"resnet{n}": _resnet(f"resnet{n}") for n in (18, 34, 50)},
-}
-
-ARCHITECTURES = tuple(sorted(_TRUNKS))
-
-
 def build_network(spec: NetworkSpec, outputs: int) -> ChestNetwork:
     """A network of the spec's architecture with `outputs` logits and random weights, in training mode.
 
-    Raises BundleInvalid for an architecture that is not in ARCHITECTURES or a spec that does not fit together.
+    Raises BundleInvalid for an architecture or activation that is not known, or a spec that does not fit together.
     """
-    if spec.architecture not in _TRUNKS:
-        raise BundleInvalid(f"Unknown architecture {spec.architecture!r}; known: {', '.join(ARCHITECTURES)}.")
-    if spec.in_channels != 3:
-        raise BundleInvalid(f"in_channels is {spec.in_channels}; {spec.architecture} takes 3.")
+    _check(spec)
+    trunk = build_trunk(spec.architecture, spec.input_px)
+    if spec.in_channels == 1:
+        _see_grey(trunk.features)
+    if spec.trunk_activation != OWN_ACTIVATION:
+        activation(spec.trunk_activation)  # complains of an unknown name
+        replace_activations(trunk.features, ACTIVATIONS[spec.trunk_activation])
+    return ChestNetwork(trunk.features, _head(trunk, spec, outputs), spec)
+
+
+def _check(spec: NetworkSpec) -> None:
+    if spec.in_channels not in (1, 3):
+        raise BundleInvalid(f"in_channels is {spec.in_channels}; write 1 or 3.")
     if len(spec.mean) != spec.in_channels or len(spec.std) != spec.in_channels:
         raise BundleInvalid("mean and std must have one value an input channel.")
-    features, width = _TRUNKS[spec.architecture]()
-    return ChestNetwork(features, _pooled_head(width, spec, outputs), spec)
+    if min(spec.std) <= 0:
+        raise BundleInvalid("std must be above 0 in every channel.")
+    if spec.head_grid < 1 or min(spec.head_hidden, default=1) < 1:
+        raise BundleInvalid("head_grid and each width of head_hidden must be at least 1.")
+    if not 0 <= spec.head_dropout < 1:
+        raise BundleInvalid("head_dropout must lie in [0, 1).")
 
 
-def _pooled_head(width: int, spec: NetworkSpec, outputs: int) -> nn.Sequential:
-    hidden: list[nn.Module] = [nn.Linear(width, spec.head_hidden), nn.ReLU()] if spec.head_hidden else []
-    last = nn.Linear(spec.head_hidden or width, outputs)
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), *hidden, nn.Dropout(spec.head_dropout), last)
+def first_convolution(features: nn.Module) -> tuple[str, nn.Conv2d]:
+    """The convolution that sees the image, with its name in the trunk."""
+    return next((name, layer) for name, layer in features.named_modules() if isinstance(layer, nn.Conv2d))
+
+
+def _see_grey(features: nn.Module) -> None:
+    """One input channel: summed kernels answer as the three did when all three saw the same grey image."""
+    _, layer = first_convolution(features)
+    layer.weight = nn.Parameter(layer.weight.detach().sum(dim=1, keepdim=True))
+    layer.in_channels = 1
+
+
+def _head(trunk: Trunk, spec: NetworkSpec, outputs: int) -> nn.Sequential:
+    """Pooling, then dense layers each with activation, perhaps norm, and dropout; the order of VGG-16's own head."""
+    width = trunk.width * spec.head_grid**2
+    layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(spec.head_grid), nn.Flatten()]
+    if trunk.pooled_norm:
+        layers.append(nn.LayerNorm(width, eps=1e-6))
+    for hidden in spec.head_hidden:
+        layers += [nn.Linear(width, hidden), activation(spec.head_activation)]
+        layers += [nn.BatchNorm1d(hidden)] if spec.head_batch_norm else []
+        layers.append(nn.Dropout(spec.head_dropout))
+        width = hidden
+    if not spec.head_hidden:
+        layers.append(nn.Dropout(spec.head_dropout))
+    return nn.Sequential(*layers, nn.Linear(width, outputs))

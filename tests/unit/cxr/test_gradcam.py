@@ -1,5 +1,7 @@
 """Heatmaps over the cached feature map equal plain pytorch-grad-cam over the whole network."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,15 @@ from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before pytorch_
 
 # isort: split
 from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from diagnosis_tool.cxr.gradcam import gradcam
+from diagnosis_tool.cxr.gradcam import gradcam, gradcam_maps
 from diagnosis_tool.cxr.network import build_network
-from diagnosis_tool.cxr.network_spec import NetworkSpec
+from tests.bundles import network_spec
+
+SIZE_PX = 96
+OUTPUTS = 3
 
 
 class LogitsOnly(torch.nn.Module):
@@ -25,42 +31,58 @@ class LogitsOnly(torch.nn.Module):
 
 
 def with_settled_statistics(network: torch.nn.Module, x: torch.Tensor) -> torch.nn.Module:
-    """Fresh weights give feature maps of 1e-11, where the library's own epsilon rules: let BatchNorm see an image."""
+    """Fresh weights give feature maps of 1e-11, where the library's own epsilon rules: let BatchNorm see images."""
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
             module.momentum = None
     with torch.no_grad():
-        network.train()(x.expand(4, -1, -1))
+        network.train()(x)
     return network.eval()
 
 
-@pytest.mark.parametrize("head_hidden", [0, 16])
-@pytest.mark.parametrize("architecture", ["mobilenet_v2", "efficientnet_b0", "resnet18"])
-def test_equals_plain_gradcam(architecture: str, head_hidden: int) -> None:
+def without_gradients_below(features: torch.nn.Module) -> None:
+    """Grad-CAM needs none of them, and they are most of the time that the plain one takes."""
+    features.requires_grad_(False)
+    features.register_forward_hook(lambda _module, _inputs, output: output.requires_grad_())
+
+
+VGG_HEAD = {"head_grid": 7, "head_hidden": (32, 32), "head_dropout": 0.5}
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("mobilenet_v2", {}),
+    ("efficientnet_b0", {"head_hidden": (16,)}),
+    ("efficientnet_b0", {"trunk_activation": "relu"}),
+    ("efficientnet_lite0", {"in_channels": 1}),
+    ("resnet18", {"head_hidden": (16, 8), "head_activation": "gelu"}),
+    ("resnet50_v1", {}),
+    ("resnet50_v2", {"head_hidden": (16,), "head_batch_norm": True}),
+    ("resnet50_448", {"in_channels": 1}),
+    ("densenet121", {}),
+    ("googlenet", {}),
+    ("vgg16", {}),
+    ("vgg16", VGG_HEAD),
+    ("coatnet_0", {}),
+    ("coatnet_0", {"head_hidden": (16,), "in_channels": 1}),
+]
+
+
+@pytest.mark.parametrize(("architecture", "changes"), CASES)
+def test_equals_plain_gradcam(architecture: str, changes: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    spec = NetworkSpec(
-        architecture=architecture,
-        in_channels=3,
-        mean=(0.5,) * 3,
-        std=(0.2,) * 3,
-        head_dropout=0.2,
-        head_hidden=head_hidden,
-    )
-    x = torch.randint(0, 256, (1, 96, 96), dtype=torch.uint8)
-    network = with_settled_statistics(build_network(spec, 5), x)
+    x = torch.randint(0, 256, (2, SIZE_PX, SIZE_PX), dtype=torch.uint8)
+    network = with_settled_statistics(build_network(network_spec(architecture, size_px=SIZE_PX, **changes), OUTPUTS), x)
     with torch.inference_mode():
-        features = network(x)[1].numpy()[0]
-    ours = gradcam(network.head, features, 5)
+        features = network(x[:1])[1].numpy()[0]
+    ours_khw = gradcam_maps(network.head, features, OUTPUTS)
+    assert ours_khw.any()
+    without_gradients_below(network.features)
     with GradCAM(LogitsOnly(network), [network.features]) as plain:
-        for k, heatmap in enumerate(ours):
-            # the library resizes to the input and normalises again: compare at the feature map's own size
-            raw = plain(x[:, None].float(), [ClassifierOutputTarget(k)])[0]
-            small = torch.nn.functional.interpolate(
-                torch.from_numpy(heatmap.values / 255.0)[None, None], raw.shape, mode="bilinear"
-            )[0, 0].numpy()
-            if small.max() > 0:
-                lifted = small - small.min()
-                assert np.abs(lifted / lifted.max() - raw).max() < 0.01  # 1/255 of it is our quantisation
+        for ours_hw, heatmap, k in zip(ours_khw, gradcam(network.head, features, OUTPUTS), range(OUTPUTS), strict=True):
+            theirs_HW = plain(x[:1, None].float(), [ClassifierOutputTarget(k)])[0]
+            # the library resizes to the input and normalises before and after: take our small map the same way
+            ours_HW = scale_cam_image(scale_cam_image(ours_hw[None], (SIZE_PX, SIZE_PX)))[0]
+            assert np.abs(ours_HW - theirs_HW).max() < 1e-3
+            quantised_hw = heatmap.values / 255 * heatmap.scale
+            assert np.abs(quantised_hw - ours_hw).max() <= heatmap.scale / 255
 
 
 def test_no_positive_evidence_is_an_empty_map() -> None:

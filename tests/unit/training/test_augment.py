@@ -66,3 +66,60 @@ def test_same_seed_same_images_and_the_input_is_left_alone():
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
     assert torch.equal(x, before)
+
+
+def _dot(row: int, column: int, side: int = 65) -> torch.Tensor:
+    x = torch.zeros(1, side, side, dtype=torch.uint8)
+    x[0, row, column] = 255
+    return x
+
+
+def _brightest(x_HW: torch.Tensor) -> tuple[int, int]:
+    return divmod(int(x_HW.argmax()), x_HW.shape[1])
+
+
+def test_zoom_is_about_the_centre_and_black_comes_in_from_outside():
+    larger = augment(_dot(32, 42), 65, AugmentConfig(scale=(2.0, 2.0)), _generator())[0]
+    assert abs(_brightest(larger)[1] - 52) <= 1
+    assert abs(_brightest(larger)[0] - 32) <= 1
+    white = torch.full((1, 64, 64), 200, dtype=torch.uint8)
+    smaller = augment(white, 64, AugmentConfig(scale=(0.5, 0.5)), _generator())[0]
+    expected = torch.zeros(64, 64)
+    expected[16:48, 16:48] = 200
+    torch.testing.assert_close(smaller, expected)
+
+
+def test_shift_moves_by_up_to_its_part_of_the_side_each_way():
+    x = _dot(50, 50, 101).expand(64, -1, -1)
+    moved = augment(x, 101, AugmentConfig(translate=0.1), _generator())
+    places = np.array([_brightest(image) for image in moved])
+    assert np.abs(places - 50).max() in (10, 11, 9)
+    assert (places.min(axis=0) < 45).all()
+    assert (places.max(axis=0) > 55).all()
+    assert abs(np.corrcoef(places.T)[0, 1]) < 0.4  # the axes move on their own
+
+
+def test_aspect_makes_some_crops_wide_and_others_tall():
+    x = torch.zeros(64, 96, 96, dtype=torch.uint8)
+    x[:, 36:60, 36:60] = 255
+    seen = augment(x, 96, AugmentConfig(crop=(0.7, 0.7), aspect=(0.5, 2.0)), _generator()) > 127
+    width, height = seen.any(dim=1).sum(dim=1).float(), seen.any(dim=2).sum(dim=1).float()
+    inside = (width > 0) & (height > 0)
+    ratio = (height / width)[inside]  # a wide crop squeezes what it shows
+    assert ratio.min() < 0.7
+    assert ratio.max() > 1.4
+    assert ratio.min() > 0.5 * 0.9
+    assert ratio.max() < 2 * 1.1
+
+
+def test_shrinking_is_antialiased():
+    stripes = torch.zeros(1, 128, 128, dtype=torch.uint8)
+    stripes[:, :, ::2] = 255
+    small = augment(stripes, 32, AugmentConfig(), _generator())[:, :, 1:-1]  # at the border the kernel is cut
+    torch.testing.assert_close(small, torch.full_like(small, 127.5), atol=8.0, rtol=0)
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    augment(_batch(), 48, AugmentConfig(rotate_deg=7.0), _generator())
+    assert torch.get_num_threads() == before

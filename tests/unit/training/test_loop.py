@@ -11,10 +11,12 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.network import build_network
 from tests.recipes import tiny_recipe
 from training import loop
-from training.data import TrainingData, epoch_order, fetched, load_training_data
-from training.errors import TrainingFailed
+from training.config import SamplingConfig
+from training.data import TrainingData, fetched, load_training_data
+from training.errors import RecipeInvalid, TrainingFailed
 from training.loop import Stopped, set_prior_bias, train
 from training.run_folder import RunFolder, best_epoch
+from training.sampling import epoch_order
 
 CPU = torch.device("cpu")
 
@@ -85,7 +87,7 @@ def test_another_recipe_may_not_go_on_with_a_checkpoint_but_another_name_may(dat
     train(tiny_recipe(loop__epochs=1), data, RunFolder(tmp_path), CPU)
     train(tiny_recipe(loop__epochs=1, release__version="0.2"), data, RunFolder(tmp_path), CPU)
     with pytest.raises(TrainingFailed, match="belongs to another recipe"):
-        train(tiny_recipe(loop__epochs=1, network__head_hidden=8), data, RunFolder(tmp_path), CPU)
+        train(tiny_recipe(loop__epochs=1, network__head_hidden=[8]), data, RunFolder(tmp_path), CPU)
 
 
 def test_a_damaged_checkpoint_is_named(data, tmp_path):
@@ -172,16 +174,76 @@ def test_the_head_starts_at_the_prior(data):
     np.testing.assert_allclose(share, np.clip(data.train.labels_nK.mean(axis=0), 1e-4, 1), atol=1e-6)
 
 
-def test_every_image_comes_once_an_epoch_in_another_order_each_time():
-    first, again, second = (np.concatenate(epoch_order(24, 4, 1, epoch)) for epoch in (0, 0, 1))
-    assert sorted(first) == list(range(24))
-    np.testing.assert_array_equal(first, again)
-    assert (first != second).any()
-    assert [len(b) for b in epoch_order(10, 4, 1, 0)] == [4, 4]
-
-
 def test_batches_come_in_order_and_belong_to_their_labels(data):
-    batches = epoch_order(len(data.train), 5, 0, 0)
+    batches = epoch_order(data.train.labels_nK, SamplingConfig(), 5, 0, 0)
     for (x, labels), chosen in zip(fetched(data.train, batches), batches, strict=True):
         np.testing.assert_array_equal(x.numpy(), data.train.pixels_NHW[data.train.rows_n[chosen]])
         np.testing.assert_array_equal(labels.numpy(), data.train.labels_nK[chosen])
+
+
+def test_the_runs_own_pixel_statistics_are_saved_with_it(data, tmp_path):
+    run = RunFolder(tmp_path)
+    recipe = tiny_recipe(
+        loop__epochs=1, data__normalise="training_set", network__mean=[], network__std=[], network__in_channels=1
+    )
+    state = train(recipe, data, run, CPU)
+    pixels = data.train.pixels_NHW[data.train.rows_n] / 255
+    np.testing.assert_allclose(
+        (run.recipe().network.mean[0], run.recipe().network.std[0]), (pixels.mean(), pixels.std()), atol=1e-6
+    )
+    assert state.network.std.shape == (1, 1, 1, 1)
+    assert train(recipe, data, run, CPU).step == state.step  # goes on with the same statistics
+
+
+def test_a_resumed_run_draws_the_same_weighted_images(data, tmp_path, monkeypatch):
+    recipe = tiny_recipe(sampling={"kind": "weighted"}, loop__epochs=2)
+    straight, broken = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "broken")
+    train(recipe, data, straight, CPU)
+    save_of, saved = loop._save, []
+
+    def lost(*arguments):
+        save_of(*arguments)
+        saved.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_save", lost)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, data, broken, CPU)
+    monkeypatch.undo()
+    train(recipe, data, broken, CPU)
+    assert [e.train_loss for e in broken.history()] == [e.train_loss for e in straight.history()]
+
+
+@pytest.mark.parametrize("kind", ["focal", "bp_mll"])
+def test_other_losses_train_too(data, tmp_path, kind):
+    run = RunFolder(tmp_path)
+    train(tiny_recipe(loss={"kind": kind}), data, run, CPU)
+    assert run.history()[-1].validation_loss < run.history()[0].validation_loss
+
+
+def test_a_loss_that_does_not_fit_the_data_stops_before_anything_is_written(data, tmp_path):
+    with pytest.raises(RecipeInvalid, match="independent labels"):
+        train(tiny_recipe(loss={"kind": "cross_entropy"}), data, RunFolder(tmp_path / "run"), CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_frozen_stages_do_not_move_until_the_schedule_thaws_them(data, tmp_path):
+    moved = []
+    for epochs in (1, 2):
+        recipe = tiny_recipe(
+            freeze={"names": ["features.1"], "stages": [[0, 9], [1, 8]]}, loop__epochs=epochs, loop__ema_decay=0.0
+        )
+        network = train(recipe, data, RunFolder(tmp_path / str(epochs)), CPU).network
+        torch.manual_seed(recipe.seed)
+        start = build_network(recipe.network, 15).state_dict()
+        changed = {name for name, value in network.state_dict().items() if not torch.equal(value, start[name])}
+        moved.append({name.split(".")[0] + name.split(".")[1] for name in changed})
+    assert moved == [{"head3"}, {"head3", "features18"}]
+
+
+def test_a_name_that_cannot_be_frozen_stops_before_anything_is_written(data, tmp_path):
+    with pytest.raises(RecipeInvalid, match=r"no features\.99 to freeze"):
+        train(tiny_recipe(freeze={"names": ["features.99"]}), data, RunFolder(tmp_path / "run"), CPU)
+    with pytest.raises(RecipeInvalid, match="stages"):
+        train(tiny_recipe(freeze={"stages": [[2, 10]]}), data, RunFolder(tmp_path / "run"), CPU)
+    assert not (tmp_path / "run").exists()

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -83,3 +84,76 @@ def test_average_moves_towards_the_network_and_copies_counters():
     assert int(average.state["num_batches_tracked"]) == 7
     average.update(network, step=0)  # early steps move it almost all the way
     torch.testing.assert_close(average.state["weight"], torch.full((2,), 1.91))
+
+
+def _torch_rates(make, epochs, losses=None):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = make(optimizer)
+    rates = []
+    for epoch in range(epochs):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step(*([losses[epoch]] if losses else []))
+    return rates
+
+
+def test_schedules_by_epoch_agree_with_torch():
+    of = torch.optim.lr_scheduler
+    step = _factors(ScheduleConfig(kind=ScheduleKind.STEP, gamma=0.3, step_epochs=3), epochs=10)[::10]
+    assert step == pytest.approx(_torch_rates(lambda o: of.StepLR(o, 3, gamma=0.3), 10))
+    exponential = _factors(ScheduleConfig(kind=ScheduleKind.EXPONENTIAL, gamma=0.5), epochs=10)[::10]
+    assert exponential == pytest.approx(_torch_rates(lambda o: of.ExponentialLR(o, 0.5), 10))
+    cosine = _factors(ScheduleConfig(kind=ScheduleKind.COSINE), steps_per_epoch=1, epochs=10)
+    assert cosine == pytest.approx(_torch_rates(lambda o: of.CosineAnnealingLR(o, 10), 10))
+
+
+@pytest.mark.parametrize("patience", [0, 1, 2])
+def test_plateau_agrees_with_torch(patience):
+    losses = [1.0, 0.9, 0.95, 0.92, 0.91, 0.89, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]
+    config = ScheduleConfig(kind=ScheduleKind.PLATEAU, gamma=0.5, patience=patience)
+    ours = [rate_factor(config, 10 * n, 10, 10 * len(losses), losses[:n]) for n in range(len(losses))]
+    of = torch.optim.lr_scheduler
+    theirs = _torch_rates(
+        lambda o: of.ReduceLROnPlateau(o, factor=0.5, patience=patience, threshold=0.0), len(losses), losses
+    )
+    assert ours == pytest.approx(theirs)
+
+
+def test_one_cycle_is_linear_then_cosine():
+    factors = _factors(ScheduleConfig(kind=ScheduleKind.ONE_CYCLE, warmup=0.3), steps_per_epoch=10, epochs=10)
+    steps = np.arange(100)
+    rise, fall = 1 / 25 + 24 / 25 * (steps + 1) / 30, 0.5 * (1 + np.cos(np.pi * (steps - 30) / 70))
+    np.testing.assert_allclose(factors, np.where(steps < 30, rise, fall))
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_with_momentum_by_its_formula(nesterov):
+    network = build_network(tiny_recipe().network, 2)
+    config = OptimizerConfig(kind=OptimizerKind.SGD, learning_rate=0.1, momentum=0.8, nesterov=nesterov)
+    optimizer = build_optimizer(network, config)
+    weight = network.head[-1].bias
+    expected, velocity = weight.detach().clone(), torch.zeros(2)
+    for step in range(3):
+        for parameter in network.parameters():
+            parameter.grad = torch.full_like(parameter, step + 1.0)
+        optimizer.step()
+        velocity = 0.8 * velocity + step + 1.0
+        expected -= 0.1 * (step + 1.0 + 0.8 * velocity if nesterov else velocity)
+        torch.testing.assert_close(weight.detach(), expected)
+
+
+def test_frozen_parameters_stay_also_under_weight_decay_until_they_thaw():
+    network = build_network(tiny_recipe().network, 2).eval()
+    config = OptimizerConfig(kind=OptimizerKind.ADAMW, learning_rate=0.01, weight_decay=0.5)
+    for parameter in network.features.parameters():
+        parameter.requires_grad = False
+    optimizer = build_optimizer(network, config)
+    first = network.features[0][0].weight
+    before = first.detach().clone()
+    for thawed in (False, True):
+        for parameter in network.features.parameters():
+            parameter.requires_grad = thawed
+        optimizer.zero_grad()
+        network(torch.full((2, 32, 32), 100))[0].sum().backward()
+        optimizer.step()
+        assert torch.equal(first.detach(), before) is not thawed
