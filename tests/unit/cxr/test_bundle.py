@@ -56,6 +56,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "wrong type": (lambda d: d["preprocess"].update(size_px="64"), "size_px"),
     "unknown enum": (lambda d: d["preprocess"].update(geometry="crop"), "geometry"),
     "other schema": (lambda d: d.update(schema_version=2), "schema_version 2"),
+    "positions of another size": (lambda d: d["network"].update(input_px=96), "network.input_px"),
     "calibration of another length": (lambda d: d["calibration"].update(slope=[1.0]), "calibration.slope"),
     "same output twice": (lambda d: d["outputs"].__setitem__(1, d["outputs"][0]), "different names"),
     "no golden input": (lambda d: d["golden"].update(inputs=[]), "golden.inputs is empty"),
@@ -122,6 +123,12 @@ def test_efficientnet_b7_by_the_same_call(tmp_path: Path) -> None:
     reading = load_classifier(write_bundle(tmp_path / "b7", architecture="efficientnet_b7")).read(film())
     assert reading.identity.bundle == "efficientnet_b7-test-0.1"
     assert len(reading.outputs) == 15
+
+
+def test_coatnet_by_the_same_call(tmp_path: Path) -> None:
+    classifier = load_classifier(write_bundle(tmp_path / "coatnet", architecture="coatnet_0"))
+    assert len(classifier.read(film()).outputs) == 15
+    assert classifier.bundle.metadata.network.input_px == 64
 
 
 def test_resolve(tiny_bundle: Path) -> None:
