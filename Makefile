@@ -43,5 +43,9 @@ test-long: install-dev
 bench: install-dev
 	$(BIN)/python -m benchmarks
 
+screenshots: install-dev    ## docs/screenshots, from phantoms
+	tests/system-packages.sh
+	$(BIN)/python -m tests.e2e.screenshots
+
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,1 +1,1 @@
-"""The mounted Dash app: the detail view and the charts. Its callbacks only read."""
+"""The Dash app mounted at /viewer/, and the charts that the study page shares with it. Its callbacks only read."""

@@ -1,1 +1,1 @@
-"""Flask blueprints."""
+"""Flask blueprints: worklist and upload, study pages, pictures, health; and the one place that maps errors to HTTP."""

@@ -1,0 +1,34 @@
+"""The one place where the web process is wired. It loads no model and never imports torch."""
+
+from flask import Flask
+
+from diagnosis_tool import resources
+from diagnosis_tool.services.wiring import make_context
+from diagnosis_tool.settings import Settings
+from diagnosis_tool.viewer import mount
+from diagnosis_tool.web import errors, health, images, security, studies, templating
+from diagnosis_tool.web.current import attach_context
+from diagnosis_tool.web.uploads import MAX_OTHER_BODY_BYTES, UploadRequest
+
+
+def create_app(settings: Settings) -> Flask:
+    """The Flask app with the viewer mounted at /viewer/, on a database that has been migrated."""
+    app = Flask(
+        "diagnosis_tool", template_folder=str(resources.templates_dir()), static_folder=str(resources.static_dir())
+    )
+    app.request_class = UploadRequest
+    app.config["MAX_CONTENT_LENGTH"] = MAX_OTHER_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of findings and keys is meant
+    context = make_context(data_dir=settings.data_dir, database_file=settings.database_file)
+    attach_context(app, context)
+    templating.install(app)
+    errors.install(app)
+    for blueprint in (studies.blueprint, images.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    security.install(app, mount.mount_viewer(app, context))
+    return app
+
+
+def from_env() -> Flask:
+    """create_app with the environment's settings: what gunicorn is started with."""
+    return create_app(Settings.from_env())

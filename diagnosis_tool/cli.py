@@ -1,0 +1,157 @@
+"""The command `diagnosis-tool`."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from diagnosis_tool import resources, supervise
+from diagnosis_tool.cxr.types import ModelIdentity
+from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError
+from diagnosis_tool.services.predict import PredictedFile, predict_file
+from diagnosis_tool.services.wiring import migrate_database
+from diagnosis_tool.settings import Settings
+
+_OK, _SOME_REFUSED, _ERROR = 0, 2, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. Errors for the user go to standard error, without a trace."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it quotes values, which may name a patient
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except DiagnosisToolError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return _ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="diagnosis-tool", description="Reads chest X-rays. Research use only, not a medical device."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser(
+        "serve", help="migrate, then run web and worker (PORT, HOST, DATA_DIR from the environment)"
+    )
+    serve.set_defaults(command=_serve)
+
+    migrate = commands.add_parser("migrate", help="create the database or bring it to the newest schema")
+    migrate.set_defaults(command=_migrate)
+
+    worker = commands.add_parser("worker", help="run one worker")
+    worker.add_argument("--name", default="worker-1", help="a name no other worker of this database has")
+    worker.set_defaults(command=_worker)
+
+    predict = commands.add_parser("predict", help="read files and print what the model says")
+    predict.add_argument("files", nargs="+", metavar="FILE")
+    predict.add_argument("--json", action="store_true", help="one JSON array, an object a file in input order")
+    predict.add_argument("--bundle", help="'default', a released name or a folder")
+    predict.set_defaults(command=_predict)
+
+    verify = commands.add_parser("verify-bundle", help="check a bundle's files and its golden outputs on this machine")
+    verify.add_argument("bundle", nargs="?", help="'default', a released name or a folder")
+    verify.set_defaults(command=_verify_bundle)
+    return parser
+
+
+def _settings(bundle: str | None = None) -> Settings:
+    settings = Settings.from_env()
+    return settings if bundle is None else replace(settings, bundle=bundle)
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    migrate_database(_settings().database_file, resources.migrations_dir())
+    return _OK
+
+
+def _serve(options: argparse.Namespace) -> int:
+    settings = _settings()
+    _migrate(options)
+    print(f"diagnosis-tool serves http://{settings.host}:{settings.port}/ (data in {settings.data_dir})", flush=True)
+    print("Research use only, not a medical device. Stop with Ctrl-C.", flush=True)
+    return supervise.supervise(
+        {
+            "web": supervise.web_command(host=settings.host, port=settings.port, threads=settings.web_threads),
+            "worker": supervise.worker_command("worker-1"),
+        }
+    )
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from diagnosis_tool.worker.wiring import run_worker  # loads torch: only in this process
+
+    return run_worker(_settings(), name=options.name)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from diagnosis_tool.worker.wiring import load  # loads torch: only where it is needed
+
+    logging.getLogger().setLevel(logging.WARNING)
+    classifier = load(_settings(options.bundle))
+    answers = []
+    for file in options.files:
+        answer = predict_file(classifier, file)
+        answers.append({**_as_json(answer), **_identity(classifier.identity), "seconds": round(answer.seconds, 4)})
+    if options.json:
+        json.dump(answers, sys.stdout, indent=1, ensure_ascii=False)
+        print()
+    else:
+        _print_table(answers)
+    return _SOME_REFUSED if any(answer["refused"] for answer in answers) else _OK
+
+
+def _as_json(answer: PredictedFile) -> dict[str, Any]:
+    outputs = answer.reading.outputs if answer.reading else ()
+    return {
+        "file": answer.file,
+        "sha256": answer.sha256,
+        "findings": [{"finding": output.name, "probability": output.probability} for output in outputs],
+        "top4": list(answer.reading.top) if answer.reading else [],
+        "refused": answer.refused,
+    }
+
+
+def _identity(identity: ModelIdentity) -> dict[str, str]:
+    return {"bundle": identity.bundle, "engine": identity.engine, "precision": identity.precision}
+
+
+def _print_table(answers: list[dict[str, Any]]) -> None:
+    for answer in answers:
+        if answer["refused"]:
+            print(f"{answer['file']}: not read. {answer['refused']}")
+            continue
+        best = sorted(answer["findings"], key=lambda f: -f["probability"])
+        print(f"{answer['file']}: " + ", ".join(f"{f['finding']} {f['probability']:.2f}" for f in best))
+    print("Research use only, not a medical device.", file=sys.stderr)
+
+
+def _verify_bundle(options: argparse.Namespace) -> int:
+    from diagnosis_tool.cxr.bundle import resolve_bundle
+    from diagnosis_tool.cxr.classifier import load_classifier, verify_golden
+
+    settings = _settings(options.bundle)
+    try:
+        classifier = load_classifier(resolve_bundle(settings.models_dir, settings.bundle))
+    except BundleInvalid as error:
+        print(f"NOT VALID: {error}", file=sys.stderr)
+        return _ERROR
+    worst = verify_golden(classifier.bundle, classifier.engine)
+    metadata = classifier.bundle.metadata
+    golden = metadata.golden
+    print(
+        f"{classifier.identity.bundle} is valid: {len(metadata.outputs)} outputs, {len(golden.inputs)} golden inputs "
+        f"reproduced within {worst:.2g} (allowed {golden.tolerance:.2g}), sha256 {classifier.bundle.sha256}"
+    )
+    return _OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Jobs: one for each image that is to be read. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+MAX_ATTEMPTS: Final = 3
+"""After this many readings that broke down (also by killing the worker) an image is marked failed."""
+
+
+class JobState(StrEnum):
+    """QUEUED waits; LEASED is being read until its lease ends; DONE is over, whatever came of it."""
+
+    QUEUED = "queued"
+    LEASED = "leased"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job in the hands of a worker. worker and attempt are the fencing token: a later claim makes this one void."""
+
+    id: int
+    instance_id: int
+    instance_uid: str
+    image_sha256: str
+    worker: str
+    attempt: int
+
+
+class WorkerState(StrEnum):
+    """What a worker says of itself."""
+
+    WARMING = "warming"
+    READY = "ready"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """A worker's last sign of life. detail: the bundle when READY, the reason when BROKEN."""
+
+    name: str
+    state: WorkerState
+    detail: str
+    age_s: float

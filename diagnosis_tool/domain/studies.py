@@ -1,0 +1,113 @@
+"""Study, Instance and Prediction: values, and the rules of an instance's state. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, top_findings
+from diagnosis_tool.errors import NotFound
+
+
+class InstanceState(StrEnum):
+    """Where an uploaded image is on its way.
+
+    REFUSED: looked at, and no model may read it (the reason is in Instance.error). FAILED: something of ours broke.
+    Neither is ever shown as negative.
+    """
+
+    QUEUED = "queued"
+    READING = "reading"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """True once nothing more will happen by itself."""
+        return self in {InstanceState.DONE, InstanceState.REFUSED, InstanceState.FAILED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The stored output of one bundle for one image content; immutable. Outputs in the bundle's order."""
+
+    image_sha256: str
+    identity: ModelIdentity
+    outputs: tuple[OutputReading, ...]
+    created_at: datetime
+    seconds: float
+
+    @property
+    def top(self) -> tuple[str, ...]:
+        """Names of the (at most four) most probable findings, most probable first."""
+        return top_findings(self.outputs)
+
+    def output(self, name: str) -> OutputReading:
+        """The output of this name; raises NotFound."""
+        for output in self.outputs:
+            if output.name == name:
+                return output
+        raise NotFound(f"The model has no output {name!r}.")
+
+    def heatmap(self, name: str) -> Heatmap:
+        """The heatmap of the output of this name; raises NotFound."""
+        return self.output(name).heatmap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One uploaded file and what became of it.
+
+    file_name: as the sender called it, cleaned for display; never used as a path.
+    width_px, height_px: None until the image was decoded. error: for the reader, when REFUSED or FAILED.
+    prediction: set exactly when state is DONE.
+    """
+
+    uid: str
+    study_uid: str
+    position: int
+    file_name: str
+    sha256: str
+    size_bytes: int
+    state: InstanceState
+    error: str | None
+    width_px: int | None
+    height_px: int | None
+    has_thumbnail: bool
+    prediction: Prediction | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """The images of one upload, in the order they were sent."""
+
+    uid: str
+    created_at: datetime
+    user_name: str
+    instances: tuple[Instance, ...]
+
+    def count(self, state: InstanceState) -> int:
+        """Number of instances in this state."""
+        return sum(instance.state is state for instance in self.instances)
+
+    @property
+    def finished(self) -> int:
+        """Number of instances that nothing more will happen to."""
+        return sum(instance.state.is_final for instance in self.instances)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySummary:
+    """A row of the worklist: the study without its predictions."""
+
+    uid: str
+    created_at: datetime
+    user_name: str
+    counts: dict[InstanceState, int]
+    first_instance_uids: tuple[str, ...]
+    """At most four, for the thumbnail strip."""
+
+    @property
+    def total(self) -> int:
+        """Number of instances."""
+        return sum(self.counts.values())

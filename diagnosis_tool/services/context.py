@@ -1,0 +1,20 @@
+"""What every use case needs, gathered once at start-up and passed as an argument."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from diagnosis_tool.storage.blobs import BlobStore
+from diagnosis_tool.storage.jobs import JobStore
+from diagnosis_tool.storage.studies import StudyStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Stores, clock and id source; no globals, so a test brings its own."""
+
+    studies: StudyStore
+    jobs: JobStore
+    blobs: BlobStore
+    now: Callable[[], datetime]
+    new_uid: Callable[[], str]

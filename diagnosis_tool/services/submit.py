@@ -1,0 +1,70 @@
+"""Taking files in: every file of an upload gets a row and a job; nothing is decoded here."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from diagnosis_tool.domain.studies import Study
+from diagnosis_tool.errors import UploadRefused
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.storage.blobs import PendingBlob
+from diagnosis_tool.storage.studies import NewInstance
+
+MAX_FILES: Final = 200
+MAX_BYTES: Final = 2_000_000_000
+_MAX_NAME: Final = 255
+_NAMELESS: Final = "unnamed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One file of an upload: its name as sent, and its bytes, already written to the blob store's waiting area."""
+
+    file_name: str
+    blob: PendingBlob
+
+
+def submit_study(context: Context, uploads: Sequence[Upload], *, user_id: int) -> Study:
+    """Stores the files and queues one job a file. The blobs are durable before the rows are committed.
+
+    Raises:
+        UploadRefused: no file, or more than MAX_FILES.
+        StorageFull: no room; nothing is stored.
+    """
+    try:
+        return _store(context, uploads, user_id)
+    finally:  # what was committed stays; what was not leaves nothing behind
+        for upload in uploads:
+            upload.blob.close()
+
+
+def _store(context: Context, uploads: Sequence[Upload], user_id: int) -> Study:
+    if not uploads:
+        raise UploadRefused("No file was sent. Choose one or more PNG or JPEG radiographs.")
+    if len(uploads) > MAX_FILES:
+        raise UploadRefused(
+            f"{len(uploads)} files were sent; at most {MAX_FILES} fit in one upload. Send them in parts."
+        )
+    instances = [
+        NewInstance(
+            uid=context.new_uid(),
+            file_name=clean_file_name(upload.file_name),
+            sha256=context.blobs.commit(upload.blob),
+            size_bytes=upload.blob.size_bytes,
+        )
+        for upload in uploads
+    ]
+    return context.studies.add(uid=context.new_uid(), created_at=context.now(), user_id=user_id, instances=instances)
+
+
+def clean_file_name(name: str) -> str:
+    """A name for display: the last path component, without control characters, at most 255 characters.
+
+    It never becomes a path; the blob is named by its content.
+    """
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    shown = "".join(c for c in last if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}).strip()
+    if len(shown) > _MAX_NAME:
+        shown = shown[: _MAX_NAME - 1] + "…"
+    return shown if shown.strip(".") else _NAMELESS

@@ -1,0 +1,37 @@
+"""Makes the Context of a real process: SQLite, blobs on disk, the machine's clock."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.storage.blobs import BlobStore
+from diagnosis_tool.storage.jobs import JobStore
+from diagnosis_tool.storage.migrate import migrate
+from diagnosis_tool.storage.session import open_database
+from diagnosis_tool.storage.studies import StudyStore
+
+
+def make_context(*, data_dir: Path, database_file: Path) -> Context:
+    """Stores on a database that has been migrated."""
+    engine = open_database(database_file)
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    return Context(
+        studies=StudyStore(engine),
+        jobs=JobStore(engine, now),
+        blobs=BlobStore(data_dir / "blobs"),
+        now=now,
+        new_uid=lambda: uuid4().hex,
+    )
+
+
+def migrate_database(database_file: Path, migrations_dir: Path) -> None:
+    """Creates the database or brings it to the newest schema."""
+    engine = open_database(database_file)
+    try:
+        migrate(engine, migrations_dir)
+    finally:
+        engine.dispose()

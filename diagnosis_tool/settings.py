@@ -1,0 +1,70 @@
+"""Settings from the environment, read once, frozen, all errors reported together."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from diagnosis_tool import resources
+from diagnosis_tool.errors import SettingsInvalid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What may differ between installations. See README.md for the environment's keys.
+
+    data_dir: database and blobs; created when missing. bundle: 'default', a name in models_dir, or a path.
+    torch_threads: threads for one forward pass; 0 lets torch decide (one a core).
+    """
+
+    data_dir: Path
+    host: str
+    port: int
+    web_threads: int
+    models_dir: Path
+    bundle: str
+    torch_threads: int
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir / "diagnosis_tool.sqlite"
+
+    @property
+    def blobs_dir(self) -> Path:
+        """The folder of the uploaded files, named by their sha256."""
+        return self.data_dir / "blobs"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
+        """Reads DATA_DIR, HOST, PORT, WEB_THREADS, MODELS_DIR, BUNDLE and TORCH_THREADS; an empty value is as if unset.
+
+        Raises SettingsInvalid naming every key that is wrong.
+        """
+        problems: list[str] = []
+
+        def whole(key: str, default: int, low: int, high: int) -> int:
+            text = env.get(key) or str(default)
+            if text.isascii() and text.isdigit() and low <= int(text) <= high:
+                return int(text)
+            problems.append(f"{key} is {text!r}; it must be a whole number from {low} to {high}")
+            return default
+
+        models_dir = Path(env.get("MODELS_DIR") or resources.models_dir())
+        if not models_dir.is_dir():
+            problems.append(f"MODELS_DIR is {str(models_dir)!r}, which is no folder")
+        data_dir = Path(env.get("DATA_DIR") or "data").absolute()
+        if data_dir.exists() and not data_dir.is_dir():
+            problems.append(f"DATA_DIR is {str(data_dir)!r}, which is no folder")
+        settings = cls(
+            data_dir=data_dir,
+            host=env.get("HOST") or "127.0.0.1",
+            port=whole("PORT", 8000, 1, 65535),
+            web_threads=whole("WEB_THREADS", 8, 1, 64),
+            models_dir=models_dir,
+            bundle=env.get("BUNDLE") or "default",
+            torch_threads=whole("TORCH_THREADS", 0, 0, 256),
+        )
+        if problems:
+            raise SettingsInvalid("Settings: " + "; ".join(problems) + ".")
+        return settings

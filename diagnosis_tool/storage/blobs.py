@@ -1,0 +1,152 @@
+"""Uploaded files, named by their sha256. No name from outside ever becomes a path."""
+
+import errno
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+from diagnosis_tool.errors import NotFound, StorageFull
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_STALE_S: Final = 24 * 3600
+_FULL: Final = "The server's disk is full. Nothing was stored; ask the administrator for room, then send it again."
+
+
+class PendingBlob:
+    """A file that is being received: file-like, hashed as it is written front to back. Not visible until committed."""
+
+    def __init__(self, folder: Path) -> None:
+        with _room():
+            descriptor, name = tempfile.mkstemp(dir=folder)
+        self.path = Path(name)
+        self._file = os.fdopen(descriptor, "w+b")
+        self._hash = hashlib.sha256()
+        self.size_bytes = 0
+
+    def write(self, data: bytes) -> int:
+        """Appends. Raises StorageFull when the disk has no room."""
+        with _room():
+            written = self._file.write(data)
+        self._hash.update(data)
+        self.size_bytes += written
+        return written
+
+    def read(self, size: int = -1) -> bytes:
+        """Reads from the current position, as files do."""
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves the reading position; writing only ever appends."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The current position."""
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        """True, as for files."""
+        return True
+
+    def seekable(self) -> bool:
+        """True, as for files."""
+        return True
+
+    def writable(self) -> bool:
+        """True, as for files."""
+        return True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._file)
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what was written so far."""
+        return self._hash.hexdigest()
+
+    def sync(self) -> None:
+        """Makes the bytes durable. Raises StorageFull when the disk has no room."""
+        with _room():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the file and, unless it was committed, removes it. May be called twice."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class BlobStore:
+    """A folder of immutable files, root/ab/abcdef…; the same content is stored once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._incoming = root / "incoming"
+        self._incoming.mkdir(parents=True, exist_ok=True)
+
+    def pending(self) -> PendingBlob:
+        """A new file to receive bytes into. Raises StorageFull when the disk has no room."""
+        return PendingBlob(self._incoming)
+
+    def commit(self, blob: PendingBlob) -> str:
+        """Makes the file durable under its sha256, which is returned; a blob of the same content is left as it is.
+
+        Raises StorageFull when the disk has no room.
+        """
+        blob.sync()
+        target = self._path(blob.sha256)
+        with _room():
+            target.parent.mkdir(exist_ok=True)
+            os.replace(blob.path, target)
+            for folder in (target.parent, self._root):
+                _sync_folder(folder)
+        blob.close()
+        return blob.sha256
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes. Raises NotFound when there is no such blob."""
+        try:
+            return self._path(sha256).read_bytes()
+        except FileNotFoundError as error:
+            raise NotFound("The original file is no longer stored.") from error
+
+    def sweep(self) -> int:
+        """Removes what broken uploads left behind over a day ago; returns how many files."""
+        stale = [p for p in self._incoming.iterdir() if time.time() - p.stat().st_mtime > _STALE_S]
+        for path in stale:
+            path.unlink(missing_ok=True)
+        return len(stale)
+
+    def _path(self, sha256: str) -> Path:
+        if not _SHA256.fullmatch(sha256):
+            raise NotFound("That is not the name of a stored file.")
+        return self._root / sha256[:2] / sha256
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFull(_FULL) from error
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,96 @@
+"""`diagnosis-tool serve`: keeps the web process and the worker running, and stops them together."""
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import Final
+
+_log = logging.getLogger(__name__)
+_GRACE_S: Final = 20.0
+_LOOK_EVERY_S: Final = 0.2
+_MAX_PAUSE_S: Final = 10.0
+_STABLE_S: Final = 30.0
+
+
+class Child:
+    """A process that is started again when it ends, after a pause that doubles while it keeps ending at once."""
+
+    def __init__(self, name: str, command: Sequence[str]) -> None:
+        self.name = name
+        self._command = command
+        self._pause_s = 0.5
+        self._start_at = 0.0
+        self._started = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def tend(self, now: float) -> None:
+        """Starts the process if it is due, and notices when it has ended. now: time.monotonic()."""
+        if self.process is None:
+            if now >= self._start_at:
+                self.process = subprocess.Popen(self._command)
+                self._started = now
+            return
+        code = self.process.poll()
+        if code is None:
+            return
+        self._pause_s = 0.5 if now - self._started > _STABLE_S else min(self._pause_s * 2, _MAX_PAUSE_S)
+        _log.error("%s ended with code %d; starting it again in %.1f s", self.name, code, self._pause_s)
+        self.process, self._start_at = None, now + self._pause_s
+
+    def stop(self, deadline: float) -> None:
+        """SIGTERM, then SIGKILL for what still runs at the deadline (time.monotonic())."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _log.error("%s did not stop in time and was killed; its work is taken up at the next start", self.name)
+            self.process.kill()
+            self.process.wait()
+
+
+def supervise(commands: Mapping[str, Sequence[str]]) -> int:
+    """Runs the named commands until SIGTERM or SIGINT; returns 0."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    children = [Child(name, command) for name, command in commands.items()]
+    while not stop.is_set():
+        for child in children:
+            child.tend(time.monotonic())
+        stop.wait(_LOOK_EVERY_S)
+    deadline = time.monotonic() + _GRACE_S
+    for child in children:
+        if child.process is not None:
+            child.process.terminate()
+    for child in children:
+        child.stop(deadline)
+    return 0
+
+
+def web_command(*, host: str, port: int, threads: int) -> list[str]:
+    """gunicorn's command line: one process (SQLite has one writer anyway), threads for waiting clients."""
+    return [
+        sys.executable, "-m", "gunicorn", "diagnosis_tool.app:from_env()",
+        "--bind", f"{host}:{port}",
+        "--worker-class", "gthread", "--workers", "1", "--threads", str(threads),
+        # a 2 GB upload over a slow line takes long; with gthread this only bounds a worker that hangs as a whole
+        "--timeout", "120", "--graceful-timeout", "10",
+        "--no-control-socket",
+        "--access-logfile", "/dev/null",
+    ]  # fmt: skip
+
+
+def worker_command(name: str) -> list[str]:
+    """The worker's command line."""
+    return [sys.executable, "-m", "diagnosis_tool.cli", "worker", "--name", name]

@@ -1,0 +1,209 @@
+"""The bar chart of a prediction as plain Plotly JSON: pure, tested without a browser.
+
+One chart for the study page and the viewer: horizontal bars, 'No Finding' apart on top, the operating point as a tick
+on each bar, the top four marked with their rank. Probabilities have two digits, the tooltip four.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from diagnosis_tool.cxr.findings import OutputKind, anatomical_rank, display_name
+from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.studies import Prediction
+
+Figure = dict[str, Any]
+"""A figure as Plotly reads it: {'data': [...], 'layout': {...}}."""
+
+# the tokens of static/css/app.css; a picture of the chart has no stylesheet
+BACKGROUND: Final = "#161b22"
+TRACK: Final = "#21262e"
+LINE: Final = "#2a313c"
+TEXT: Final = "#e6edf3"
+MUTED: Final = "#9aa7b4"
+POSITIVE: Final = "#ffb454"
+NEGATIVE: Final = "#7d8894"
+_FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+_RANKS: Final = "①②③④⑤⑥⑦⑧⑨"
+_GAP: Final = 0.7  # rows of space between 'No Finding' and the findings
+_NUMBER_X: Final = 1.03  # the column of numbers stands right of probability 1
+_RIGHT_EDGE: Final = 1.17
+_LETTER_PX: Final = 7.0  # average width at 12 px; Plotly's automargin corrects it where fonts are wider
+
+
+class Order(StrEnum):
+    """How the findings are sorted, top to bottom."""
+
+    ANATOMICAL = "anatomical"
+    PROBABILITY = "probability"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One bar: what it shows, its height on the y axis in rows from the top, and its rank among the top findings."""
+
+    output: OutputReading
+    y: float
+    rank: int | None
+
+    @property
+    def label(self) -> str:
+        """The finding's name with its rank's sign."""
+        name = display_name(self.output.name)
+        return f"{name} {_RANKS[self.rank - 1]}" if self.rank else name
+
+    @property
+    def colour(self) -> str:
+        """Amber at or above the operating point; 'No Finding' is never amber."""
+        if self.output.kind is OutputKind.ABSENCE:
+            return MUTED
+        return POSITIVE if self.output.is_above_threshold else NEGATIVE
+
+    @property
+    def tooltip(self) -> str:
+        """Name, probability and operating point with four digits."""
+        output = self.output
+        lines = [f"<b>{display_name(output.name)}</b>", f"probability {output.probability:.4f}"]
+        if output.threshold is None:
+            lines.append("no operating point")
+        else:
+            side = "above" if output.is_above_threshold else "below"
+            lines.append(f"{side} the operating point {output.threshold:.4f}")
+        if self.rank:
+            lines.append(f"number {self.rank} of the top findings")
+        return "<br>".join(lines)
+
+
+def rows(prediction: Prediction, order: Order) -> tuple[Row, ...]:
+    """The bars top to bottom: outputs that say 'nothing found' first, a gap, then the findings in this order."""
+    absences = [o for o in prediction.outputs if o.kind is OutputKind.ABSENCE]
+    findings = [o for o in prediction.outputs if o.kind is OutputKind.FINDING]
+    if order is Order.ANATOMICAL:
+        findings.sort(key=lambda o: anatomical_rank(o.name))
+    else:
+        findings.sort(key=lambda o: -o.probability)
+    gap = _GAP if absences else 0.0
+    ranks = {name: rank for rank, name in enumerate(prediction.top, start=1)}
+    return tuple(
+        Row(output=output, y=i + (gap if i >= len(absences) else 0.0), rank=ranks.get(output.name))
+        for i, output in enumerate((*absences, *findings))
+    )
+
+
+def findings_figure(prediction: Prediction, order: Order = Order.ANATOMICAL) -> Figure:
+    """The chart of all outputs. layout.meta.rows maps each output's name to its y, for marking the selected one."""
+    bars = rows(prediction, order)
+    return {"data": [_tracks(bars), _bars(bars), _operating_points(bars), _numbers(bars)], "layout": _layout(bars)}
+
+
+def _tracks(bars: tuple[Row, ...]) -> Figure:
+    # a faint bar of full length: the whole row can be clicked and hovered, however small the probability
+    return _bar_trace(bars, [1.0] * len(bars), [TRACK] * len(bars), "row")
+
+
+def _bars(bars: tuple[Row, ...]) -> Figure:
+    return _bar_trace(bars, [b.output.probability for b in bars], [b.colour for b in bars], "probability")
+
+
+def _bar_trace(bars: tuple[Row, ...], x: list[float], colours: list[str], name: str) -> Figure:
+    return {
+        "type": "bar",
+        "name": name,
+        "orientation": "h",
+        "x": x,
+        "y": [b.y for b in bars],
+        "width": 0.62,
+        "marker": {"color": colours, "line": {"width": 0}},
+        "customdata": [[b.output.name, b.tooltip] for b in bars],
+        "hovertemplate": "%{customdata[1]}<extra></extra>",
+    }
+
+
+def _operating_points(bars: tuple[Row, ...]) -> Figure:
+    known = [(b.output.threshold, b.y) for b in bars if b.output.threshold is not None]
+    return {
+        "type": "scatter",
+        "name": "operating point",
+        "mode": "markers",
+        "x": [x for x, _ in known],
+        "y": [y for _, y in known],
+        "marker": {"symbol": "line-ns", "size": 14, "line": {"width": 2, "color": TEXT}},
+        "hoverinfo": "skip",
+        "cliponaxis": False,
+    }
+
+
+def _numbers(bars: tuple[Row, ...]) -> Figure:
+    return {
+        "type": "scatter",
+        "name": "number",
+        "mode": "text",
+        "x": [_NUMBER_X] * len(bars),
+        "y": [b.y for b in bars],
+        "text": [wording.probability(b.output.probability) for b in bars],
+        "textposition": "middle right",
+        "textfont": {"size": 12, "color": [POSITIVE if b.colour == POSITIVE else TEXT for b in bars]},
+        "hoverinfo": "skip",
+        "cliponaxis": False,
+    }
+
+
+def _layout(bars: tuple[Row, ...]) -> Figure:
+    longest = max((len(b.label) for b in bars), default=0)
+    return {
+        "barmode": "overlay",
+        "showlegend": False,
+        "paper_bgcolor": BACKGROUND,
+        "plot_bgcolor": BACKGROUND,
+        "font": {"family": _FONTS, "size": 12, "color": TEXT},
+        "margin": {"l": round(12 + _LETTER_PX * longest), "r": 8, "t": 6, "b": 40, "pad": 4},
+        "dragmode": False,
+        "hovermode": "closest",
+        "hoverlabel": {"bgcolor": "#0e1116", "bordercolor": LINE, "font": {"color": TEXT, "size": 12}},
+        "xaxis": _x_axis(),
+        "yaxis": {
+            "range": [bars[-1].y + 0.6 if bars else 1.0, -0.6],
+            "tickvals": [b.y for b in bars],
+            "ticktext": [b.label for b in bars],
+            "automargin": True,
+            "fixedrange": True,
+            "zeroline": False,
+            "showgrid": False,
+        },
+        "shapes": _separators(bars),
+        "meta": {"rows": {b.output.name: b.y for b in bars}},
+    }
+
+
+def _x_axis() -> Figure:
+    return {
+        "range": [0, _RIGHT_EDGE],
+        "tickvals": [0, 0.25, 0.5, 0.75, 1],
+        "ticktext": ["0", "0.25", "0.50", "0.75", "1"],
+        "tickfont": {"size": 11, "color": MUTED},
+        "title": {"text": "probability  ( | operating point)", "font": {"size": 11, "color": MUTED}, "standoff": 4},
+        "fixedrange": True,
+        "zeroline": False,
+        "gridcolor": LINE,
+        "layer": "below traces",
+    }
+
+
+def _separators(bars: tuple[Row, ...]) -> list[Figure]:
+    absences = [b for b in bars if b.output.kind is OutputKind.ABSENCE]
+    if not absences or len(absences) == len(bars):
+        return []
+    y = absences[-1].y + (1 + _GAP) / 2
+    return [
+        {
+            "type": "line",
+            "xref": "paper",
+            "x0": 0,
+            "x1": 1,
+            "y0": y,
+            "y1": y,
+            "line": {"width": 1, "color": LINE},
+        }
+    ]

@@ -1,0 +1,35 @@
+"""What the study page takes from the viewer's side: the charts' JSON, and the Plotly script that is installed with Dash."""
+
+from pathlib import Path
+from typing import Final
+
+import plotly
+from flask import Blueprint, Response, current_app, jsonify, request, send_from_directory
+
+from diagnosis_tool.errors import NotFound
+from diagnosis_tool.services import browse
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.viewer import links
+from diagnosis_tool.viewer.figures import Order, findings_figure
+
+CONTEXT_KEY: Final = "diagnosis_tool.viewer.context"
+_SCRIPTS: Final = Path(plotly.__file__).parent / "package_data"
+
+blueprint = Blueprint("viewer_files", __name__, url_prefix=links.PREFIX.rstrip("/"))
+
+
+@blueprint.get("/plotly.min.js")
+def plotly_script() -> Response:
+    """Plotly as its package brings it; nothing comes from a CDN."""
+    return send_from_directory(_SCRIPTS, "plotly.min.js", max_age=3600)
+
+
+@blueprint.get("/figures/<uid>.json")
+def figure(uid: str) -> Response:
+    """The chart of one image; ?order=probability sorts it."""
+    context: Context = current_app.extensions[CONTEXT_KEY]
+    prediction = browse.get_instance(context, uid).prediction
+    if prediction is None:
+        raise NotFound("This image has no chart: it is not read (yet).")
+    by_probability = request.args.get("order") == Order.PROBABILITY
+    return jsonify(findings_figure(prediction, Order.PROBABILITY if by_probability else Order.ANATOMICAL))

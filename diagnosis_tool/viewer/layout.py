@@ -1,0 +1,233 @@
+"""What the viewer shows, as Dash components. Pure: values in, components out."""
+
+from typing import Final
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from diagnosis_tool.cxr.findings import display_name
+from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.studies import Instance, Prediction, Study
+from diagnosis_tool.viewer import facts, ids, links
+from diagnosis_tool.viewer.figures import Order, findings_figure
+
+POLL_MS: Final = 1500
+SIDE_BY_SIDE: Final = "side-by-side"
+OVERLAY_ONLY: Final = "overlay"
+_OPACITY: Final = 0.6
+_REMEMBERED: Final = {"persistence": True, "persistence_type": "session"}
+
+
+def page() -> Component:
+    """The frame; the content follows from the address."""
+    return html.Div(
+        [
+            dcc.Location(id=ids.LOCATION, refresh=False),
+            dcc.Interval(id=ids.TICK, interval=POLL_MS, disabled=True),
+            html.Div(id=ids.CONTENT, className="viewer-content"),
+            html.Footer(wording.RESEARCH_USE, className="foot"),
+        ],
+        className="viewer",
+    )
+
+
+def message_view(title: str, message: str) -> list[Component]:
+    """Words instead of an image."""
+    back = html.A("To the worklist", href=links.WORKLIST, className="button")
+    notice = html.Section([html.H1(title), html.P(message), html.P(back)], className="notice panel")
+    return [_bar([]), html.Main(notice)]
+
+
+def unread_view(study: Study, instance: Instance) -> list[Component]:
+    """An image without a prediction: queued, being read, refused or failed. Never a chart."""
+    notice = html.Section(
+        [
+            html.H1(instance.file_name),
+            html.P(_chip(instance)),
+            html.P(wording.outcome(instance), role="status"),
+            html.P(html.A("Download the original", href=links.original(instance.uid), className="button")),
+        ],
+        className="notice panel",
+    )
+    return [_study_bar(study, instance), html.Main([_strip(study, instance), notice], className="viewer-main unread")]
+
+
+def reading_view(study: Study, instance: Instance, prediction: Prediction, wanted: str | None) -> list[Component]:
+    """Film, overlay, chart and top four of an image that was read."""
+    selected = facts.first_selected(prediction, wanted)
+    return [
+        dcc.Store(id=ids.READING, data=facts.reading_facts(instance, prediction)),
+        dcc.Store(id=ids.SELECTED, data=selected),
+        dcc.Store(id=ids.SAVED),
+        _study_bar(study, instance),
+        html.Main(
+            [_strip(study, instance), _centre(instance, prediction, selected), _findings(instance, prediction)],
+            className="viewer-main",
+        ),
+    ]
+
+
+def _bar(children: list[Component]) -> Component:
+    return html.Header([html.A("diagnosis-tool", href=links.WORKLIST, className="brand"), *children], className="bar")
+
+
+def _study_bar(study: Study, instance: Instance) -> Component:
+    uids = [i.uid for i in study.instances]
+    here = uids.index(instance.uid)
+    moves = html.Nav(
+        [
+            _move("‹ Previous", uids[here - 1] if here > 0 else None),
+            html.Span(f"{here + 1} of {len(uids)}", className="muted nowrap"),
+            _move("Next ›", uids[here + 1] if here + 1 < len(uids) else None),
+        ],
+        className="moves",
+        **{"aria-label": "Images of this study"},
+    )
+    back = html.A("‹ Study", href=links.study(study.uid), className="nowrap")
+    name = html.H1(instance.file_name, className="bar-name", title=instance.file_name)
+    size = html.Span(_size(instance), className="muted nowrap")
+    return _bar([back, name, size, moves])
+
+
+def _size(instance: Instance) -> str:
+    return f"{instance.width_px} × {instance.height_px} px" if instance.width_px else ""
+
+
+def _move(text: str, uid: str | None) -> Component:
+    if uid is None:
+        return html.Span(text, className="button", **{"aria-disabled": "true"})
+    return dcc.Link(text, href=links.viewer(uid), className="button")
+
+
+def _chip(instance: Instance) -> Component:
+    sign = html.Span(wording.state_shape(instance.state), **{"aria-hidden": "true"})
+    return html.Span([sign, f" {instance.state}"], className=f"chip chip-{instance.state}")
+
+
+def _strip(study: Study, shown: Instance) -> Component:
+    return html.Nav(
+        [_strip_item(instance, instance.uid == shown.uid) for instance in study.instances],
+        className="strip",
+        **{"aria-label": "All images of this study"},
+    )
+
+
+def _strip_item(instance: Instance, is_shown: bool) -> Component:
+    picture = html.Img(src=links.thumbnail(instance.uid), alt="") if instance.prediction else html.Span(className="blank")
+    words = f"{instance.position + 1} {wording.state_shape(instance.state)} {instance.state}"
+    link = dcc.Link(
+        [picture, html.Span(words, className="strip-line")],
+        href=links.viewer(instance.uid),
+        title=instance.file_name,
+        className=f"strip-item chip-{instance.state}{' is-shown' if is_shown else ''}",
+    )
+    return html.Div(link, **({"aria-current": "true"} if is_shown else {}))
+
+
+def _centre(instance: Instance, prediction: Prediction, selected: str) -> Component:
+    output = prediction.output(selected)
+    film = html.Img(src=links.film(instance.uid), alt=f"Radiograph {instance.file_name}", className="film-image")
+    over = [
+        html.Img(src=links.film(instance.uid), alt="", className="film-image"),
+        html.Img(
+            id=ids.OVERLAY,
+            src=links.heatmap(instance.uid, selected),
+            alt="Heatmap of the selected finding",
+            className="overlay",
+        ),
+    ]
+    panes = [
+        _pane("film-pane", instance, [film], html.Span("Film")),
+        _pane("overlay-pane", instance, over, html.Span(wording.output_sentence(output), id=ids.CAPTION, role="status")),
+    ]
+    stage = html.Div(panes, id=ids.STAGE, className=f"stage {SIDE_BY_SIDE}")
+    return html.Div([stage, _tools(), _maps(instance, prediction)], className="centre")
+
+
+def _pane(name: str, instance: Instance, pictures: list[Component], caption: Component) -> Component:
+    ratio = (instance.width_px or 1) / (instance.height_px or 1)
+    frame = html.Div(html.Div(pictures, className="stack", style={"--ratio": f"{ratio:.6f}"}), className="frame")
+    return html.Figure([frame, html.Figcaption(caption)], className=f"pane {name}")
+
+
+def _tools() -> Component:
+    mode = _choice(ids.MODE, "View", {SIDE_BY_SIDE: "Side by side", OVERLAY_ONLY: "Overlay"}, SIDE_BY_SIDE)
+    slider = dcc.Input(id=ids.OPACITY, type="range", min=0, max=1, step=0.01, value=_OPACITY, **_REMEMBERED)
+    ramp = html.Span(className="ramp", style={"background": facts.legend_gradient()})
+    legend = html.Span(["low", ramp, "high · relative, this image only"], className="legend muted")
+    opacity = html.Label([html.Span("Opacity"), slider], htmlFor=ids.OPACITY, className="opacity")
+    return html.Div([mode, opacity, legend], className="tools")
+
+
+def _choice(id_: str, label: str, options: dict[str, str], value: str) -> Component:
+    radio = dcc.RadioItems(
+        id=id_,
+        options=[{"value": key, "label": text} for key, text in options.items()],
+        value=value,
+        inline=True,
+        className="segmented",
+        **_REMEMBERED,
+    )
+    return html.Div(radio, role="radiogroup", className="choice", **{"aria-label": label})
+
+
+def _maps(instance: Instance, prediction: Prediction) -> Component:
+    outputs = [prediction.output(name) for name in prediction.top]
+    return html.Div([_map(instance, output, rank) for rank, output in enumerate(outputs, start=1)], className="top-maps")
+
+
+def _map(instance: Instance, output: OutputReading, rank: int) -> Component:
+    pictures = [
+        html.Img(src=links.thumbnail(instance.uid), alt=""),
+        html.Img(src=links.heatmap(instance.uid, output.name), alt="", className="overlay"),
+        html.Span(rank, className="rank"),
+    ]
+    name = [html.Span(display_name(output.name)), html.B(wording.probability(output.probability))]
+    return html.Button(
+        [
+            html.Span(pictures, className="stack"),
+            html.Span(name, className="map-name"),
+            html.Span(wording.map_note(output), className="map-note"),
+        ],
+        id=ids.map_button(output.name),
+        type="button",
+        className="map" if output.is_above_threshold else "map below",
+        title=f"Show the heatmap of {display_name(output.name)}",
+        **{"aria-pressed": "false"},
+    )
+
+
+def _findings(instance: Instance, prediction: Prediction) -> Component:
+    order = _choice(
+        ids.ORDER, "Order of the findings", {Order.ANATOMICAL: "Anatomical", Order.PROBABILITY: "By probability"},
+        Order.ANATOMICAL,
+    )  # fmt: skip
+    chart = dcc.Graph(
+        id=ids.CHART,
+        figure=findings_figure(prediction),
+        config={"displayModeBar": False, "responsive": True},
+        className="findings-chart",
+    )
+    downloads = html.Div(
+        [
+            html.Span("Save", className="muted"),
+            html.A("Original", href=links.original(instance.uid), className="button", download=""),
+            html.A("Heatmap", id=ids.SAVE_HEATMAP, href="", className="button", download=""),
+            html.Button("Chart", id=ids.SAVE_CHART, type="button", className="button"),
+        ],
+        className="downloads",
+    )
+    return html.Section(
+        [
+            html.Div([html.H2("Findings"), order], className="findings-head"),
+            html.P(wording.prediction_outcome(prediction), className="visually-hidden"),
+            chart,
+            downloads,
+            html.P(facts.model_line(prediction), className="model-line muted"),
+        ],
+        className="findings panel",
+        **{"aria-label": "Findings"},
+    )
+
+

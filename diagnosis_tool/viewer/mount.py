@@ -1,0 +1,48 @@
+"""Mounts the Dash app on the Flask app."""
+
+from typing import Final
+
+from dash import Dash
+from flask import Flask
+
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.viewer import callbacks, files, layout, links
+
+_INDEX: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+  {%metas%}
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>{%title%}</title>
+  <link rel="icon" href="/static/favicon.svg" type="image/svg+xml">
+  {%css%}
+  <link rel="stylesheet" href="/static/css/app.css">
+  <link rel="stylesheet" href="/static/css/viewer.css">
+  <script src="/static/js/viewer.js"></script>
+</head>
+<body>
+  {%app_entry%}
+  {%config%}
+  {%scripts%}
+  {%renderer%}
+</body>
+</html>"""
+
+
+def mount_viewer(server: Flask, context: Context) -> list[str]:
+    """Serves the viewer at /viewer/; returns the hashes of its inline scripts for the content security policy."""
+    server.extensions[files.CONTEXT_KEY] = context
+    server.register_blueprint(files.blueprint)
+    app = Dash(
+        "diagnosis_tool.viewer",
+        server=server,
+        url_base_pathname=links.PREFIX,
+        index_string=_INDEX,
+        title="Viewer – diagnosis-tool",
+        update_title=None,  # the title must not flicker
+        include_assets_files=False,
+        suppress_callback_exceptions=True,  # the content comes and goes with the address
+    )
+    app.layout = layout.page()
+    callbacks.register(app, context)
+    return list(app.csp_hashes())

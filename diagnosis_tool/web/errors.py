@@ -1,0 +1,101 @@
+"""Errors to HTTP, in one place. Every answer says what was wrong and what to do; none shows a trace."""
+
+import logging
+import secrets
+from http import HTTPStatus
+from typing import Final, cast
+
+from flask import Flask, Request, Response, jsonify, make_response, render_template, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from diagnosis_tool.errors import (
+    Conflict,
+    DiagnosisToolError,
+    NotFound,
+    StorageFull,
+    UnreadableInput,
+    UnsupportedImage,
+    UploadRefused,
+)
+from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
+from diagnosis_tool.web.uploads import ENDPOINT as UPLOAD_ENDPOINT
+from diagnosis_tool.web.uploads import UploadRequest
+
+_log: Final = logging.getLogger(__name__)
+
+_STATUS: Final[dict[type[DiagnosisToolError], HTTPStatus]] = {
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    UploadRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UnreadableInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UnsupportedImage: HTTPStatus.UNPROCESSABLE_ENTITY,
+    StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+}
+_WORDS: Final = {
+    HTTPStatus.NOT_FOUND: "There is no such page. Go back to the worklist.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This page cannot be used this way. Go back to the worklist.",
+    HTTPStatus.BAD_REQUEST: "The request could not be understood, or broke off. Try again.",
+}
+_TOO_LARGE: Final = (
+    f"The upload is too large: at most {MAX_FILES} files and {MAX_BYTES / 1e9:.0f} GB fit in one go. "
+    "Send them in parts. Nothing was stored."
+)
+
+
+def install(app: Flask) -> None:
+    """Registers the handlers."""
+    app.register_error_handler(DiagnosisToolError, _own)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def status_of(error: DiagnosisToolError) -> HTTPStatus:
+    """The HTTP status of an error of ours; 500 for one that no request should meet."""
+    for kind in type(error).__mro__:
+        if kind in _STATUS:
+            return _STATUS[kind]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _own(error: DiagnosisToolError) -> Response:
+    status = status_of(error)
+    return _unexpected(error) if status is HTTPStatus.INTERNAL_SERVER_ERROR else _answer(status, str(error))
+
+
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+
+
+def _http(error: HTTPException) -> Response:
+    if error.response is not None or error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        return make_response(error.get_response())  # a redirect is no error
+    status = HTTPStatus(error.code)
+    return _answer(status, _WORDS.get(status) or error.description or status.phrase)
+
+
+def _unexpected(error: Exception) -> Response:
+    number = secrets.token_hex(4)
+    _log.error("error %s at %s %s", number, request.method, request.path, exc_info=error)
+    message = (
+        f"Something broke on our side (error {number}). Try again; if it stays, give this number to the "
+        "administrator: the server's log tells more."
+    )
+    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, message)
+
+
+def _answer(status: HTTPStatus, message: str) -> Response:
+    if request.endpoint == UPLOAD_ENDPOINT:
+        cast(UploadRequest, request).drain()
+    body = jsonify(error=message) if wants_json(request) else render_template("error.html", status=status, message=message)
+    response = make_response(body, status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def wants_json(of: Request) -> bool:
+    """True for a .json address and for a client that prefers JSON to HTML."""
+    if of.path.endswith(".json"):
+        return True
+    accepted = of.accept_mimetypes
+    return accepted["application/json"] > accepted["text/html"]

@@ -1,0 +1,86 @@
+"""Worklist with upload, and the page of one study."""
+
+from typing import Any, Final
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.studies import Instance, Study
+from diagnosis_tool.errors import NotFound
+from diagnosis_tool.services import browse
+from diagnosis_tool.services.submit import submit_study
+from diagnosis_tool.storage.tables import LOCAL_USER_ID
+from diagnosis_tool.web.current import current_context
+from diagnosis_tool.web.uploads import received_uploads
+
+blueprint = Blueprint("studies", __name__)
+
+_PAGE: Final = 50
+
+
+@blueprint.get("/")
+def index() -> str:
+    """Upload and worklist, newest first, 50 a page."""
+    page = max(1, request.args.get("page", 1, type=int))
+    found = browse.list_studies(current_context(), limit=_PAGE + 1, offset=(page - 1) * _PAGE)
+    return render_template("index.html", studies=found[:_PAGE], page=page, has_more=len(found) > _PAGE)
+
+
+@blueprint.post("/studies")
+def create() -> AnyResponse:
+    """Takes the multipart field `files` in and answers 303 to the new study."""
+    study = submit_study(current_context(), received_uploads(request), user_id=LOCAL_USER_ID)
+    return redirect(url_for("studies.show", uid=study.uid), 303)
+
+
+@blueprint.get("/studies/<uid>")
+def show(uid: str) -> str:
+    """The study page; a script on it keeps it up to date while images are read."""
+    return render_template("study.html", study=browse.get_study(current_context(), uid))
+
+
+@blueprint.get("/studies/<uid>.json")
+def show_json(uid: str) -> Response:
+    """The study for scripts: probabilities unrounded, in the bundle's order."""
+    study = browse.get_study(current_context(), uid)
+    instances = [_instance_json(instance) for instance in study.instances]
+    return jsonify(uid=study.uid, created_at=study.created_at.isoformat(), instances=instances)
+
+
+@blueprint.get("/studies/<uid>/status.json")
+def status(uid: str) -> Response:
+    """How far the reading is, for the study page's polling."""
+    study = browse.get_study(current_context(), uid)
+    instances = [{"uid": i.uid, "state": i.state, "shape": wording.state_shape(i.state)} for i in study.instances]
+    return jsonify(finished=study.finished, summary=wording.batch_summary(study), instances=instances)
+
+
+@blueprint.get("/studies/<uid>/cards/<instance_uid>")
+def card(uid: str, instance_uid: str) -> str:
+    """One image's card as the study page has it: the page fetches it when the image's state changes."""
+    study = browse.get_study(current_context(), uid)
+    return render_template("_card.html", instance=_member(study, instance_uid))
+
+
+def _member(study: Study, instance_uid: str) -> Instance:
+    for instance in study.instances:
+        if instance.uid == instance_uid:
+            return instance
+    raise NotFound("This study has no such image. Reload the page.")
+
+
+def _instance_json(instance: Instance) -> dict[str, Any]:
+    prediction = instance.prediction
+    outputs = prediction.outputs if prediction else ()
+    top = prediction.top if prediction else ()
+    return {
+        "file": instance.file_name,
+        "sha256": instance.sha256,
+        "state": instance.state,
+        "error": instance.error,
+        "findings": [{"finding": o.name, "probability": o.probability} for o in outputs],
+        "top4": list(top),
+        "heatmaps": {name: url_for("images.heatmap", uid=instance.uid, finding=name) for name in top},
+        "bundle": prediction.identity.bundle if prediction else None,
+    }

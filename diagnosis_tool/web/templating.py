@@ -1,0 +1,29 @@
+"""What every template may use besides its arguments."""
+
+from datetime import datetime
+
+from flask import Flask
+
+from diagnosis_tool.cxr.findings import display_name
+from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.studies import InstanceState
+
+
+def install(app: Flask) -> None:
+    """Registers the filters and globals."""
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(
+        display_name=display_name, probability=wording.probability, local_time=local_time, megabytes=megabytes
+    )
+    app.jinja_env.globals.update(wording=wording, InstanceState=InstanceState)
+
+
+def local_time(moment: datetime) -> str:
+    """In the server's time zone, to the minute."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def megabytes(size_bytes: int) -> str:
+    """For example '1.4 MB'; at least 0.1 unless the file is empty."""
+    return f"{max(size_bytes / 1e6, 0.1 if size_bytes else 0):.1f} MB"

@@ -1,0 +1,80 @@
+"""Receiving multipart uploads: each file part is written straight into the blob store's waiting area, once."""
+
+from typing import IO, Any, Final, cast
+
+from flask import Request
+from werkzeug.datastructures import FileStorage
+
+from diagnosis_tool.errors import UploadRefused
+from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES, Upload
+from diagnosis_tool.storage.blobs import PendingBlob
+from diagnosis_tool.web.current import current_context
+
+FIELD: Final = "files"
+ENDPOINT: Final = "studies.create"
+MAX_BODY_BYTES: Final = MAX_BYTES + 1_000_000
+"""The files and the multipart lines between them."""
+MAX_OTHER_BODY_BYTES: Final = 1_000_000
+"""For every other route: the viewer's callbacks send a few hundred bytes."""
+_DRAIN_BYTES: Final = 2 * MAX_BODY_BYTES
+_CHUNK_BYTES: Final = 1 << 16
+
+
+class UploadRequest(Request):
+    """A request whose uploaded files never pass through temporary files or memory.
+
+    Whatever was received and not committed by the time the request ends is removed, whichever way it ends.
+    """
+
+    def __init__(self, environ: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(environ, *args, **kwargs)
+        self._received: list[PendingBlob] = []
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        if self.endpoint != ENDPOINT:
+            return super()._get_file_stream(total_content_length, content_type, filename, content_length)
+        if len(self._received) >= MAX_FILES and filename:
+            raise UploadRefused(f"More than {MAX_FILES} files were sent; send them in parts. Nothing was stored.")
+        blob = current_context().blobs.pending()
+        self._received.append(blob)
+        return cast(IO[bytes], blob)
+
+    def close(self) -> None:
+        """Removes what was received and not committed."""
+        super().close()
+        for blob in self._received:
+            blob.close()
+
+    def drain(self) -> None:
+        """Reads the rest of the body and forgets it.
+
+        A server that closes a connection with bytes still unread resets it, and the client never sees the answer that
+        says what was wrong. Only where the server ends the body by itself: anywhere else reading on could block.
+        """
+        if not self.environ.get("wsgi.input_terminated"):
+            return
+        left = _DRAIN_BYTES
+        while left > 0 and (chunk := self.environ["wsgi.input"].read(_CHUNK_BYTES)):
+            left -= len(chunk)
+
+
+def received_uploads(request: Request) -> list[Upload]:
+    """The files of the field `files` in the order they were sent.
+
+    What a browser sends for an empty file input (no name, no bytes) is left out; an empty file with a name stays: it
+    gets a line that says so.
+    """
+    request.max_content_length = MAX_BODY_BYTES
+    parts = request.files.getlist(FIELD)
+    uploads = [Upload(file_name=part.filename or "", blob=_blob(part)) for part in parts]
+    return [upload for upload in uploads if upload.file_name or upload.blob.size_bytes]
+
+
+def _blob(part: FileStorage) -> PendingBlob:
+    return cast(PendingBlob, part.stream)  # UploadRequest made it

@@ -1,0 +1,50 @@
+"""Fixtures that several kinds of tests share."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from diagnosis_tool import resources
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.services.wiring import make_context, migrate_database
+from tests.bundles import write_bundle
+from training.phantom import chest_phantom
+
+REAL_FILMS = Path(__file__).resolve().parents[2] / "shared" / "data" / "nih-1024"
+
+
+def phantom_png(seed: int = 0, side_px: int = 256) -> bytes:
+    """A chest phantom as a PNG file."""
+    buffer = BytesIO()
+    Image.fromarray(chest_phantom(seed=seed, height_px=side_px, width_px=side_px)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """Stores on an empty, migrated database of its own."""
+    migrate_database(tmp_path / "db.sqlite", resources.migrations_dir())
+    return make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite")
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A valid 15-output MobileNetV2 bundle at 64 px with random weights."""
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def film_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
+    """Three radiographs: real ones where shared/ lies beside the checkout, else phantoms."""
+    real = sorted(REAL_FILMS.glob("*.png"))[:3]
+    if real:
+        yield real
+        return
+    folder = tmp_path_factory.mktemp("films")
+    files = [folder / f"phantom-{seed}.png" for seed in range(3)]
+    for seed, file in enumerate(files):
+        file.write_bytes(phantom_png(seed, 512))
+    yield files

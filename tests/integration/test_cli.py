@@ -1,0 +1,59 @@
+"""The command line, as scripts call it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diagnosis_tool.cxr.findings import NIH_OUTPUTS
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "diagnosis_tool.cli", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout if code != 1 else done.stderr
+
+
+def without_seconds(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in answer.items() if k != "seconds"} for answer in answers]
+
+
+def test_predict_answers_for_every_file_in_order(tiny_bundle: Path, film_files: list[Path], tmp_path: Path) -> None:
+    text = tmp_path / "notes.png"
+    text.write_text("no image")
+    files = [str(film_files[0]), str(text), str(tmp_path / "missing.png"), str(film_files[1])]
+    answers = json.loads(run("predict", *files, "--json", "--bundle", str(tiny_bundle), code=2))
+    assert [answer["file"] for answer in answers] == files
+    keys = {"file", "sha256", "findings", "top4", "refused", "bundle", "engine", "precision", "seconds"}
+    assert all(set(answer) == keys for answer in answers)
+    assert [answer["refused"] is None for answer in answers] == [True, False, False, True]
+    assert [f["finding"] for f in answers[0]["findings"]] == list(NIH_OUTPUTS)
+    assert answers[1]["findings"] == []
+    assert answers[2]["sha256"] is None
+    assert len(answers[0]["top4"]) == 4
+
+
+def test_predict_says_the_same_twice(tiny_bundle: Path, film_files: list[Path]) -> None:
+    command = ("predict", *map(str, film_files), "--json", "--bundle", str(tiny_bundle))
+    first, second = (without_seconds(json.loads(run(*command))) for _ in range(2))
+    assert first == second
+
+
+def test_verify_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
+    assert "is valid" in run("verify-bundle", str(tiny_bundle))
+    assert "No bundle" in run("verify-bundle", str(tmp_path), code=1)
+
+
+def test_help_of_every_command() -> None:
+    for command in ("serve", "worker", "migrate", "predict", "verify-bundle"):
+        assert "usage" in run(command, "--help")
+
+
+@pytest.mark.parametrize("command", ["predict", "frobnicate"])
+def test_wrong_usage_exits_2(command: str) -> None:
+    run(command, code=2)

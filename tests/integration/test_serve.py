@@ -1,0 +1,72 @@
+"""Web process, worker and SQLite together, as `make run` starts them."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import phantom_png
+from tests.serving import Server, serve, wait_for
+
+
+@pytest.fixture(scope="module")
+def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    with serve(tmp_path_factory.mktemp("serve") / "data", tiny_bundle) as running:
+        yield running
+
+
+def test_every_file_has_its_own_outcome(server: Server, film_files: list[Path]) -> None:
+    good = [(file.name, file.read_bytes()) for file in film_files]
+    study = server.finished(server.upload([good[0], ("empty.png", b""), good[1], ("../../a.png", b"text"), good[2]]))
+    assert set(study) == {"uid", "created_at", "instances"}
+    states = [instance["state"] for instance in study["instances"]]
+    assert states == ["done", "refused", "done", "refused", "done"]
+    for instance in study["instances"]:
+        keys = {"file", "sha256", "state", "error", "findings", "top4", "heatmaps", "bundle"}
+        assert set(instance) == keys
+        if instance["state"] == "done":
+            assert len(instance["findings"]) == 15
+            assert set(instance["heatmaps"]) == set(instance["top4"])
+            assert len(instance["top4"]) == 4
+            for url in instance["heatmaps"].values():
+                assert server.get(url).startswith(b"\x89PNG")
+        else:
+            assert instance["error"]
+            assert instance["findings"] == []
+    assert study["instances"][3]["file"] == "a.png"
+    assert not list(server.data_dir.parent.glob("a.png"))
+
+
+def test_a_study_outlives_a_restart(tiny_bundle: Path, tmp_path: Path) -> None:
+    with serve(tmp_path / "data", tiny_bundle) as server:
+        before = server.finished(server.upload([("a.png", phantom_png(7))]))
+    with serve(tmp_path / "data", tiny_bundle) as server:
+        assert server.get_json(f"/studies/{before['uid']}.json") == before
+
+
+def test_a_batch_is_finished_though_its_worker_is_killed(server: Server) -> None:
+    uid = server.upload([(f"{k}.png", phantom_png(100 + k, 512)) for k in range(40)])
+    killed = 0
+    for _ in range(3):
+        wait_for(lambda: _some_done(server, uid), "no image was read")
+        for pid in server.worker_pids():
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+        time.sleep(0.3)
+    study = server.finished(uid)
+    assert killed >= 2
+    assert [instance["state"] for instance in study["instances"]] == ["done"] * 40
+
+
+def _some_done(server: Server, uid: str) -> bool | None:
+    states = [instance["state"] for instance in server.get_json(f"/studies/{uid}.json")["instances"]]
+    return True if "done" in states and server.worker_pids() else None
+
+
+def test_two_hundred_files_in_one_upload(server: Server) -> None:
+    data = phantom_png(1, 128)
+    study = server.finished(server.upload([(f"{k}.png", data) for k in range(200)]))
+    assert {instance["state"] for instance in study["instances"]} == {"done"}
+    assert [instance["file"] for instance in study["instances"]] == [f"{k}.png" for k in range(200)]

@@ -1,0 +1,116 @@
+"""Runs the real thing for tests: `diagnosis-tool serve` on a free port, with a data folder of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.error import HTTPError, URLError
+from uuid import uuid4
+
+_DEADLINE_S = 120.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server. url has no slash at its end."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    data_dir: Path
+    log: Path
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return bytes(answer.read())
+
+    def get_json(self, path: str) -> Any:
+        return json.loads(self.get(path))
+
+    def upload(self, files: Sequence[tuple[str, bytes]]) -> str:
+        """Sends files as one multipart form; returns the study's uid."""
+        boundary = uuid4().hex
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n".encode()
+            + data
+            + b"\r\n"
+            for name, data in files
+        ]
+        request = urllib.request.Request(
+            f"{self.url}/studies",
+            data=b"".join(parts) + f"--{boundary}--\r\n".encode(),
+            headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+        )
+        with urllib.request.urlopen(request, timeout=120) as answer:  # follows the 303
+            return str(answer.url).rsplit("/", 1)[-1]
+
+    def finished(self, uid: str) -> dict[str, Any]:
+        """The study's JSON once nothing more will happen to it."""
+
+        def look() -> dict[str, Any] | None:
+            study: dict[str, Any] = self.get_json(f"/studies/{uid}.json")
+            over = all(i["state"] in {"done", "refused", "failed"} for i in study["instances"])
+            return study if over else None
+
+        return wait_for(look, f"study {uid} did not finish; see {self.log}")
+
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers under the supervisor."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+
+
+def wait_for(look: Callable[[], T | None], message: str, deadline_s: float = _DEADLINE_S) -> T:
+    """Asks again and again until the answer is not None."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        answer = look()
+        if answer is not None:
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(message)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serve(data_dir: Path, bundle: Path | str) -> Iterator[Server]:
+    """Starts the server and waits until it is ready; stops it by SIGTERM at the end."""
+    port = free_port()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir.parent / f"{data_dir.name}.log"
+    env = {**os.environ, "PORT": str(port), "DATA_DIR": str(data_dir), "BUNDLE": str(bundle), "TORCH_THREADS": "1"}
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "diagnosis_tool.cli", "serve"], env=env, stdout=stream, stderr=stream
+        )
+    server = Server(url=f"http://127.0.0.1:{port}", process=process, data_dir=data_dir, log=log)
+    try:
+        wait_for(lambda: _ok(server, "/readyz"), f"the server did not become ready; see {log}")
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _ok(server: Server, path: str) -> bool | None:
+    try:
+        server.get(path)
+    except (HTTPError, URLError, ConnectionError):
+        return None
+    return True

@@ -1,0 +1,142 @@
+"""Use cases on a real database with a fake classifier."""
+
+import threading
+
+import pytest
+
+from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, WorkerState
+from diagnosis_tool.domain.studies import InstanceState, Study
+from diagnosis_tool.errors import NotFound, UploadRefused
+from diagnosis_tool.services import browse
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.services.diagnose import diagnose
+from diagnosis_tool.services.health import readiness
+from diagnosis_tool.services.submit import MAX_FILES, Upload, clean_file_name, submit_study
+from diagnosis_tool.worker import loop
+from tests.conftest import phantom_png
+from tests.fakes.classifier import FakeClassifier
+
+
+def submit(context: Context, *files: tuple[str, bytes]) -> Study:
+    uploads = []
+    for name, data in files:
+        blob = context.blobs.pending()
+        blob.write(data)
+        uploads.append(Upload(file_name=name, blob=blob))
+    return submit_study(context, uploads, user_id=1)
+
+
+def read_all(context: Context, classifier: FakeClassifier) -> None:
+    while (job := context.jobs.claim("w")) is not None:
+        diagnose(context, classifier, job)
+
+
+def test_each_file_has_its_own_outcome_in_the_order_sent(context: Context) -> None:
+    study = submit(context, ("a.png", phantom_png(1)), ("b.png", b""), ("c.txt", b"text"), ("d.png", phantom_png(2)))
+    read_all(context, FakeClassifier())
+    study = browse.get_study(context, study.uid)
+    assert [i.file_name for i in study.instances] == ["a.png", "b.png", "c.txt", "d.png"]
+    states = [InstanceState.DONE, InstanceState.REFUSED, InstanceState.REFUSED, InstanceState.DONE]
+    assert [i.state for i in study.instances] == states
+    assert "0 bytes" in str(study.instances[1].error)
+    assert "not a PNG" in str(study.instances[2].error)
+    assert study.finished == 4
+
+
+def test_the_same_image_is_answered_from_the_stored_prediction(context: Context) -> None:
+    classifier = FakeClassifier()
+    study = submit(context, ("a.png", phantom_png(1)), ("copy.png", phantom_png(1)))
+    read_all(context, classifier)
+    first, second = browse.get_study(context, study.uid).instances
+    assert classifier.reads == 1
+    assert first.prediction is not None
+    assert second.prediction is not None
+    assert [o.probability for o in first.prediction.outputs] == [o.probability for o in second.prediction.outputs]
+
+
+def test_a_broken_reading_is_failed_never_negative(context: Context, caplog: pytest.LogCaptureFixture) -> None:
+    classifier = FakeClassifier(RuntimeError("boom"))
+    study = submit(context, ("a.png", phantom_png()))
+    read_all(context, classifier)
+    (instance,) = browse.get_study(context, study.uid).instances
+    assert instance.state is InstanceState.FAILED
+    assert instance.prediction is None
+    assert "Nothing is known about it" in str(instance.error)
+    assert classifier.reads == MAX_ATTEMPTS
+    assert "boom" in caplog.text
+
+
+def test_no_file_and_too_many_files(context: Context) -> None:
+    with pytest.raises(UploadRefused, match="No file"):
+        submit(context)
+    with pytest.raises(UploadRefused, match="at most 200"):
+        submit(context, *[("x.png", b"x")] * (MAX_FILES + 1))
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("film.png", "film.png"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\films\\chest.jpg", "chest.jpg"),
+        ("Röntgen 胸部 صدر.png", "Röntgen 胸部 صدر.png"),
+        ("a\x00b\nc\u202egnp.png", "abcgnp.png"),
+        ("..", "unnamed"),
+        ("", "unnamed"),
+        ("x" * 300 + ".png", "x" * 254 + "…"),
+    ],
+)
+def test_file_names_are_cleaned_for_display(sent: str, shown: str) -> None:
+    assert clean_file_name(sent) == shown
+
+
+def test_pictures(context: Context) -> None:
+    study = submit(context, ("a.png", phantom_png()), ("bad.png", b"bad"))
+    good, bad = (instance.uid for instance in study.instances)
+    with pytest.raises(NotFound, match="not read"):
+        browse.heatmap_png(context, good, "Mass")
+    read_all(context, FakeClassifier())
+    assert browse.heatmap_png(context, good, "Mass").startswith(b"\x89PNG")
+    assert browse.heatmap_blend_png(context, good, "No Finding").startswith(b"\x89PNG")
+    assert browse.radiograph_png(context, good).startswith(b"\x89PNG")
+    assert browse.thumbnail_jpeg(context, good).startswith(b"\xff\xd8")
+    assert browse.original_bytes(context, bad)[1] == b"bad"
+    for picture in (browse.radiograph_png, browse.thumbnail_jpeg):
+        with pytest.raises(NotFound):
+            picture(context, bad)
+    with pytest.raises(NotFound, match="no output"):
+        browse.heatmap_png(context, good, "Gout")
+
+
+def test_unknown_uids(context: Context) -> None:
+    with pytest.raises(NotFound, match="no such study"):
+        browse.get_study(context, "nope")
+    with pytest.raises(NotFound, match="no such image"):
+        browse.get_instance(context, "nope")
+
+
+def test_worklist_is_newest_first(context: Context) -> None:
+    uids = [submit(context, ("a.png", phantom_png())).uid for _ in range(3)]
+    assert [s.uid for s in browse.list_studies(context, limit=2)] == [uids[2], uids[1]]
+    (last,) = browse.list_studies(context, limit=2, offset=2)
+    assert last.uid == uids[0]
+    assert last.counts == {InstanceState.QUEUED: 1}
+
+
+def test_readiness_follows_the_worker(context: Context) -> None:
+    assert readiness(context).reason.startswith("No worker")
+    context.jobs.heartbeat("w", WorkerState.WARMING, "")
+    assert "loading" in readiness(context).reason
+    context.jobs.heartbeat("w", WorkerState.BROKEN, "weights were altered")
+    assert "weights were altered" in readiness(context).reason
+    context.jobs.heartbeat("w", WorkerState.READY, "b7-1.0")
+    assert readiness(context).ready
+    assert readiness(context).bundle == "b7-1.0"
+
+
+def test_the_loop_reads_until_it_is_stopped(context: Context) -> None:
+    submit(context, *[(f"{k}.png", phantom_png(k)) for k in range(3)])
+    stop = threading.Event()
+    threading.Timer(1.5, stop.set).start()
+    assert loop.run(context, FakeClassifier(), worker="w", stop=stop) == 3
+    assert readiness(context).ready
