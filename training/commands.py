@@ -1,6 +1,7 @@
 """The commands: each parses, calls one function, and prints what came of it."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,12 +9,16 @@ from pathlib import Path
 
 import torch
 
+from diagnosis_tool.cxr.bundle import CONVERTER, DEFAULT_FILE, resolve_bundle
+from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
 from diagnosis_tool.errors import DiagnosisToolError
 from training.cache import cached_pixels
 from training.config import load_recipe
 from training.data import load_training_data
 from training.datasets import READERS, read_dataset
+from training.files import write_whole
+from training.finish import calibrate_run, evaluate_bundle, release_run, report_json, summary
 from training.loop import Stopped, train
 from training.prepare import describe
 from training.run_folder import RunFolder
@@ -21,6 +26,7 @@ from training.start_weights import FOLDER, SOURCES, unpack
 
 CACHE = Path("build/cache")
 RUNS = Path("runs")
+MODELS = Path("models")
 _INTERRUPTED = 130  # what shells give for Ctrl-C
 
 
@@ -44,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_prepare(commands)
     _add_start_weights(commands)
     _add_train(commands)
+    _add_calibrate(commands)
+    _add_evaluate(commands)
+    _add_release(commands)
     return parser
 
 
@@ -119,4 +128,77 @@ def _train(options: argparse.Namespace) -> int:
     run = RunFolder(options.out or RUNS / recipe.name)
     print(f"{recipe.name}: {len(data.train)} images train, {len(data.validation)} validate; run folder {run.path}")
     train(recipe, data, run, torch.device(options.device))
+    return 0
+
+
+def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("calibrate", help="fit probabilities and operating points of a run on its validation")
+    _add_run(sub)
+    sub.set_defaults(command=_calibrate)
+
+
+def _add_run(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", type=Path, metavar="RUN", help="the folder that train wrote")
+    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
+    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    run = RunFolder(options.run)
+    recipe = run.recipe()
+    data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
+    calibrated = calibrate_run(run, data)
+    write_whole(run.calibration_file, (json.dumps(CONVERTER.unstructure(calibrated), indent=1) + "\n").encode())
+    figures = calibrated.evaluation
+    print(f"wrote {run.calibration_file}: validation mean AUC {figures.mean_auc.value:.4f}, ECE {figures.mean_ece:.4f}")
+    return 0
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("evaluate", help="judge a released bundle on labelled images")
+    sub.add_argument(
+        "--bundle", default="default", metavar="DIR", help="a bundle folder, a name in models/, or 'default'"
+    )
+    sub.add_argument("--models", type=Path, default=MODELS, metavar="DIR")
+    sub.add_argument("--dataset", choices=sorted(READERS), required=True)
+    sub.add_argument("--data", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--split", choices=("test", "train_val", "all"), default="test")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="default: print the JSON")
+    sub.set_defaults(command=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    dataset = read_dataset(options.dataset, options.data)
+    classifier = load_classifier(resolve_bundle(options.models, options.bundle))
+    report = evaluate_bundle(classifier, dataset, options.split)
+    text = report_json(report)
+    if options.json:
+        write_whole(options.json, text.encode())
+        print(summary(report))
+    else:
+        print(text, end="")
+    return 0
+
+
+def _add_release(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("release", help="make a bundle of a calibrated run")
+    _add_run(sub)
+    sub.add_argument("--models", type=Path, default=MODELS, metavar="DIR", help=f"where bundles lie (default {MODELS})")
+    sub.add_argument("--recipe", type=Path, metavar="FILE", help="take the [release] table from this recipe")
+    sub.add_argument("--default", action="store_true", help="name this bundle in DEFAULT")
+    sub.set_defaults(command=_release)
+
+
+def _release(options: argparse.Namespace) -> int:
+    run = RunFolder(options.run)
+    recipe = load_recipe(options.recipe) if options.recipe else run.recipe()
+    dataset = read_dataset(recipe.data.dataset, options.data or Path(recipe.data.folder))
+    metadata = release_run(run, recipe, dataset, options.models)
+    name, last = f"{metadata.name}-{metadata.version}", metadata.evaluations[-1]
+    if options.default:
+        write_whole(options.models / DEFAULT_FILE, f"{name}\n".encode())
+    mean = last.mean_auc
+    print(
+        f"released {name}: mean AUC {mean.value:.3f} ({mean.low:.3f} to {mean.high:.3f}) on {last.dataset} {last.split}"
+    )
     return 0

@@ -9,8 +9,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.augment import augment
-from training.config import HeadBias, Precision, Recipe, Select, recipe_to_json
+from training.config import HeadBias, Precision, Recipe, ReleaseConfig, Select, recipe_to_json
 from training.data import Samples, TrainingData, epoch_order, fetched
 from training.errors import TrainingFailed
 from training.losses import Loss, build_loss
@@ -230,8 +229,7 @@ def _validate(
 def _close_epoch(state: State, recipe: Recipe, run: RunFolder, record: EpochRecord, started: float) -> None:
     if not math.isfinite(record.validation_loss):
         raise TrainingFailed(f"The validation loss is {record.validation_loss} after epoch {record.epoch}.")
-    fields: dict[str, Any] = {name: getattr(record, name) for name in EpochRecord.__slots__}
-    record = EpochRecord(**{**fields, "seconds": time.monotonic() - started})
+    record = replace(record, seconds=time.monotonic() - started)
     state.history.append(record)
     state.epoch, state.step_in_epoch, state.loss_sum = state.epoch + 1, 0, 0.0
     if best_epoch(state.history, recipe.loop.select is Select.LOSS) is record:
@@ -253,7 +251,7 @@ def _waited_enough(state: State, recipe: Recipe) -> bool:
 def _save(state: State, recipe: Recipe, run: RunFolder) -> None:
     run.write_last(
         {
-            "recipe": recipe_to_json(recipe),
+            "recipe": _trained_by(recipe),
             "network": state.network.state_dict(),
             "average": state.average.state if state.average else None,
             "optimizer": state.optimizer.state_dict(),
@@ -265,11 +263,16 @@ def _save(state: State, recipe: Recipe, run: RunFolder) -> None:
     )
 
 
+def _trained_by(recipe: Recipe) -> str:
+    """All of a recipe that training depends on: what a release is called may change meanwhile."""
+    return recipe_to_json(replace(recipe, release=ReleaseConfig(name="", version="")))
+
+
 def _resume(state: State, recipe: Recipe, run: RunFolder) -> None:
     checkpoint = run.last()
     if checkpoint is None:
         return
-    if checkpoint["recipe"] != recipe_to_json(recipe):
+    if checkpoint["recipe"] != _trained_by(recipe):
         raise TrainingFailed(
             f"{run.last_file} belongs to another recipe. Give a new --out, or the recipe it began with."
         )

@@ -1,0 +1,156 @@
+"""Logits to probabilities and thresholds, fitted on validation alone.
+
+Source: Platt 1999 (with its smoothed targets); Lin, Lin and Weng 2007, 'A note on Platt's probabilistic outputs';
+Youden 1950, 'Index for rating diagnostic tests'.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnosis_tool.cxr.bundle import Evaluation, Interval, OperatingPoint, Output
+from diagnosis_tool.cxr.calibration import Activation, Calibration, CalibrationMethod
+from training.metrics import Array, Labels, interval, patient_weights
+
+_NEWTON_STEPS = 50
+_CONVERGED = 1e-10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """What `calibrate` leaves beside a run, for release. evaluation is of validation, on which all this was fitted."""
+
+    calibration: Calibration
+    operating_points: tuple[OperatingPoint, ...]
+    evaluation: Evaluation
+    notes: tuple[str, ...]
+
+
+def fit_calibration(
+    logits_nK: Array, labels_nK: Labels, outputs: Sequence[Output], activation: Activation, fitted_on: str
+) -> tuple[Calibration, tuple[str, ...]]:
+    """Platt per output for independent outputs, one temperature for exclusive ones; and notes for the card.
+
+    An output without positives or without negatives cannot be fitted: it keeps its raw score, and a note says so.
+    """
+    if activation is Activation.SOFTMAX:
+        inverse = fit_temperature(logits_nK, labels_nK)
+        count = len(outputs)
+        method, slopes, intercepts = CalibrationMethod.TEMPERATURE, (inverse,) * count, (0.0,) * count
+        return Calibration(method=method, slope=slopes, intercept=intercepts, fitted_on=fitted_on), ()
+    pairs, notes = [], []
+    for k, output in enumerate(outputs):
+        if labels_nK[:, k].min() == labels_nK[:, k].max():
+            notes.append(f"{output.name} could not be calibrated: {fitted_on} has only one kind of label for it.")
+            pairs.append((1.0, 0.0))
+        else:
+            pairs.append(fit_platt(logits_nK[:, k], labels_nK[:, k]))
+    slope, intercept = zip(*pairs, strict=True)
+    calibration = Calibration(method=CalibrationMethod.PLATT, slope=slope, intercept=intercept, fitted_on=fitted_on)
+    return calibration, tuple(notes)
+
+
+def fit_platt(logits_n: Array, labels_n: Labels) -> tuple[float, float]:
+    """Slope and intercept of the likeliest sigmoid(slope * logit + intercept), by Newton's method with step halving.
+
+    Targets are drawn in from 0 and 1 as Platt does, so that a separable set has a finite answer.
+    """
+    positives = float(labels_n.sum())
+    negatives = len(labels_n) - positives
+    target_n = np.where(labels_n > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    design_n2 = np.stack([logits_n, np.ones_like(logits_n)], axis=1)
+    weights = np.array([1.0, 0.0])
+    loss = _cross_entropy(design_n2 @ weights, target_n)
+    for _ in range(_NEWTON_STEPS):
+        score_n = _sigmoid(design_n2 @ weights)
+        gradient = design_n2.T @ (score_n - target_n)
+        curvature = (design_n2 * (score_n * (1 - score_n))[:, None]).T @ design_n2
+        step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
+        scale = 1.0
+        while (tried := _cross_entropy(design_n2 @ (weights - scale * step), target_n)) > loss and scale > 1e-6:
+            scale /= 2
+        weights, fell, loss = weights - scale * step, loss - tried, tried
+        if abs(fell) < _CONVERGED:
+            break
+    return float(weights[0]), float(weights[1])
+
+
+def fit_temperature(logits_nK: Array, labels_nK: Labels) -> float:
+    """1/T of the likeliest softmax(logits / T), by golden-section search over T in 0.05..20 (the loss is unimodal)."""
+
+    def loss(log_t: float) -> float:
+        z = logits_nK / np.exp(log_t)
+        z = z - z.max(axis=1, keepdims=True)
+        return float(-(labels_nK * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum())
+
+    low, high, golden = np.log(0.05), np.log(20.0), (np.sqrt(5) - 1) / 2
+    for _ in range(80):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    return float(np.exp(-(low + high) / 2))
+
+
+def youden_points(
+    probabilities_nK: Array,
+    labels_nK: Labels,
+    outputs: Sequence[Output],
+    patients: Sequence[str],
+    *,
+    source: str,
+    seed: int,
+) -> tuple[OperatingPoint, ...]:
+    """For each output that has both kinds of label, the threshold of the largest sensitivity + specificity - 1.
+
+    Intervals: 95%, patients drawn with replacement, the threshold held fixed.
+    """
+    weights_RN = patient_weights(patients, seed).astype(np.float64)
+    points = []
+    for k, output in enumerate(outputs):
+        positive_n = labels_nK[:, k] > 0
+        if not positive_n.any() or positive_n.all():
+            continue
+        threshold = youden_threshold(probabilities_nK[:, k], labels_nK[:, k])
+        called_n = probabilities_nK[:, k] >= threshold
+        points.append(
+            OperatingPoint(
+                output=output.name,
+                criterion="youden",
+                threshold=threshold,
+                sensitivity=_share(called_n, positive_n, weights_RN),
+                specificity=_share(~called_n, ~positive_n, weights_RN),
+                source=source,
+            )
+        )
+    return tuple(points)
+
+
+def youden_threshold(scores_n: Array, labels_n: Labels) -> float:
+    """The score at or above which to call positive for the largest Youden's J; the lowest such score of equals.
+
+    It lies half-way to the next lower score, so that rounding cannot move an image across it.
+    """
+    values, group_n = np.unique(scores_n, return_inverse=True)
+    positive = np.bincount(group_n, labels_n.astype(np.float64))
+    negative = np.bincount(group_n, 1.0 - labels_n)
+    at_or_above = np.cumsum(positive[::-1])[::-1] / positive.sum() - np.cumsum(negative[::-1])[::-1] / negative.sum()
+    best = int(np.argmax(at_or_above))
+    return float(values[best]) if best == 0 else float((values[best] + values[best - 1]) / 2)
+
+
+def _share(hit_n: NDArray[np.bool_], among_n: NDArray[np.bool_], weights_RN: Array) -> Interval:
+    chosen_RN = weights_RN[:, among_n]
+    totals = chosen_RN.sum(axis=1)
+    with np.errstate(invalid="ignore"):  # a replicate without any such image gives NaN, which interval() leaves out
+        replicates = (chosen_RN * hit_n[among_n]).sum(axis=1) / totals
+    low, high = interval(replicates)
+    return Interval(value=float(hit_n[among_n].mean()), low=low, high=high)
+
+
+def _sigmoid(z: Array) -> Array:
+    return np.asarray(0.5 * (1 + np.tanh(z / 2)))
+
+
+def _cross_entropy(z: Array, target: Array) -> float:
+    return float((np.logaddexp(0, z) - target * z).sum())

@@ -1,0 +1,116 @@
+"""MODEL_CARD.md: the figures of bundle.json in words and tables, and nothing that is not in it."""
+
+from diagnosis_tool.cxr.bundle import BundleMetadata, Evaluation, Interval
+from diagnosis_tool.cxr.calibration import CalibrationMethod
+
+
+def model_card(metadata: BundleMetadata, notes: tuple[str, ...], *, weights_bytes: int) -> str:
+    """The card of a bundle, Markdown. notes: what calibration could not do."""
+    parts = [_head(metadata, weights_bytes), _data(metadata)]
+    parts += [_figures(evaluation) for evaluation in reversed(metadata.evaluations)]  # test before validation
+    parts += [_thresholds(metadata), _limits(metadata, notes), _again(metadata)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _head(metadata: BundleMetadata, weights_bytes: int) -> str:
+    network, spec = metadata.network, metadata.preprocess
+    names = ", ".join(output.name for output in metadata.outputs)
+    return f"""
+# {metadata.name} {metadata.version}
+
+**For research. Not a medical device: no decision about a patient may rest on it.**
+
+Reads one frontal chest radiograph and answers {len(metadata.outputs)} outputs: {names}.
+
+- Network: {network.architecture}, {network.in_channels} input channels; weights {weights_bytes / 1e6:.1f} MB, float16.
+- Input: {spec.size_px} x {spec.size_px} px, {spec.geometry}, {spec.interpolation}; grey values between the
+  {spec.window_low_percentile:g}th and {spec.window_high_percentile:g}th percentile become 0 to 255.
+- Allowed views: {", ".join(metadata.allowed_views)}.
+"""
+
+
+def _data(metadata: BundleMetadata) -> str:
+    record = metadata.training
+    return f"""
+## Where it comes from
+
+- Data: {record.dataset}; {record.train_images} images of {record.train_patients} patients trained it,
+  {record.validation_images} images of {record.validation_patients} other patients chose the epoch and fitted the
+  calibration and thresholds. Images of the published test list took no part in either.
+- Start weights: {record.start_weights}.
+- Recipe `{record.recipe}`, {record.epochs} epochs, seed {record.seed}; released from commit {metadata.git_commit}.
+- Splits (sha256 of the sorted image lists): train `{record.train_split_sha256[:16]}`, validation
+  `{record.validation_split_sha256[:16]}`, test `{record.test_split_sha256[:16]}`.
+"""
+
+
+def _figures(evaluation: Evaluation) -> str:
+    fitted = evaluation.split == "validation"
+    remark = (
+        "The epoch, the calibration and the thresholds were chosen on these images: the figures flatter."
+        if fitted
+        else ("These images were read once, after everything was fixed.")
+    )
+    rows = "\n".join(f"| {name} | {_interval(value)} |" for name, value in evaluation.auc.items())
+    return f"""
+## {evaluation.dataset}, {evaluation.split}: {evaluation.images} images of {evaluation.patients} patients
+
+{remark} Intervals: 95%, patients drawn with replacement.
+
+**Mean AUC of the findings (No Finding apart): {_interval(evaluation.mean_auc)}.** Mean expected calibration error:
+{evaluation.mean_ece:.3f} (15 bins of equal mass).
+
+| output | AUC |
+|---|---|
+{rows}
+"""
+
+
+def _interval(value: Interval | None) -> str:
+    return "n/a" if value is None else f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def _thresholds(metadata: BundleMetadata) -> str:
+    calibration = metadata.calibration
+    how = (
+        "not calibrated: scores are no probabilities"
+        if calibration.method is CalibrationMethod.NONE
+        else (f"{calibration.method}, fitted on {calibration.fitted_on}")
+    )
+    rows = "\n".join(
+        f"| {p.output} | {p.criterion} | {p.threshold:.3f} | {_interval(p.sensitivity)} | {_interval(p.specificity)} |"
+        for p in metadata.operating_points
+    )
+    source = ", ".join(sorted({p.source for p in metadata.operating_points}))
+    return f"""
+## Probabilities and operating points
+
+Calibration: {how}. Operating points were chosen on {source}; youden is the threshold of the largest sensitivity +
+specificity - 1.
+
+| output | criterion | threshold | sensitivity | specificity |
+|---|---|---|---|---|
+{rows}
+"""
+
+
+def _limits(metadata: BundleMetadata, notes: tuple[str, ...]) -> str:
+    lines = "\n".join(f"- {text}" for text in (*metadata.training.limits, *notes)) or "- None were stated."
+    return f"""
+## Limits
+
+{lines}
+"""
+
+
+def _again(metadata: BundleMetadata) -> str:
+    bundle = f"models/{metadata.name}-{metadata.version}"
+    record = metadata.training
+    return f"""
+## To reproduce
+
+    python -m training train training/recipes/{record.recipe}.toml
+    python -m training calibrate runs/{record.recipe}
+    python -m training release runs/{record.recipe}
+    python -m training evaluate --bundle {bundle} --dataset {record.dataset} --data DIR --split test --json FILE
+"""

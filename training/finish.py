@@ -1,0 +1,114 @@
+"""What follows training, put together: calibrate a run, judge a bundle on a data set, release."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata, Evaluation
+from diagnosis_tool.cxr.calibration import probabilities
+from diagnosis_tool.cxr.classifier import BundleClassifier
+from diagnosis_tool.cxr.engines import TorchEngine
+from diagnosis_tool.cxr.types import ModelIdentity
+from training.calibrate import Calibrated, fit_calibration, youden_points
+from training.config import Recipe, recipe_to_json
+from training.data import TrainingData
+from training.datasets.base import Dataset, IssueKind, Split
+from training.errors import TrainingFailed
+from training.evaluate import Read, Report, as_evaluation, judge, read_all
+from training.provenance import git_commit
+from training.release import Evaluate, ReleaseInputs, release, released_network
+from training.run_folder import RunFolder
+
+
+def calibrate_run(run: RunFolder, data: TrainingData) -> Calibrated:
+    """Fits probabilities and operating points on validation, with the weights and the engine that will be released.
+
+    Raises TrainingFailed when the split is not the one that the run trained on.
+    """
+    recipe, samples = run.recipe(), data.validation
+    if tuple(record.image for record in samples.records) != run.info().validation_images:
+        raise TrainingFailed(
+            f"The data's validation images are not those of {run.path}: use the data it was trained on."
+        )
+    engine = TorchEngine(released_network(run, len(data.outputs)))
+    logits_nK = np.concatenate([engine.run(samples.pixels_NHW[row][None])[0] for row in samples.rows_n]).astype(
+        np.float64
+    )
+    labels_nK = samples.labels_nK.astype(np.uint8)
+    source = f"{data.dataset} validation"
+    calibration, notes = fit_calibration(logits_nK, labels_nK, data.outputs, data.activation, source)
+    probabilities_nK = probabilities(logits_nK, data.activation, calibration)
+    points = youden_points(probabilities_nK, labels_nK, data.outputs, samples.patients, source=source, seed=recipe.seed)
+    read = Read(
+        records=samples.records,
+        outputs=data.outputs,
+        probabilities_NK=probabilities_nK,
+        pointed=(),
+        refused=(),
+        seconds=0.0,
+    )
+    identity = ModelIdentity(
+        bundle_name=recipe.release.name,
+        bundle_version=recipe.release.version,
+        bundle_sha256="",
+        engine=engine.name,
+        precision=engine.precision,
+    )
+    report = judge(read, identity, data.outputs, dataset=data.dataset, split="validation")
+    return Calibrated(calibration=calibration, operating_points=points, evaluation=as_evaluation(report), notes=notes)
+
+
+def evaluate_bundle(classifier: BundleClassifier, dataset: Dataset, split: str) -> Report:
+    """Reads one published split, or 'all' images, of a data set once, and judges what the bundle said."""
+    records = dataset.records if split == "all" else dataset.of(Split(split))
+    read = read_all(classifier, classifier.bundle.metadata.outputs, records, dataset.boxes)
+    missing = tuple(issue.image for issue in dataset.issues if issue.kind is IssueKind.MISSING_FILE)
+    return judge(read, classifier.identity, dataset.outputs, dataset=dataset.name, split=split, missing=missing)
+
+
+def report_json(report: Report) -> str:
+    """The report as `evaluate --json` writes it."""
+    return json.dumps(CONVERTER.unstructure(report), indent=1, allow_nan=False) + "\n"
+
+
+def summary(report: Report) -> str:
+    """One line of a report for the terminal."""
+    if report.mean_auc is None or report.ci.mean_auc is None:
+        return f"{report.n} images read; no finding has both positives and negatives: mean AUC n/a"
+    low, high = report.ci.mean_auc
+    return (
+        f"{report.n} images of {report.patients} patients: mean AUC {report.mean_auc:.4f} ({low:.4f} to {high:.4f}), "
+        f"mean ECE {report.mean_ece:.4f}, pointing {report.pointing['mean']}, {report.images_per_s:.1f} images/s, "
+        f"{len(report.refused)} refused"
+    )
+
+
+def release_run(run: RunFolder, recipe: Recipe, dataset: Dataset, models: Path) -> BundleMetadata:
+    """Releases a calibrated run under `models`; its test figures are of the data set's published test split.
+
+    recipe: the run's, or one that differs from it in [release] alone: name and limits may be written afterwards.
+    """
+    if recipe_to_json(replace(recipe, release=run.recipe().release)) != recipe_to_json(run.recipe()):
+        raise TrainingFailed(f"The recipe differs from that of {run.path} in more than its [release] table.")
+    if not run.calibration_file.is_file():
+        raise TrainingFailed(
+            f"{run.calibration_file} is not there: run `python -m training calibrate {run.path}` first."
+        )
+    calibrated = CONVERTER.structure(json.loads(run.calibration_file.read_text()), Calibrated)
+    inputs = ReleaseInputs(
+        recipe=recipe,
+        info=run.info(),
+        outputs=dataset.outputs,
+        activation=dataset.activation,
+        calibrated=calibrated,
+        epochs=len(run.history()),
+        git_commit=git_commit(),
+    )
+
+    def on_test(classifier: BundleClassifier) -> Evaluation:
+        return as_evaluation(evaluate_bundle(classifier, dataset, Split.TEST.value))
+
+    evaluate: tuple[Evaluate, ...] = (on_test,) if dataset.of(Split.TEST) else ()
+    return release(inputs, run, models / f"{recipe.release.name}-{recipe.release.version}", evaluate)
