@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cattrs.errors import ClassValidationError
 from cattrs.v import format_exception, transform_error
@@ -15,6 +15,9 @@ from diagnosis_tool.cxr.network_spec import NetworkSpec
 from diagnosis_tool.cxr.preprocess import PreprocessSpec
 from training.errors import RecipeInvalid
 
+NIH_REFERENCES: Final = ("../shared/data/nih-256", "../shared/data/rsna")
+"""Where the lists lie beside a checkout, as in the recipes' data.folder."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
@@ -23,6 +26,8 @@ class DataConfig:
     folder: relative to where the command is started. folds: patient-grouped parts of train_val; fold
     `validation_fold` validates. cache_size_px: side of the cached training images, from which crops are taken.
     split_seed: apart from the run's seed, so that runs of several seeds share one split.
+    nih_references: folders where NIH's test_list.txt and RSNA's nih_source.csv are looked for when the data's folder
+    has none; without_nih_lists: train where they are nowhere (training.datasets.leakage).
     """
 
     dataset: str
@@ -32,6 +37,13 @@ class DataConfig:
     cache_size_px: int
     split_seed: int = 0
     skip_unreadable: bool = False
+    nih_references: tuple[str, ...] = NIH_REFERENCES
+    without_nih_lists: bool = False
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """nih_references as paths."""
+        return tuple(Path(folder) for folder in self.nih_references)
 
 
 class HeadBias(StrEnum):
