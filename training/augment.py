@@ -33,16 +33,14 @@ def resampling(start_B: torch.Tensor, length_B: torch.Tensor, source: int, size:
     """(B, size, source) weights that resize the stretch [start, start + length) of `source` pixels to `size` pixels.
 
     The triangle (bilinear) kernel, widened by the scale when shrinking: the same antialiasing as Pillow's resize, which
-    preprocess() uses. Rows sum to 1. Resizing an image is then one matrix product a side, for a whole batch at once.
+    preprocess() uses; like it, the kernel looks beyond the stretch as far as the image goes. Rows sum to 1. Resizing an
+    image is then one matrix product a side, for a whole batch at once.
     """
     scale_B = length_B / size
     support_B11 = scale_B.clamp(min=1.0)[:, None, None]
     centres_BS = start_B[:, None] + (torch.arange(size) + 0.5) * scale_B[:, None]
     distance = (torch.arange(source) + 0.5)[None, None] - centres_BS[:, :, None]
-    inside = (torch.arange(source)[None, None] + 1 > start_B[:, None, None].floor()) & (
-        torch.arange(source)[None, None] < (start_B + length_B)[:, None, None].ceil()
-    )
-    weights = (1 - distance.abs() / support_B11).clamp(min=0) * inside
+    weights = (1 - distance.abs() / support_B11).clamp(min=0)
     return weights / weights.sum(dim=2, keepdim=True)
 
 

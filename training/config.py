@@ -241,7 +241,9 @@ def recipe_to_json(recipe: Recipe) -> str:
 
 
 def _say(error: BaseException, kind: type | None) -> str:
-    return f"missing key {error}" if isinstance(error, KeyError) else format_exception(error, kind)
+    if isinstance(error, KeyError):  # its text is only the key's name
+        return f"missing key {error}"
+    return str(error) if isinstance(error, ValueError) else format_exception(error, kind)
 
 
 def _set(data: dict[str, Any], override: str) -> None:

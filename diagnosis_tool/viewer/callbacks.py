@@ -1,11 +1,11 @@
 """How the viewer reacts. One callback asks the server, and only reads; all others run in the browser (static/js/viewer.js).
 
-    address, tick  -> content                                   server
-    chart click, top four click -> selected                     browser
-    selected -> overlay, caption, pressed button, save link     browser
-    selected, order -> chart                                    browser
-    opacity, mode -> look of the stage                          browser
-    'Chart' button -> a PNG is saved                            browser
+address, tick  -> content                                   server
+chart click, top four click -> selected                     browser
+selected -> overlay, caption, pressed button, save link     browser
+selected, order -> chart                                    browser
+opacity, mode -> look of the stage                          browser
+'Chart' button -> a PNG is saved                            browser
 """
 
 from typing import Any, Final

@@ -114,7 +114,9 @@ def _strip(study: Study, shown: Instance) -> Component:
 
 
 def _strip_item(instance: Instance, is_shown: bool) -> Component:
-    picture = html.Img(src=links.thumbnail(instance.uid), alt="") if instance.prediction else html.Span(className="blank")
+    picture = (
+        html.Img(src=links.thumbnail(instance.uid), alt="") if instance.prediction else html.Span(className="blank")
+    )
     words = f"{instance.position + 1} {wording.state_shape(instance.state)} {instance.state}"
     link = dcc.Link(
         [picture, html.Span(words, className="strip-line")],
@@ -139,7 +141,9 @@ def _centre(instance: Instance, prediction: Prediction, selected: str) -> Compon
     ]
     panes = [
         _pane("film-pane", instance, [film], html.Span("Film")),
-        _pane("overlay-pane", instance, over, html.Span(wording.output_sentence(output), id=ids.CAPTION, role="status")),
+        _pane(
+            "overlay-pane", instance, over, html.Span(wording.output_sentence(output), id=ids.CAPTION, role="status")
+        ),
     ]
     stage = html.Div(panes, id=ids.STAGE, className=f"stage {SIDE_BY_SIDE}")
     return html.Div([stage, _tools(), _maps(instance, prediction)], className="centre")
@@ -174,7 +178,9 @@ def _choice(id_: str, label: str, options: dict[str, str], value: str) -> Compon
 
 def _maps(instance: Instance, prediction: Prediction) -> Component:
     outputs = [prediction.output(name) for name in prediction.top]
-    return html.Div([_map(instance, output, rank) for rank, output in enumerate(outputs, start=1)], className="top-maps")
+    return html.Div(
+        [_map(instance, output, rank) for rank, output in enumerate(outputs, start=1)], className="top-maps"
+    )
 
 
 def _map(instance: Instance, output: OutputReading, rank: int) -> Component:
@@ -229,5 +235,3 @@ def _findings(instance: Instance, prediction: Prediction) -> Component:
         className="findings panel",
         **{"aria-label": "Findings"},
     )
-
-

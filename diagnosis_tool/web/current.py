@@ -9,7 +9,6 @@ from diagnosis_tool.services.context import Context
 _KEY: Final = "diagnosis_tool.context"
 
 
-
 def attach_context(app: Flask, context: Context) -> None:
     """Makes the context reachable from the app's views."""
     app.extensions[_KEY] = context

@@ -87,7 +87,9 @@ def _unexpected(error: Exception) -> Response:
 def _answer(status: HTTPStatus, message: str) -> Response:
     if request.endpoint == UPLOAD_ENDPOINT:
         cast(UploadRequest, request).drain()
-    body = jsonify(error=message) if wants_json(request) else render_template("error.html", status=status, message=message)
+    body = (
+        jsonify(error=message) if wants_json(request) else render_template("error.html", status=status, message=message)
+    )
     response = make_response(body, status)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -18,4 +18,6 @@ def healthz() -> Response:
 def readyz() -> Response:
     """200 when a worker has loaded its bundle too, 503 with the reason before."""
     found = readiness(current_context())
-    return make_response(jsonify(ready=found.ready, reason=found.reason, bundle=found.bundle), 200 if found.ready else 503)
+    return make_response(
+        jsonify(ready=found.ready, reason=found.reason, bundle=found.bundle), 200 if found.ready else 503
+    )

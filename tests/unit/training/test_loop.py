@@ -1,0 +1,187 @@
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diagnosis_tool.cxr.calibration import Activation
+from diagnosis_tool.cxr.network import build_network
+from tests.recipes import tiny_recipe
+from training import loop
+from training.data import TrainingData, epoch_order, fetched, load_training_data
+from training.errors import TrainingFailed
+from training.loop import Stopped, set_prior_bias, train
+from training.run_folder import RunFolder, best_epoch
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(nih_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return load_training_data(tiny_recipe(), nih_folder, tmp_path_factory.mktemp("cache"))
+
+
+def _weights(run: RunFolder) -> torch.Tensor:
+    return torch.cat([value.flatten().float() for _, value in sorted(run.best().items())])
+
+
+def test_loss_falls_and_the_run_leaves_what_release_needs(data, tmp_path):
+    recipe = tiny_recipe(loop__epochs=6)
+    run = RunFolder(tmp_path)
+    state = train(recipe, data, run, CPU)
+    history = run.history()
+    assert [item.epoch for item in history] == [1, 2, 3, 4, 5, 6]
+    assert history[-1].train_loss < 0.8 * history[0].train_loss
+    assert state.step == history[-1].step == 6 * (len(data.train) // 4)
+    assert run.recipe() == recipe
+    assert run.info().validation_images == tuple(record.image for record in data.validation.records)
+    assert run.info().start_weights == "random initialisation"
+    assert history[0].auc["Hernia"] is None
+    assert 0 <= history[0].auc["Cardiomegaly"] <= 1
+    assert set(run.best()) == set(build_network(recipe.network, 15).state_dict())
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(data, tmp_path):
+    curves = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(tiny_recipe(seed=seed), data, RunFolder(tmp_path / name), CPU)
+        curves.append([item.train_loss for item in RunFolder(tmp_path / name).history()])
+    assert curves[0] == curves[1] != curves[2]
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(data, tmp_path, monkeypatch):
+    straight, broken = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "broken")
+    train(tiny_recipe(), data, straight, CPU)
+    step_of, taken = loop._step, []
+
+    def interrupted(*arguments):
+        taken.append(1)
+        if len(taken) == 4:  # in the middle of the second epoch
+            os.kill(os.getpid(), signal.SIGINT)
+        return step_of(*arguments)
+
+    monkeypatch.setattr(loop, "_step", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Stopped, match="epoch 2 after step 4"):
+        train(tiny_recipe(), data, broken, CPU)
+    assert signal.getsignal(signal.SIGINT) is handler
+    train(tiny_recipe(), data, broken, CPU)
+    assert [e.train_loss for e in broken.history()] == [e.train_loss for e in straight.history()]
+    assert torch.equal(_weights(broken), _weights(straight))
+
+
+def test_a_finished_run_does_nothing_more(data, tmp_path):
+    run = RunFolder(tmp_path)
+    train(tiny_recipe(loop__epochs=1), data, run, CPU)
+    before = run.best_file.stat().st_mtime_ns
+    train(tiny_recipe(loop__epochs=1), data, run, CPU)
+    assert run.best_file.stat().st_mtime_ns == before
+
+
+def test_another_recipe_may_not_go_on_with_a_checkpoint_but_another_name_may(data, tmp_path):
+    train(tiny_recipe(loop__epochs=1), data, RunFolder(tmp_path), CPU)
+    train(tiny_recipe(loop__epochs=1, release__version="0.2"), data, RunFolder(tmp_path), CPU)
+    with pytest.raises(TrainingFailed, match="belongs to another recipe"):
+        train(tiny_recipe(network__architecture="resnet34"), data, RunFolder(tmp_path), CPU)
+
+
+def test_a_damaged_checkpoint_is_named(data, tmp_path):
+    run = RunFolder(tmp_path)
+    train(tiny_recipe(loop__epochs=1), data, run, CPU)
+    run.last_file.write_bytes(run.last_file.read_bytes()[:1000])
+    with pytest.raises(TrainingFailed, match=r"last\.pt cannot be read"):
+        train(tiny_recipe(loop__epochs=1), data, run, CPU)
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice(data, tmp_path):
+    labels = data.train.labels_nK.copy()
+    labels[:] = np.nan
+    poisoned = replace(data, train=replace(data.train, labels_nK=labels))
+    with pytest.raises(TrainingFailed, match=r"loss is nan in epoch 1 at step 0.*learning_rate"):
+        train(tiny_recipe(start__head_bias="random"), poisoned, RunFolder(tmp_path), CPU)
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_memory_that_ran_out_is_named(data, tmp_path, monkeypatch):
+    def greedy(*_):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate")
+
+    monkeypatch.setattr(loop, "_step", greedy)
+    with pytest.raises(TrainingFailed, match="batches of 4 at 32 px"):
+        train(tiny_recipe(), data, RunFolder(tmp_path), CPU)
+
+
+def test_validation_sees_the_cached_bytes_and_nothing_random(data, monkeypatch):
+    monkeypatch.setattr(loop, "augment", lambda *_: pytest.fail("validation was augmented"))
+    network = build_network(tiny_recipe().network, 15)
+    one, again = (loop.predict_logits(network, data.validation, 3, CPU) for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+    x, _ = data.validation.batch(np.arange(len(data.validation)))
+    with torch.inference_mode():
+        np.testing.assert_allclose(network.eval()(x)[0].numpy(), one, atol=1e-5)
+
+
+def test_early_stopping_and_the_best_epoch(data, tmp_path):
+    run = RunFolder(tmp_path)
+    recipe = tiny_recipe(loop__epochs=30, loop__early_stop=2, loop__select="loss", optimizer__learning_rate=1e-9)
+    train(recipe, data, run, CPU)
+    history = run.history()
+    best = best_epoch(history, by_loss=True)
+    assert best.validation_loss == min(item.validation_loss for item in history)
+    assert len(history) < 30
+    assert len(history) - best.epoch == 2
+
+
+def test_accumulated_batches_are_one_larger_batch(data, tmp_path):
+    """Without batch statistics, two batches of 2 must move the weights as one batch of 4 does."""
+    moved = []
+    for name, batch, accumulate in (("one", 4, 1), ("two", 2, 2)):
+        recipe = tiny_recipe(
+            loop__epochs=1, loop__batch_size=batch, loop__accumulate=accumulate, loop__ema_decay=0.0,
+            optimizer__kind="sgd", network__head_dropout=0.0, augment={}, loop__max_steps=1,
+        )  # fmt: skip
+        seen = []
+        step_of = loop._step
+
+        def recorded(state, recipe, micro, *rest, seen=seen, step_of=step_of):
+            state.network.eval()  # frozen batch statistics
+            seen.append(torch.cat([x for x, _ in micro]))
+            return step_of(state, recipe, micro, *rest)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "_step", recorded)
+            state = train(recipe, data, RunFolder(tmp_path / name), CPU)
+        moved.append((seen[0], state.network.head[-1].weight.detach().clone()))
+    assert torch.equal(moved[0][0], moved[1][0])
+    torch.testing.assert_close(moved[0][1], moved[1][1], atol=1e-6, rtol=1e-4)
+
+
+def test_bf16_and_planar_memory_train_too(data, tmp_path):
+    recipe = tiny_recipe(loop__epochs=1, loop__precision="bf16", loop__channels_last=False)
+    train(recipe, data, RunFolder(tmp_path), CPU)
+    assert np.isfinite(RunFolder(tmp_path).history()[0].train_loss)
+
+
+def test_the_head_starts_at_the_prior(data):
+    network = build_network(tiny_recipe().network, 15)
+    set_prior_bias(network, data.train.labels_nK, Activation.SIGMOID)
+    share = torch.sigmoid(network.head[-1].bias.detach()).numpy()
+    np.testing.assert_allclose(share, np.clip(data.train.labels_nK.mean(axis=0), 1e-4, 1), atol=1e-6)
+
+
+def test_every_image_comes_once_an_epoch_in_another_order_each_time():
+    first, again, second = (np.concatenate(epoch_order(24, 4, 1, epoch)) for epoch in (0, 0, 1))
+    assert sorted(first) == list(range(24))
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).any()
+    assert [len(b) for b in epoch_order(10, 4, 1, 0)] == [4, 4]
+
+
+def test_batches_come_in_order_and_belong_to_their_labels(data):
+    batches = epoch_order(len(data.train), 5, 0, 0)
+    for (x, labels), chosen in zip(fetched(data.train, batches), batches, strict=True):
+        np.testing.assert_array_equal(x.numpy(), data.train.pixels_NHW[data.train.rows_n[chosen]])
+        np.testing.assert_array_equal(labels.numpy(), data.train.labels_nK[chosen])
