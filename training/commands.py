@@ -21,7 +21,7 @@ from training.datasets.nih_sample import write_encoded_labels
 from training.files import write_whole
 from training.finish import calibrate_run, evaluate_bundle, release_run, report_json, summary
 from training.loop import Stopped, train
-from training.prepare import describe
+from training.prepare import describe, issues_csv
 from training.run_folder import RunFolder
 from training.start_weights import FOLDER, SOURCES, unpack
 
@@ -109,6 +109,10 @@ def _prepare(options: argparse.Namespace) -> int:
         issues = dataset.issues + cache.issues
         print(f"cached {len(cache.images)} images of {spec.size_px} px: {cache.pixels_NHW.nbytes / 1e6:.0f} MB")
     print(describe(dataset, issues))
+    if issues:
+        target = options.cache / dataset.name / "issues.csv"
+        write_whole(target, issues_csv(issues).encode())
+        print(f"  all {len(issues)} are in {target}")
     return 0
 
 

@@ -1,5 +1,7 @@
 """What `prepare` tells about a data set: what is wrong with it, label counts, co-occurrence."""
 
+import csv
+import io
 from collections import Counter
 
 import numpy as np
@@ -28,13 +30,21 @@ def _finer(dataset: Dataset) -> list[str]:
 
 
 def _across(dataset: Dataset, issues: tuple[Issue, ...]) -> list[str]:
-    """Films that stand in two splits under two names: the test figures are flattered by them."""
-    split = {record.image: record.split for record in dataset.records}
-    twins = [
-        (i.image, i.twin) for i in issues if i.kind is IssueKind.DUPLICATE and i.image in split and i.twin in split
-    ]
-    across = [f"{one} ({split[one]}) is {two} ({split[two]})" for one, two in twins if split[one] is not split[two]]
-    return [f"  {len(across)} duplicates stand in two splits: {'; '.join(across[:10])}"] if across else []
+    """Films that stand under two patients or in two splits: figures are flattered by them."""
+    of = {record.image: record for record in dataset.records}
+    twins = [(of[i.image], of[i.twin]) for i in issues if i.kind is IssueKind.DUPLICATE]
+    apart = [(one, two) for one, two in twins if (one.split, one.patient) != (two.split, two.patient)]
+    lines = [f"  {len(apart)} duplicates stand in two splits or under two patients:"] if apart else []
+    return lines + [f"    {one.image} ({one.split}), {two.image} ({two.split})" for one, two in apart]
+
+
+def issues_csv(issues: tuple[Issue, ...]) -> str:
+    """All issues as CSV: kind, image, detail."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("kind", "image", "detail"))
+    writer.writerows((issue.kind.value, issue.image, issue.detail) for issue in issues)
+    return text.getvalue()
 
 
 def _label_table(dataset: Dataset) -> list[str]:
