@@ -11,7 +11,7 @@ from diagnosis_tool.viewer import links
 from diagnosis_tool.viewer.figures import Order, findings_figure
 
 ReadingFacts = dict[str, Any]
-"""JSON: {'outputs': {name: {label, sentence, note, below, heatmap, blend}}, 'figures': {order: figure}, 'saveAs', 'title'}."""
+"""JSON: {outputs: {name: {label, sentence, note, below, heatmap, blend}}, figures: {order: figure}, saveAs, title}."""
 
 _LEGEND_STOPS: Final = 16
 
@@ -44,12 +44,14 @@ def first_selected(prediction: Prediction, wanted: str | None) -> str:
     return prediction.top[0] if prediction.top else names[0]
 
 
-def model_line(prediction: Prediction) -> str:
+def model_facts(prediction: Prediction) -> tuple[str, ...]:
     """Which model read this image, how and when."""
     identity = prediction.identity
     return (
-        f"{identity.bundle} · {identity.engine} · {identity.precision} · bundle {identity.bundle_sha256[:12]} · "
-        f"read {prediction.created_at.astimezone():%Y-%m-%d %H:%M} in {prediction.seconds:.2f} s"
+        identity.bundle,
+        f"{identity.engine} {identity.precision}",
+        f"bundle {identity.bundle_sha256[:12]}",
+        f"read {prediction.created_at.astimezone():%Y-%m-%d %H:%M} in {prediction.seconds:.2f} s",
     )
 
 

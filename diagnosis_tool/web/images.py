@@ -51,22 +51,25 @@ def heatmap(uid: str, finding: str) -> Response:
 def original(uid: str) -> Response:
     """The file exactly as it was sent, always to be saved: a browser must not guess what it is."""
     instance, data = browse.original_bytes(current_context(), uid)
-    return send_file(
+    response = send_file(
         BytesIO(data),
         mimetype="application/octet-stream",
         as_attachment=True,
         download_name=instance.file_name,
         etag=instance.sha256,
-        max_age=_DAY_S,
     )
+    return _privately(response)
 
 
 def _picture(tag: str, mimetype: str, make: Callable[[], bytes]) -> Response:
-    if request.if_none_match.contains(tag):
-        response = Response(status=304)
-    else:
-        response = Response(make(), mimetype=mimetype)
+    unchanged = request.if_none_match.contains(tag)
+    response = Response(status=304) if unchanged else Response(make(), mimetype=mimetype)
     response.set_etag(tag)
+    return _privately(response)
+
+
+def _privately(response: Response) -> Response:
+    response.cache_control.clear()
     response.cache_control.private = True
     response.cache_control.max_age = _DAY_S
     return response

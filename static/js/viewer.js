@@ -15,13 +15,25 @@
     }
   }
 
-  function select(clickData) {
-    const triggered = window.dash_clientside.callback_context.triggered;
-    if (!triggered.length || !triggered[0].value) return nothing(); // buttons that were only just made
-    const id = triggered[0].prop_id;
-    if (id.startsWith("{")) return JSON.parse(id.slice(0, id.lastIndexOf("."))).finding;
-    return clickData.points[0].customdata[0];
+  // the id of the button that was pressed; null for anything else and for buttons that were only just made
+  function pressedButton() {
+    const [first] = window.dash_clientside.callback_context.triggered;
+    if (!first || !first.value || !first.prop_id.startsWith("{")) return null;
+    return JSON.parse(first.prop_id.slice(0, first.prop_id.lastIndexOf(".")));
   }
+
+  function select(clickData) {
+    const button = pressedButton();
+    if (button) return button.finding;
+    return clickData ? clickData.points[0].customdata[0] : nothing();
+  }
+
+  function choose() {
+    const button = pressedButton();
+    return button ? button.value : nothing();
+  }
+
+  const press = (chosen, ids) => ids.map((id) => String(id.value === chosen));
 
   function showHeatmap(selected, reading, mapIds) {
     const output = reading.outputs[selected];
@@ -63,6 +75,16 @@
     return clicks;
   }
 
+  // Plotly tells of clicks on bars only; a finding's name shall do the same
+  document.addEventListener("click", (event) => {
+    const tick = event.target.closest("#chart .ytick");
+    if (!tick) return;
+    const { layout } = document.querySelector("#chart .js-plotly-plot");
+    const row = layout.yaxis.tickvals[layout.yaxis.ticktext.indexOf(tick.textContent)];
+    const name = Object.keys(layout.meta.rows).find((key) => layout.meta.rows[key] === row);
+    if (name) window.dash_clientside.set_props("selected", { data: name });
+  });
+
   window.dash_clientside = window.dash_clientside || {};
-  window.dash_clientside.viewer = { select, showHeatmap, drawChart, setLook, saveChart };
+  window.dash_clientside.viewer = { select, choose, press, showHeatmap, drawChart, setLook, saveChart };
 })();
