@@ -1,10 +1,7 @@
 """How the viewer reacts. One callback asks the server, and only reads.
 
-<<<<<<< HEAD
-=======
 The others run in the browser (static/js/viewer.js):
 
->>>>>>> main
 address, tick  -> content                                   server
 chart click, top four click -> selected                     browser
 selected -> overlay, caption, pressed button, save link     browser
