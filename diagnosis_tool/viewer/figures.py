@@ -160,7 +160,7 @@ def _layout(bars: tuple[Row, ...]) -> Figure:
         "margin": {"l": round(12 + _LETTER_PX * longest), "r": _NUMBERS_PX, "t": 6, "b": 40, "pad": 4},
         "dragmode": False,
         "hovermode": "closest",
-        "hoverlabel": {"bgcolor": "#0e1116", "bordercolor": LINE, "font": {"color": TEXT, "size": 12}},
+        "hoverlabel": {"align": "left", "bgcolor": "#0e1116", "bordercolor": LINE, "font": {"color": TEXT, "size": 12}},
         "xaxis": _x_axis(),
         "yaxis": {
             "range": [bars[-1].y + 0.6 if bars else 1.0, -0.6],

@@ -61,7 +61,11 @@ def reading_view(study: Study, instance: Instance, prediction: Prediction, wante
         dcc.Store(id=ids.SAVED),
         _study_bar(study, instance),
         html.Main(
-            [_strip(study, instance), _centre(instance, prediction, selected), _findings(instance, prediction)],
+            [
+                _strip(study, instance),
+                _centre(instance, prediction, selected),
+                _findings(instance, prediction, selected),
+            ],
             className="viewer-main",
         ),
     ]
@@ -142,9 +146,7 @@ def _centre(instance: Instance, prediction: Prediction, selected: str) -> Compon
     ]
     panes = [
         _pane("film-pane", instance, film, html.Span("Film")),
-        _pane(
-            "overlay-pane", instance, over, html.Span(wording.output_sentence(output), id=ids.CAPTION, role="status")
-        ),
+        _pane("overlay-pane", instance, over, html.Span(wording.map_caption(output), id=ids.CAPTION, role="status")),
     ]
     stage = html.Div(panes, id=ids.STAGE, className=f"stage {SIDE_BY_SIDE}")
     return html.Div([stage, _tools(), _maps(instance, prediction)], className="centre")
@@ -208,7 +210,7 @@ def _map(instance: Instance, output: OutputReading, rank: int) -> Component:
     )
 
 
-def _findings(instance: Instance, prediction: Prediction) -> Component:
+def _findings(instance: Instance, prediction: Prediction, selected: str) -> Component:
     order = _choice(
         ids.ORDER, "Order of the findings", {Order.ANATOMICAL: "Anatomical", Order.PROBABILITY: "By probability"},
         Order.ANATOMICAL,
@@ -223,7 +225,13 @@ def _findings(instance: Instance, prediction: Prediction) -> Component:
         [
             html.Span("Save", className="muted"),
             html.A("Original", href=links.original(instance.uid), className="button", download=""),
-            html.A("Heatmap", id=ids.SAVE_HEATMAP, href="", className="button", download=""),
+            html.A(
+                "Heatmap",
+                id=ids.SAVE_HEATMAP,
+                href=links.heatmap_blend(instance.uid, selected),
+                className="button",
+                download="",
+            ),
             html.Button("Chart", id=ids.SAVE_CHART, type="button", className="button"),
         ],
         className="downloads",

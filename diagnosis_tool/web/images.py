@@ -1,7 +1,6 @@
 """The pictures of an image: thumbnail, film, heatmaps, and the original file."""
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import PurePath
 from typing import Final
 
@@ -50,9 +49,9 @@ def heatmap(uid: str, finding: str) -> Response:
 @blueprint.get("/original")
 def original(uid: str) -> Response:
     """The file exactly as it was sent, always to be saved: a browser must not guess what it is."""
-    instance, data = browse.original_bytes(current_context(), uid)
+    instance, file = browse.open_original(current_context(), uid)
     response = send_file(
-        BytesIO(data),
+        file,
         mimetype="application/octet-stream",
         as_attachment=True,
         download_name=instance.file_name,

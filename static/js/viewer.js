@@ -38,16 +38,21 @@
   function showHeatmap(selected, reading, mapIds) {
     const output = reading.outputs[selected];
     fetchAhead(reading.outputs);
+    document.querySelector(".strip-item.is-shown")?.scrollIntoView({ block: "nearest" });
     return [
       output.heatmap,
       output.below ? "overlay below" : "overlay",
-      output.below ? `${output.sentence} – map dimmed` : output.sentence,
+      output.caption,
       output.blend,
       mapIds.map((id) => String(id.finding === selected)),
     ];
   }
 
-  function drawChart(selected, order, reading) {
+  // the overlay first: redrawing the chart takes longer, and the eye is on the film
+  const painted = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume, 0)));
+
+  async function drawChart(selected, order, reading) {
+    await painted();
     const figure = reading.figures[order];
     const row = figure.layout.meta.rows[selected];
     const mark = {
@@ -62,11 +67,11 @@
   // a picture of the chart carries what belongs to it: file, model, and that it is for research
   async function saveChart(clicks, figure, reading) {
     if (!clicks) return nothing();
-    const { l } = figure.layout.margin;
+    const { l, r } = figure.layout.margin;
     const layout = {
       ...figure.layout,
-      margin: { ...figure.layout.margin, l: l + 24, r: 24, t: 56 },
-      title: { text: reading.title, font: { size: 12 }, x: 0, xref: "paper", y: 0.965 },
+      margin: { ...figure.layout.margin, l: l + 24, r: r + 16, t: 64 },
+      title: { text: reading.title, font: { size: 12 }, x: 0.03, xref: "container", y: 0.96, yanchor: "top" },
       shapes: figure.layout.shapes.slice(0, -1), // without the mark of the selected row
     };
     await Plotly.downloadImage({ data: figure.data, layout }, {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -185,7 +186,10 @@ def test_downloads(page: Page, server: Server, study: str) -> None:
     assert Image.open(BytesIO(heatmap)).size == (512, 512)
     name, chart = saved["Chart"]
     assert name == "phantom-chart.png"
-    assert Image.open(BytesIO(chart)).size == (1800, 1120)
+    picture = np.asarray(Image.open(BytesIO(chart)).convert("RGB"))
+    assert picture.shape == (1120, 1800, 3)
+    edges = (picture[:8], picture[-8:], picture[:, :8], picture[:, -8:])
+    assert all((edge == edge[0, 0]).all() for edge in edges)  # nothing reaches the edge: no label is cut off
 
 
 def test_a_waiting_image_in_the_viewer_appears_by_itself(page: Page, server: Server) -> None:
@@ -225,3 +229,19 @@ def test_twenty_four_charts_do_not_freeze_the_page(page: Page, server: Server) -
     assert page.locator(".map img.overlay").count() == 96
     # one chart takes some 50 to 200 ms on a slow machine; all at once would be seconds
     assert page.evaluate("window.longest") < 1500
+
+
+@pytest.mark.parametrize(
+    ("html", "fault"),
+    [
+        ('<p style="width:40px;overflow:hidden;white-space:nowrap">much too long for this</p>', "cut off"),
+        ("<p>one</p><p style='margin-top:-30px'>two</p>", "overlap"),
+        ("<p style='position:absolute;left:-40px'>outside</p>", "outside the window"),
+        ("<p style='width:3000px'>wide</p>", "sideways"),
+    ],
+)
+def test_the_layout_check_finds_faults(browser: Browser, html: str, fault: str) -> None:
+    page = browser.new_page()
+    page.set_content(html)
+    assert any(fault in found for found in layout_faults(page))
+    page.close()

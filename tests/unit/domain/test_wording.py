@@ -47,3 +47,16 @@ def test_every_state_has_its_own_shape() -> None:
 def test_never_more_than_the_model_says(words: str) -> None:
     said = [wording.prediction_outcome(prediction(output("Mass", p))) for p in (0.1, 0.9)]
     assert all(words not in sentence.lower() for sentence in said)
+
+
+def test_a_maps_words() -> None:
+    empty = output("Mass", 0.6)
+    full = replace(empty, heatmap=replace(empty.heatmap, scale=1.0))
+    below = replace(full, probability=0.1)
+    assert wording.map_note(empty) == "map is empty"
+    assert wording.map_note(full) == "above operating point"
+    assert wording.map_note(below) == "below operating point"
+    assert wording.map_note(replace(full, threshold=None)) == "no operating point"
+    assert wording.map_caption(empty).endswith("map is empty")
+    assert wording.map_caption(full) == wording.output_sentence(full)
+    assert wording.map_caption(below).endswith("map dimmed")

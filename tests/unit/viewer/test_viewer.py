@@ -80,7 +80,7 @@ def test_below_its_operating_point_a_map_is_marked(context: Context, study: Stud
     facts = found(callbacks.content(context, f"?instance={uid}")[0])[ids.READING].data
     assert facts["outputs"]["Pneumothorax"]["below"] is False
     assert facts["outputs"]["Atelectasis"]["below"] is True
-    assert "below the operating point 0.50" in facts["outputs"]["Atelectasis"]["sentence"]
+    assert "below the operating point 0.50" in facts["outputs"]["Atelectasis"]["caption"]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_heatmap_lies_over_the_film_or_is_saved_with_it(client: FlaskClient, ins
 
 
 def test_original_is_the_file_itself_and_never_rendered(client: FlaskClient, instance: str) -> None:
-    answer = client.get(f"{instance}/original")
+    answer = client.get(f"{instance}/original", buffered=True)
     assert answer.data == phantom_png(3)
     assert answer.mimetype == "application/octet-stream"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -57,10 +57,10 @@ def test_original_is_the_file_itself_and_never_rendered(client: FlaskClient, ins
     "path", ["thumbnail.jpg", "radiograph.png", "original", "heatmaps/Mass.png", "heatmaps/Mass.png?blend=1"]
 )
 def test_pictures_are_cached_privately(client: FlaskClient, instance: str, path: str) -> None:
-    first = client.get(f"{instance}/{path}")
+    first = client.get(f"{instance}/{path}", buffered=True)
     assert "private" in first.headers["Cache-Control"]
     assert "public" not in first.headers["Cache-Control"]
-    again = client.get(f"{instance}/{path}", headers={"If-None-Match": first.headers["ETag"]})
+    again = client.get(f"{instance}/{path}", headers={"If-None-Match": first.headers["ETag"]}, buffered=True)
     assert again.status_code == 304
     assert again.data == b""
 
@@ -83,5 +83,5 @@ def test_an_image_not_read_has_no_pictures(client: FlaskClient, upload: Callable
         answer = client.get(f"/instances/{instance}/{path}")
         assert answer.status_code == 404
         assert answer.headers["Cache-Control"] == "no-store"  # it may come yet
-    assert client.get(f"/instances/{instance}/original").status_code == 200
+    assert client.get(f"/instances/{instance}/original", buffered=True).status_code == 200
     assert client.get(f"/viewer/figures/{instance}.json").status_code == 404
