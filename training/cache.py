@@ -114,7 +114,7 @@ def _build(records: Sequence[Record], spec: PreprocessSpec, scratch: Path) -> No
                 continue
             twin = first_with.setdefault(item.content_sha256, image)
             if twin != image:
-                issues.append(Issue(kind=IssueKind.DUPLICATE, image=image, detail=f"same pixels as {twin}"))
+                issues.append(Issue(kind=IssueKind.DUPLICATE, image=image, detail=f"same pixels as {twin}", twin=twin))
             images.append(image)
             stream.write(item.pixels_HW.tobytes())
     index: dict[str, Any] = {"spec": asdict(spec), "images": images, "issues": [asdict(issue) for issue in issues]}

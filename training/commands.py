@@ -14,12 +14,14 @@ from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
 from diagnosis_tool.errors import DiagnosisToolError
 from training.cache import cached_pixels
+from training.config import NIH_REFERENCES
 from training.data import load_training_data
 from training.datasets import READERS, read_dataset
+from training.datasets.nih_sample import write_encoded_labels
 from training.files import write_whole
 from training.finish import calibrate_run, evaluate_bundle, release_run, report_json, summary
 from training.loop import Stopped, train
-from training.prepare import describe
+from training.prepare import describe, issues_csv
 from training.recipe import load_recipe
 from training.run_folder import RunFolder
 from training.start_weights import FOLDER, SOURCES, unpack
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Trains, evaluates and releases models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_prepare(commands)
+    _add_export_labels(commands)
     _add_start_weights(commands)
     _add_train(commands)
     _add_calibrate(commands)
@@ -62,13 +65,30 @@ def _add_prepare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     sub.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data set in its published layout")
     sub.add_argument("--size-px", type=int, default=256, help="side of the cached images (default 256)")
     sub.add_argument("--recipe", type=Path, help="take both sizes and the window from this recipe instead")
+    _add_references(sub)
     sub.add_argument("--skip-unreadable", action="store_true", help="go on without images that cannot be read")
     sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
     sub.set_defaults(command=_prepare)
 
 
+def _add_references(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--nih-reference",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="look here for NIH's test_list.txt and RSNA's nih_source.csv when the data has none; may be repeated "
+        f"(also looked for in {', '.join(NIH_REFERENCES)})",
+    )
+
+
+def _references(options: argparse.Namespace) -> tuple[Path, ...]:
+    return (*options.nih_reference, *map(Path, NIH_REFERENCES))
+
+
 def _prepare(options: argparse.Namespace) -> int:
-    dataset = read_dataset(options.dataset, options.data)
+    dataset = read_dataset(options.dataset, options.data, _references(options))
     if options.recipe:
         recipe = load_recipe(options.recipe)
         specs = [replace(recipe.preprocess, size_px=recipe.data.cache_size_px), recipe.preprocess]
@@ -90,6 +110,24 @@ def _prepare(options: argparse.Namespace) -> int:
         issues = dataset.issues + cache.issues
         print(f"cached {len(cache.images)} images of {spec.size_px} px: {cache.pixels_NHW.nbytes / 1e6:.0f} MB")
     print(describe(dataset, issues))
+    if issues:
+        target = options.cache / dataset.name / "issues.csv"
+        write_whole(target, issues_csv(issues).encode())
+        print(f"  all {len(issues)} are in {target}")
+    return 0
+
+
+def _add_export_labels(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("export-labels", help="write a data set's findings as CSV: index, 0/1 vector")
+    sub.add_argument("dataset", choices=sorted(READERS))
+    sub.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data set in its published layout")
+    sub.add_argument("--out", type=Path, default=Path("encoded_labels.csv"), metavar="FILE")
+    sub.set_defaults(command=_export_labels)
+
+
+def _export_labels(options: argparse.Namespace) -> int:
+    rows = write_encoded_labels(read_dataset(options.dataset, options.data), options.out)
+    print(f"wrote {options.out}: {rows} images")
     return 0
 
 
@@ -162,13 +200,14 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     sub.add_argument("--models", type=Path, default=MODELS, metavar="DIR")
     sub.add_argument("--dataset", choices=sorted(READERS), required=True)
     sub.add_argument("--data", type=Path, required=True, metavar="DIR")
+    _add_references(sub)
     sub.add_argument("--split", choices=("test", "train_val", "all"), default="test")
     sub.add_argument("--json", type=Path, metavar="FILE", help="default: print the JSON")
     sub.set_defaults(command=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    dataset = read_dataset(options.dataset, options.data)
+    dataset = read_dataset(options.dataset, options.data, _references(options))
     classifier = load_classifier(resolve_bundle(options.models, options.bundle))
     report = evaluate_bundle(classifier, dataset, options.split)
     text = report_json(report)
@@ -192,7 +231,7 @@ def _add_release(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _release(options: argparse.Namespace) -> int:
     run = RunFolder(options.run)
     recipe = load_recipe(options.recipe) if options.recipe else run.recipe()
-    dataset = read_dataset(recipe.data.dataset, options.data or Path(recipe.data.folder))
+    dataset = read_dataset(recipe.data.dataset, options.data or Path(recipe.data.folder), recipe.data.references)
     metadata = release_run(run, recipe, dataset, options.models)
     name, last = f"{metadata.name}-{metadata.version}", metadata.evaluations[-1]
     if options.default:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
+from typing import Final
 
 from diagnosis_tool.cxr.network_spec import NetworkSpec
 from diagnosis_tool.cxr.preprocess import PreprocessSpec
@@ -16,6 +18,10 @@ class Normalise(StrEnum):
     """Of the run's own training images; computed at the start and saved with the run's recipe and its bundle."""
 
 
+NIH_REFERENCES: Final = ("../shared/data/nih-256", "../shared/data/rsna")
+"""Where the lists lie beside a checkout, as in the recipes' data.folder."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
     """Which data, and which part of it validates.
@@ -25,6 +31,8 @@ class DataConfig:
     folder: relative to where the command is started. folds: patient-grouped parts of train_val; fold
     `validation_fold` validates. cache_size_px: side of the cached training images, from which crops are taken.
     split_seed: apart from the run's seed, so that runs of several seeds share one split.
+    nih_references: folders where NIH's test_list.txt and RSNA's nih_source.csv are looked for when the data's folder
+    has none; without_nih_lists: train where they are nowhere (training.datasets.leakage).
     """
 
     dataset: str
@@ -35,6 +43,13 @@ class DataConfig:
     split_seed: int = 0
     skip_unreadable: bool = False
     normalise: Normalise = Normalise.AS_WRITTEN
+    nih_references: tuple[str, ...] = NIH_REFERENCES
+    without_nih_lists: bool = False
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """nih_references as paths."""
+        return tuple(Path(folder) for folder in self.nih_references)
 
 
 class HeadBias(StrEnum):

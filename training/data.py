@@ -61,9 +61,13 @@ def load_training_data(recipe: Recipe, folder: Path, cache_folder: Path) -> Trai
 
     Raises DatasetInvalid, ImagesUnreadable, TrainingFailed (disk full).
     """
-    dataset = read_dataset(recipe.data.dataset, folder)
+    dataset = read_dataset(recipe.data.dataset, folder, recipe.data.references)
     split = train_validation(
-        dataset, folds=recipe.data.folds, validation_fold=recipe.data.validation_fold, seed=recipe.data.split_seed
+        dataset,
+        folds=recipe.data.folds,
+        validation_fold=recipe.data.validation_fold,
+        seed=recipe.data.split_seed,
+        without_nih_lists=recipe.data.without_nih_lists,
     )
     train_cache, validation_cache = open_caches(recipe, dataset, cache_folder)
     return TrainingData(

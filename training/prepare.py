@@ -1,10 +1,12 @@
 """What `prepare` tells about a data set: what is wrong with it, label counts, co-occurrence."""
 
+import csv
+import io
 from collections import Counter
 
 import numpy as np
 
-from training.datasets.base import Dataset, Issue, Split, labels_NK
+from training.datasets.base import Dataset, Issue, IssueKind, Split, labels_NK
 
 
 def describe(dataset: Dataset, issues: tuple[Issue, ...], *, listed: int = 20) -> str:
@@ -12,14 +14,41 @@ def describe(dataset: Dataset, issues: tuple[Issue, ...], *, listed: int = 20) -
     lines = [f"{dataset.name} in {dataset.folder}"]
     for split in Split:
         records = dataset.of(split)
+        if not records and split not in (Split.TRAIN_VAL, Split.TEST):
+            continue
         patients = len({record.patient for record in records})
         lines.append(f"  {split.value:<10} {len(records):>7} images of {patients:>6} patients")
+    lines += _finer(dataset)
     lines += ["", *_label_table(dataset), "", *_together(dataset), "", *_issue_lines(issues, listed)]
+    lines += _across(dataset, issues)
     return "\n".join(lines)
 
 
+def _finer(dataset: Dataset) -> list[str]:
+    counts = Counter(record.detail for record in dataset.records if record.detail)
+    return ["", *(f"  {count:>7} x {detail}" for detail, count in sorted(counts.items()))] if counts else []
+
+
+def _across(dataset: Dataset, issues: tuple[Issue, ...]) -> list[str]:
+    """Films that stand under two patients or in two splits: figures are flattered by them."""
+    of = {record.image: record for record in dataset.records}
+    twins = [(of[i.image], of[i.twin]) for i in issues if i.kind is IssueKind.DUPLICATE]
+    apart = [(one, two) for one, two in twins if (one.split, one.patient) != (two.split, two.patient)]
+    lines = [f"  {len(apart)} duplicates stand in two splits or under two patients:"] if apart else []
+    return lines + [f"    {one.image} ({one.split}), {two.image} ({two.split})" for one, two in apart]
+
+
+def issues_csv(issues: tuple[Issue, ...]) -> str:
+    """All issues as CSV: kind, image, detail."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("kind", "image", "detail"))
+    writer.writerows((issue.kind.value, issue.image, issue.detail) for issue in issues)
+    return text.getvalue()
+
+
 def _label_table(dataset: Dataset) -> list[str]:
-    splits = [split for split in (Split.TRAIN_VAL, Split.TEST) if dataset.of(split)]
+    splits = [split for split in (Split.TRAIN_VAL, Split.VALIDATION, Split.TEST) if dataset.of(split)]
     lines = [f"  {'label':<20}" + "".join(f"{split.value:>18}" for split in splits)]
     counts = {split: labels_NK(dataset.of(split)) for split in splits}
     for k, output in enumerate(dataset.outputs):

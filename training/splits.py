@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.datasets.base import Dataset, Record, Split, labels_NK, refuse_shared_patients
+from training.datasets.leakage import trainable
 from training.errors import DatasetInvalid
 
 
@@ -19,16 +20,22 @@ class TrainValidation:
     validation: tuple[Record, ...]
 
 
-def train_validation(dataset: Dataset, *, folds: int, validation_fold: int, seed: int) -> TrainValidation:
+def train_validation(
+    dataset: Dataset, *, folds: int, validation_fold: int, seed: int, without_nih_lists: bool = False
+) -> TrainValidation:
     """Fold `validation_fold` of `folds` validates, the others train; the published test split takes no part.
 
-    Raises DatasetInvalid when a side is empty or a patient stands on two sides.
+    Where the data set was published with a validation split, that one validates. NIH's test patients take no part,
+    whatever the data set (training.datasets.leakage).
+    Raises DatasetInvalid when a side is empty, a patient stands on two sides or may be one of NIH's test patients.
     """
-    usable = dataset.of(Split.TRAIN_VAL)
-    fold_N = assign_folds(usable, folds=folds, seed=seed)
+    usable = trainable(dataset, without_nih_lists=without_nih_lists)
+    validates_N = np.array([record.split is Split.VALIDATION for record in usable], dtype=bool)
+    if not validates_N.any():
+        validates_N = assign_folds(usable, folds=folds, seed=seed) == validation_fold
     split = TrainValidation(
-        train=tuple(r for r, fold in zip(usable, fold_N, strict=True) if fold != validation_fold),
-        validation=tuple(r for r, fold in zip(usable, fold_N, strict=True) if fold == validation_fold),
+        train=tuple(r for r, validates in zip(usable, validates_N, strict=True) if not validates),
+        validation=tuple(r for r, validates in zip(usable, validates_N, strict=True) if validates),
     )
     if not split.train or not split.validation:
         raise DatasetInvalid(

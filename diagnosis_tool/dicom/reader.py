@@ -6,7 +6,9 @@ Source: DICOM PS3.3 C.7.6.3 (Image Pixel), C.11.1 (Modality LUT), C.11.2 (VOI LU
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -24,6 +26,7 @@ _PREAMBLE: Final = 128
 _MODALITIES: Final = frozenset({"CR", "DX", "RG", "XR"})
 # DICOM PS3.16 annex L body part terms that a frontal chest film may carry
 _BODY_PARTS: Final = frozenset({"CHEST", "THORAX", "LUNG", "PORT CHEST", "RIB", "RIBS", "TSPINE CHEST"})
+_HEADER: Final = ("Rows", "Columns", "ViewPosition", "PatientSex", "PatientAge")
 _DAMAGED: Final = "The DICOM file is damaged or cut short. Export or send it again."
 
 
@@ -48,6 +51,31 @@ def read_dicom(data: bytes) -> Radiograph:
             source_format="DICOM",
             view_position=_view_position(dataset),
             pixel_spacing_mm=_pixel_spacing_mm(dataset),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomHeader:
+    """What stands beside the pixels. age: as in DICOM ('057Y'), sex: 'M', 'F', 'O'; '' where not stated."""
+
+    rows: int
+    columns: int
+    view_position: ViewPosition
+    sex: str
+    age: str
+
+
+def read_dicom_header(path: Path) -> DicomHeader:
+    """The header of a DICOM file, without reading its pixels. Raises UnreadableInput for a damaged file."""
+    with warnings.catch_warnings(), _damage_is_unreadable():
+        warnings.simplefilter("ignore")
+        dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))
+        return DicomHeader(
+            rows=_number(dataset, "Rows", 0),
+            columns=_number(dataset, "Columns", 0),
+            view_position=_view_position(dataset),
+            sex=_text(dataset, "PatientSex"),
+            age=_text(dataset, "PatientAge"),
         )
 
 

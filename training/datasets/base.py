@@ -1,6 +1,6 @@
 """What every data set becomes: records with labels, a published split, and a list of what is wrong with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
-from diagnosis_tool.cxr.image_file import read_image_file
 from diagnosis_tool.cxr.types import Radiograph, ViewPosition
+from diagnosis_tool.dicom.decode import decode_radiograph
 from training.errors import DatasetInvalid
 
 
@@ -18,8 +18,12 @@ class Split(StrEnum):
     """The split that the data set was published with."""
 
     TRAIN_VAL = "train_val"
+    VALIDATION = "validation"
+    """Published as validation; where there is none, validation is drawn from train_val."""
     TEST = "test"
     UNLISTED = "unlisted"
+    HELD_OUT = "held_out"
+    """Published as training, but kept from it: the patient stands in a test split, here or in NIH's list."""
 
 
 class IssueKind(StrEnum):
@@ -30,23 +34,28 @@ class IssueKind(StrEnum):
     DUPLICATE = "duplicate by content"
     UNLISTED = "in no split list"
     NOT_IN_INDEX = "listed, but not in the index"
-    NOT_A_LABEL = "label outside the vocabulary"
+    CONTRADICTION = "labels contradict each other"
+    HELD_OUT = "kept from training"
+    NO_PATIENT = "patient not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """One thing that is wrong with one image."""
+    """One thing that is wrong with one image. twin: of a duplicate, the first image with the same pixels."""
 
     kind: IssueKind
     image: str
     detail: str
+    twin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One labelled image. labels: 0 or 1 for each of the data set's outputs, in their order.
 
-    image: the data set's own name of it. patient: the group that must never be divided between splits.
+    image: the data set's own name of it. patient: the group that must never be divided between splits, namespaced
+    ('nih:123', 'kermany:person1_virus'), so that one person has one name in all data sets. detail: the data set's finer
+    class, '' where there is none.
     age_years, follow_up: None where the data set does not say; sex: 'M', 'F' or '' likewise.
     """
 
@@ -59,6 +68,7 @@ class Record:
     sex: str = ""
     age_years: int | None = None
     follow_up: int | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +89,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A data set that was read in its published layout. Records are sorted by image name."""
+    """A data set that was read in its published layout. Records are sorted by image name.
+
+    nih_test_patients: who may never train (training.datasets.leakage); None when NIH's test list was not to be found.
+    """
 
     name: str
     folder: Path
@@ -88,10 +101,16 @@ class Dataset:
     records: tuple[Record, ...]
     boxes: tuple[Box, ...]
     issues: tuple[Issue, ...]
+    nih_test_patients: frozenset[str] | None
 
     def of(self, split: Split) -> tuple[Record, ...]:
         """The records of one published split."""
         return tuple(record for record in self.records if record.split is split)
+
+
+def moved_to(record: Record, split: Split) -> Record:
+    """The same record in another split."""
+    return replace(record, split=split)
 
 
 def labels_NK(records: tuple[Record, ...]) -> NDArray[np.uint8]:
@@ -104,7 +123,7 @@ def read_radiograph(path: Path) -> Radiograph:
 
     Raises UnreadableInput or UnsupportedImage.
     """
-    return read_image_file(path.read_bytes())
+    return decode_radiograph(path.read_bytes())
 
 
 def refuse_shared_patients(groups: dict[str, tuple[Record, ...]]) -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from diagnosis_tool.cxr.types import ViewPosition
 from training.errors import DatasetInvalid
 
 
@@ -24,6 +25,8 @@ def rows(path: Path, required: tuple[str, ...]) -> Iterator[dict[str, str]]:
         raise DatasetInvalid(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise DatasetInvalid(f"{path} is not text in UTF-8: {error.reason}.") from error
+    except csv.Error as error:
+        raise DatasetInvalid(f"{path} is not a CSV file: {error}.") from error
 
 
 def names(path: Path) -> tuple[str, ...]:
@@ -36,6 +39,18 @@ def names(path: Path) -> tuple[str, ...]:
         raise DatasetInvalid(f"{path} cannot be read: {error}.") from error
 
 
+def columns(path: Path) -> tuple[str, ...]:
+    """The column names of a CSV file. Raises DatasetInvalid when it cannot be read or has none."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            header = next(csv.reader(stream), [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetInvalid(f"{path} cannot be read: {error}.") from error
+    if not header:
+        raise DatasetInvalid(f"{path} is empty: a header line with column names is needed.")
+    return tuple(header)
+
+
 def age_years(text: str | None) -> int | None:
     """Whole years of '57', '060Y', '018M' (months) or '021D' (days); None for anything else, and above 120.
 
@@ -46,3 +61,15 @@ def age_years(text: str | None) -> int | None:
         return None
     years = int(match[1]) // {"": 1, "Y": 1, "M": 12, "D": 365}[match[2]]
     return years if years <= 120 else None
+
+
+def view_position(text: str | None) -> ViewPosition:
+    """PA and AP as they are; anything else is UNKNOWN."""
+    view = (text or "").strip().upper()
+    return ViewPosition(view) if view in {"PA", "AP"} else ViewPosition.UNKNOWN
+
+
+def sex(text: str | None) -> str:
+    """'M' or 'F', '' for anything else."""
+    letter = (text or "").strip().upper()[:1]
+    return letter if letter in {"M", "F"} else ""

@@ -2,18 +2,13 @@
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import data_store
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
-    ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    generate_uid,
 )
 
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec, preprocess
@@ -22,38 +17,9 @@ from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.dicom.reader import read_dicom
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from tests.conftest import phantom_png
-from training.phantom import chest_phantom
+from tests.dicom_files import FILM, dicom, written
 
 REAL = Path(data_store.__file__).parent / "data"
-FILM = chest_phantom(seed=3, height_px=120, width_px=100)
-
-
-def dicom(pixels: np.ndarray = FILM, **elements: Any) -> bytes:
-    """A CR file of these pixels; keyword arguments set or (None) remove elements."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)  # type: ignore[arg-type]
-    ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    ds.Modality, ds.BodyPartExamined, ds.ViewPosition = "CR", "CHEST", "PA"
-    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
-    ds.Rows, ds.Columns = pixels.shape[:2]
-    ds.BitsAllocated = pixels.dtype.itemsize * 8
-    ds.BitsStored, ds.HighBit, ds.PixelRepresentation = ds.BitsAllocated, ds.BitsAllocated - 1, 0
-    ds.PixelData = pixels.tobytes()
-    for name, value in elements.items():
-        if value is None:
-            delattr(ds, name)
-        else:
-            setattr(ds, name, value)
-    return written(ds)
-
-
-def written(ds: Dataset) -> bytes:
-    buffer = BytesIO()
-    ds.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def test_plain_8_bit() -> None:

@@ -20,7 +20,7 @@ def test_reads_labels_splits_patients_and_boxes(nih_folder):
     first = dataset.records[0]
     assert (first.image, first.patient, first.sex, first.age_years, first.follow_up) == (
         "00000001_000.png",
-        "1",
+        "nih:1",
         "F",
         41,
         0,
@@ -39,7 +39,7 @@ def test_published_folders_and_a_leading_zero_in_the_patient(own_nih_folder):
     (own_nih_folder / "images").rename(split / "images")
     index = own_nih_folder / "Data_Entry_2017.csv"
     index.write_text(index.read_text().replace(",0,3,", ",0,00003,"))
-    assert [record.patient for record in read_nih(own_nih_folder).records] == ["1", "2", "3", "4", "5", "6"]
+    assert [record.patient for record in read_nih(own_nih_folder).records] == [f"nih:{n}" for n in range(1, 7)]
 
 
 def test_empty_train_val_list(own_nih_folder):
