@@ -17,6 +17,18 @@ from diagnosis_tool.cxr.network_spec import NetworkSpec
 from training.phantom import chest_phantom
 
 
+def network_spec(architecture: str, *, head_hidden: int = 0) -> NetworkSpec:
+    """A spec that any three-channel architecture can be built from."""
+    return NetworkSpec(
+        architecture=architecture,
+        in_channels=3,
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        head_dropout=0.2,
+        head_hidden=head_hidden,
+    )
+
+
 def write_bundle(
     folder: Path,
     *,
@@ -28,9 +40,7 @@ def write_bundle(
 ) -> Path:
     """A valid bundle of this architecture with random weights; the folder is returned."""
     folder.mkdir(parents=True, exist_ok=True)
-    spec = NetworkSpec(
-        architecture=architecture, in_channels=3, mean=(0.5,) * 3, std=(0.25,) * 3, head_dropout=0.2, head_hidden=0
-    )
+    spec = network_spec(architecture)
     torch.manual_seed(seed)
     network = build_network(spec, len(outputs)).eval()
     state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
