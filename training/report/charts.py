@@ -95,6 +95,7 @@ def _with_band(title: str, n: int, points: list[tuple[int, float, tuple[float, f
     epochs = [epoch for epoch, _, _ in spread]
     band = {
         "type": "scatter",
+        "mode": "lines",
         "x": epochs + epochs[::-1],
         "y": [_short(mean + std) for _, mean, std in spread] + [_short(mean - std) for _, mean, std in spread][::-1],
         "fill": "toself",
@@ -171,7 +172,7 @@ def auc_intervals(runs: Sequence[Judged]) -> Figure | None:
         "range": [len(names) - 0.4, -0.6],
     }
     layout = _layout("AUC, 95% interval", "", traces, y=rows)
-    layout["height"] = max(240, 110 + len(names) * (18 + 6 * len(runs)))
+    layout["height"] = max(240, 100 + len(names) * (14 + 5 * len(runs)))
     return {"data": traces, "layout": layout}
 
 
@@ -263,11 +264,11 @@ def _layout(
 ) -> Figure:
     shown = [trace for trace in traces if trace.get("showlegend", True)]
     return {
-        "height": max(380, 90 + 21 * len(shown)),
+        "height": max(380, 90 + 20 * len(shown)),
         "margin": {"l": 8, "r": 8, "t": 12, "b": 8},
         "xaxis": {"title": {"text": x_title}, "automargin": True, **(x or {})},
         "yaxis": {"title": {"text": y_title}, "automargin": True, **(y or {})},
-        "legend": {"x": 1.02, "y": 1, "yanchor": "top", "font": {"size": 12}},
+        "legend": {"x": 1.02, "y": 1, "yanchor": "top", "font": {"size": 12}, "tracegroupgap": 0},
         "showlegend": True,
         "hovermode": "closest",
     }

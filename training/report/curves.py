@@ -80,6 +80,12 @@ class Confusion:
         return _share(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
 
     @property
+    def youden(self) -> float | None:
+        """Youden's J, sensitivity + specificity - 1."""
+        sensitivity, specificity = self.sensitivity, self.specificity
+        return None if sensitivity is None or specificity is None else sensitivity + specificity - 1
+
+    @property
     def accuracy(self) -> float | None:
         """Share of right answers."""
         return _share(self.true_positive + self.true_negative, self.count)

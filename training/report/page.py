@@ -13,11 +13,13 @@ from plotly.offline import get_plotlyjs
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import display_name
 from training.report import charts, view
-from training.report.judged import Judged, Rule
+from training.report.curves import Confusion
+from training.report.judged import Finding, Judged, Rule
 from training.report.runs import FITTED_HERE, Estimate
 
 _HERE: Final = Path(__file__).parent
 NA: Final = "n/a"
+_TALL_PX: Final = 480  # a chart above this has a row of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class Chart:
     title: str
     remark: str
     height: int
+    wide: bool
     json: Markup
 
 
@@ -55,6 +58,7 @@ class Section:
     details: tuple[Detail, ...]
     auc_rows: tuple[view.Row, ...]
     published: tuple[view.Beside, ...]
+    notes: tuple[str, ...]
     charts: tuple[Chart, ...]
 
 
@@ -81,7 +85,7 @@ def _own(name: str) -> Markup:
 def _environment() -> Environment:
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
     environment.filters.update(
-        share=share, interval=interval, spread=spread, count=count, rate=rate, shown=display_name
+        share=share, interval=interval, spread=spread, count=count, rate=rate, shown=display_name, youden=youden
     )
     return environment
 
@@ -111,6 +115,13 @@ def rate(value: float | None) -> str:
     return NA if value is None else f"{value:,.1f}"
 
 
+def youden(finding: Finding, counts: Confusion | None, matrix: object) -> float | None:
+    """J where the tool decides; for exclusive classes, which have no such point, the largest of the class's curve."""
+    if matrix is not None:
+        return finding.roc.youden if finding.roc else None
+    return counts.youden if counts else None
+
+
 def _section(number: int, group: view.Group) -> Section:
     details = tuple(_detail(f"run-{number}-{n}", judged) for n, judged in enumerate(group.runs, start=1))
     over_epochs = "runs with a learning curve; bands: ± one standard deviation over folds"
@@ -130,6 +141,7 @@ def _section(number: int, group: view.Group) -> Section:
         details=details,
         auc_rows=view.auc_rows(group),
         published=view.beside(group),
+        notes=view.what_differs(group),
         charts=_charts(f"data-{number}", placed),
     )
 
@@ -155,6 +167,12 @@ def _point_note(judged: Judged) -> str:
     sources = sorted({f.threshold_from for f in judged.findings if f.threshold is not None})
     if not sources:
         return ""
+    if judged.activation is Activation.SOFTMAX:
+        where = ", ".join(sources)
+        return (
+            "Sensitivity, specificity, precision, F1 and accuracy are of the most probable class; operating point and "
+            f"Youden’s J are of each class against the others, chosen on {where}."
+        )
     if sources == [FITTED_HERE]:
         return "Operating points (largest Youden’s J) were chosen on these very images: what they are worth flatters."
     return f"Operating points (largest Youden’s J) were chosen on {', '.join(sources)}."
@@ -167,6 +185,7 @@ def _charts(prefix: str, placed: Sequence[tuple[str, str, charts.Figure | None]]
             title=title,
             remark=remark,
             height=figure["layout"]["height"],
+            wide=figure["layout"]["height"] > _TALL_PX,
             json=script_json(figure),
         )
         for n, (title, remark, figure) in enumerate(placed, start=1)

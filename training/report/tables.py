@@ -117,12 +117,7 @@ def _confusion_cells(value: Confusion | None) -> dict[str, object]:
     if value is None:
         return {}
     shares = {name: getattr(value, name) for name in ("sensitivity", "specificity", "precision", "f1")}
-    return {**shares, "youden_j": _j(value), **asdict(value)}
-
-
-def _j(value: Confusion) -> float | None:
-    both = value.sensitivity, value.specificity
-    return None if both[0] is None or both[1] is None else both[0] + both[1] - 1
+    return {**shares, "youden_j": value.youden, **asdict(value)}
 
 
 def _cell(value: object) -> str:

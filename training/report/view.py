@@ -89,8 +89,7 @@ def auc_rows(group: Group) -> tuple[Row, ...]:
             ),
             theirs=True,
         )
-        for system in published_on(group.dataset)
-        if set(system.auc) & set(group.names)
+        for system in _with_table(group)
     ]
     return (*ours, *theirs)
 
@@ -107,30 +106,35 @@ def _images(judged: Judged) -> tuple[str, object]:
     return judged.run.split, frozenset(said.images) if said else judged.images
 
 
+def what_differs(group: Group) -> tuple[str, ...]:
+    """A sentence for each way in which the data behind the published rows of the AUC table differ."""
+    by_text: dict[str, list[str]] = {}
+    for system in _with_table(group):
+        by_text.setdefault(system.differs, []).append(system.title)
+    return tuple(f"{'; '.join(titles)}. {text}" for text, titles in by_text.items())
+
+
+def _with_table(group: Group) -> list[Published]:
+    return [system for system in published_on(group.dataset) if set(system.auc) & set(group.names)]
+
+
 def beside(group: Group) -> tuple[Beside, ...]:
-    """Every published figure on the group's data set, ours of the same kind beside it."""
+    """Published figures with ours of the same kind: mean AUC where a run repeats the recipe, all others always."""
     found = []
     for system in published_on(group.dataset):
-        figures = dict(system.metrics)
-        if set(system.auc) & set(group.names):
-            stated = system.mean_auc_stated
-            mean = stated if stated is not None else system.mean_auc_of(group.findings)
-            if mean is not None:
-                figures = {"mean_auc": mean, **figures}
+        same = [judged for judged in group.runs if system.recipe and judged.run.recipe == system.recipe]
+        mean = system.mean_auc_stated
+        if mean is None:
+            mean = system.mean_auc_of(group.findings)
+        figures = {"mean_auc": mean, **system.metrics} if same and mean is not None else system.metrics
         for metric, value in figures.items():
-            ours = [text for judged in _repeats(system, group) if (text := _OURS[metric](judged))]
+            ours = [text for judged in same or group.runs if (text := _OURS[metric](judged))]
             found.append(
                 Beside(
                     title=system.title, metric=_METRICS[metric], value=value, ours=tuple(ours), differs=system.differs
                 )
             )
     return tuple(found)
-
-
-def _repeats(system: Published, group: Group) -> list[Judged]:
-    """The runs of the system's own recipe, or all of the group where there is none."""
-    same = [judged for judged in group.runs if system.recipe and judged.run.recipe == system.recipe]
-    return same or list(group.runs)
 
 
 def _mean_auc(judged: Judged) -> str:
@@ -163,8 +167,7 @@ def _f1(judged: Judged) -> str:
 
 
 def _where(judged: Judged) -> str:
-    count = "images" if judged.images is None else f"{judged.images:,} images"
-    return f"{count}, {judged.run.split}"
+    return judged.run.split if judged.images is None else f"{judged.images:,} images, {judged.run.split}"
 
 
 _OURS: dict[str, Callable[[Judged], str]] = {
