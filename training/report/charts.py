@@ -15,7 +15,7 @@ from training.report.judged import Finding, Judged, folds_mean
 from training.run_folder import EpochRecord
 
 Figure = dict[str, Any]
-"""A figure as Plotly reads it: {'data': [...], 'layout': {...}}."""
+"""A figure as Plotly reads it: {'data': [...], 'layout': {...}}; beside them 'wide' for one with a row of its own."""
 
 # eight hues that stand out from white and from #161b22 alike; the second round is dashed: never colour alone
 _COLOURS: Final = ("#2f7fd6", "#c2700a", "#229068", "#a05fd0", "#d0506b", "#1b93a8", "#8f8320", "#7d8894")
@@ -173,7 +173,7 @@ def auc_intervals(runs: Sequence[Judged]) -> Figure | None:
     }
     layout = _layout("AUC, 95% interval", "", traces, y=rows)
     layout["height"] = max(240, 100 + len(names) * (14 + 5 * len(runs)))
-    return {"data": traces, "layout": layout}
+    return {"data": traces, "layout": layout, "wide": True}
 
 
 def roc(judged: Judged) -> Figure | None:

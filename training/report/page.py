@@ -19,7 +19,6 @@ from training.report.runs import FITTED_HERE, Estimate
 
 _HERE: Final = Path(__file__).parent
 NA: Final = "n/a"
-_TALL_PX: Final = 480  # a chart above this has a row of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +184,8 @@ def _charts(prefix: str, placed: Sequence[tuple[str, str, charts.Figure | None]]
             title=title,
             remark=remark,
             height=figure["layout"]["height"],
-            wide=figure["layout"]["height"] > _TALL_PX,
-            json=script_json(figure),
+            wide="wide" in figure,
+            json=script_json({"data": figure["data"], "layout": figure["layout"]}),
         )
         for n, (title, remark, figure) in enumerate(placed, start=1)
         if figure is not None
