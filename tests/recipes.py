@@ -17,7 +17,7 @@ TINY: dict[str, Any] = {
         "window_high_percentile": 99.5,
     },
     "network": {
-        "architecture": "resnet18",
+        "architecture": "mobilenet_v2",
         "in_channels": 3,
         "mean": [0.5, 0.5, 0.5],
         "std": [0.25, 0.25, 0.25],

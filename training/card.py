@@ -109,6 +109,8 @@ def _again(metadata: BundleMetadata) -> str:
     return f"""
 ## To reproduce
 
+Start weights and data: docs/training.md.
+
     python -m training train training/recipes/{record.recipe}.toml
     python -m training calibrate runs/{record.recipe}
     python -m training release runs/{record.recipe}

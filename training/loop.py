@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,11 +63,12 @@ def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.devi
     Raises TrainingFailed for a loss that is not finite, a checkpoint of another recipe, memory or disk that ran out;
     Stopped after the first Ctrl-C.
     """
-    state, origin = _begin(recipe, data, device)
-    _resume(state, recipe, run)
-    if state.step == 0:
-        run.write_recipe(recipe)
-        run.write_info(_run_info(data, origin))
+    state = _build(recipe, data, device)
+    checkpoint = run.last()
+    if checkpoint is None:
+        _begin(state, recipe, data, run)
+    else:
+        _resume(state, checkpoint, recipe, run)
     loss_of = build_loss(recipe.loss, len(data.outputs))
     with _out_of_memory_named(recipe), _ask_to_stop() as stop:
         while state.epoch < recipe.loop.epochs and not _waited_enough(state, recipe):
@@ -77,18 +79,24 @@ def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.devi
     return state
 
 
-def _begin(recipe: Recipe, data: TrainingData, device: torch.device) -> tuple[State, str]:
+def _build(recipe: Recipe, data: TrainingData, device: torch.device) -> State:
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.network, len(data.outputs))
-    origin = load_start_weights(network, recipe.network.architecture, recipe.start)
-    if recipe.start.head_bias is HeadBias.PRIOR:
-        set_prior_bias(network, data.train.labels_nK, data.activation)
-    network = network.to(device)
+    network = build_network(recipe.network, len(data.outputs)).to(device)
     if recipe.loop.channels_last:
         _use_channels_last(network)
     average = AveragedWeights(network, recipe.loop.ema_decay) if recipe.loop.ema_decay else None
-    optimizer = build_optimizer(network, recipe.optimizer)
-    return State(network=network, optimizer=optimizer, average=average), origin
+    return State(network=network, optimizer=build_optimizer(network, recipe.optimizer), average=average)
+
+
+def _begin(state: State, recipe: Recipe, data: TrainingData, run: RunFolder) -> None:
+    """Puts the start weights in, and notes where they come from and what the run will see."""
+    origin = load_start_weights(state.network, recipe.network.architecture, recipe.start)
+    if recipe.start.head_bias is HeadBias.PRIOR:
+        set_prior_bias(state.network, data.train.labels_nK, data.activation)
+    if state.average:
+        state.average = AveragedWeights(state.network, recipe.loop.ema_decay)
+    run.write_recipe(recipe)
+    run.write_info(_run_info(data, origin))
 
 
 def _run_info(data: TrainingData, start_weights: str) -> RunInfo:
@@ -282,10 +290,7 @@ def _trained_by(recipe: Recipe) -> str:
     return recipe_to_json(replace(recipe, release=ReleaseConfig(name="", version="")))
 
 
-def _resume(state: State, recipe: Recipe, run: RunFolder) -> None:
-    checkpoint = run.last()
-    if checkpoint is None:
-        return
+def _resume(state: State, checkpoint: dict[str, Any], recipe: Recipe, run: RunFolder) -> None:
     if checkpoint["recipe"] != _trained_by(recipe):
         raise TrainingFailed(
             f"{run.last_file} belongs to another recipe. Give a new --out, or the recipe it began with."

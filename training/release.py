@@ -128,6 +128,7 @@ def _write_weights(run: RunFolder, folder: Path) -> tuple[FileHash, ...]:
     for number, shard in enumerate(shards, start=1):
         name = "weights.safetensors" if len(shards) == 1 else f"weights-{number:02}-of-{len(shards):02}.safetensors"
         save_file(shard, folder / name)
+        (folder / name).chmod(0o644)  # safetensors writes for the owner alone; whoever serves must read it
         files.append(_hashed(folder / name))
     return tuple(files)
 

@@ -24,6 +24,7 @@ class Job:
     instance_id: int
     instance_uid: str
     image_sha256: str
+    size_bytes: int
     worker: str
     attempt: int
 

@@ -105,7 +105,7 @@ class StudySummary:
     user_name: str
     counts: dict[InstanceState, int]
     first_instance_uids: tuple[str, ...]
-    """At most four, for the thumbnail strip."""
+    """At most four, for the thumbnail strip: those of the first four that have a thumbnail."""
 
     @property
     def total(self) -> int:

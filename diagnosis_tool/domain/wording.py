@@ -81,9 +81,16 @@ def batch_summary(study: Study) -> str:
 
 
 def map_note(output: OutputReading) -> str:
-    """What a heatmap's caption says beside name and probability. Every map is stretched to its own maximum."""
+    """What stands under a small heatmap beside name and probability. Every map is stretched to its own maximum."""
     if output.heatmap.scale == 0:
-        return "the map is empty"
+        return "map is empty"
     if output.threshold is None:
         return "no operating point"
     return "above operating point" if output.is_above_threshold else "below operating point"
+
+
+def map_caption(output: OutputReading) -> str:
+    """What stands under a large heatmap."""
+    if output.heatmap.scale == 0:
+        return f"{output_sentence(output)} – map is empty"
+    return output_sentence(output) if output.is_above_threshold else f"{output_sentence(output)} – map dimmed"

@@ -1,6 +1,7 @@
 """Reading what is stored: studies, instances, and pictures made from them. Changes nothing."""
 
 from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -31,10 +32,10 @@ def get_instance(context: Context, uid: str) -> Instance:
     return context.studies.instance(uid)
 
 
-def original_bytes(context: Context, uid: str) -> tuple[Instance, bytes]:
-    """The file exactly as it was sent. Raises NotFound."""
+def open_original(context: Context, uid: str) -> tuple[Instance, BinaryIO]:
+    """The file exactly as it was sent; the caller closes it. Raises NotFound."""
     instance = get_instance(context, uid)
-    return instance, context.blobs.read(instance.sha256)
+    return instance, context.blobs.open(instance.sha256)
 
 
 def thumbnail_jpeg(context: Context, uid: str) -> bytes:

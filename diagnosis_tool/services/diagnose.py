@@ -18,6 +18,8 @@ from diagnosis_tool.storage.jobs import FinishedReading
 
 _log = logging.getLogger(__name__)
 _THUMBNAIL_PX: Final = 320
+MAX_FILE_BYTES: Final = 256_000_000
+"""A 16-bit film of the largest size that is read, uncompressed, has 200 MB; a file is decoded in memory."""
 _BROKE: Final = "Reading this image broke down. Nothing is known about it; the server's log says more under job {job}."
 
 
@@ -45,6 +47,11 @@ def diagnose(context: Context, classifier: Classifier, job: Job) -> None:
 
 def _read(context: Context, classifier: Classifier, job: Job) -> FinishedReading:
     start = time.perf_counter()
+    if job.size_bytes > MAX_FILE_BYTES:
+        raise UnsupportedImage(
+            f"The file has {job.size_bytes / 1e6:.0f} MB, more than any radiograph "
+            f"(limit {MAX_FILE_BYTES / 1e6:.0f} MB). Upload single images, no archives."
+        )
     radiograph = decode_radiograph(context.blobs.read(job.image_sha256))
     known = context.studies.find_prediction(job.image_sha256, classifier.identity)
     reading = Reading(identity=known.identity, outputs=known.outputs) if known else classifier.read(radiograph)

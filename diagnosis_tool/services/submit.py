@@ -41,7 +41,7 @@ def submit_study(context: Context, uploads: Sequence[Upload], *, user_id: int) -
 
 def _store(context: Context, uploads: Sequence[Upload], user_id: int) -> Study:
     if not uploads:
-        raise UploadRefused("No file was sent. Choose one or more PNG or JPEG radiographs.")
+        raise UploadRefused("No file was sent. Choose one or more radiographs (PNG, JPEG or DICOM).")
     if len(uploads) > MAX_FILES:
         raise UploadRefused(
             f"{len(uploads)} files were sent; at most {MAX_FILES} fit in one upload. Send them in parts."

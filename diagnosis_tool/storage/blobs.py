@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from diagnosis_tool.errors import NotFound, StorageFull
 
@@ -116,8 +116,13 @@ class BlobStore:
 
     def read(self, sha256: str) -> bytes:
         """The bytes. Raises NotFound when there is no such blob."""
+        with self.open(sha256) as file:
+            return file.read()
+
+    def open(self, sha256: str) -> BinaryIO:
+        """The blob for reading piece by piece; the caller closes it. Raises NotFound when there is no such blob."""
         try:
-            return self._path(sha256).read_bytes()
+            return self._path(sha256).open("rb")
         except FileNotFoundError as error:
             raise NotFound("The original file is no longer stored.") from error
 

@@ -48,7 +48,7 @@ class JobStore:
         """
         j = t.jobs.c
         query = (
-            select(j.id, j.instance_id, j.attempts, t.instances.c.uid, t.instances.c.sha256)
+            select(j.id, j.instance_id, j.attempts, t.instances.c.uid, t.instances.c.sha256, t.instances.c.size_bytes)
             .join_from(t.jobs, t.instances)
             .where(or_(j.state == JobState.QUEUED, and_(j.state == JobState.LEASED, j.lease_until < self._now())))
             .order_by(j.priority.desc(), j.id)
@@ -71,6 +71,7 @@ class JobStore:
                     instance_id=row.instance_id,
                     instance_uid=row.uid,
                     image_sha256=row.sha256,
+                    size_bytes=row.size_bytes,
                     worker=worker,
                     attempt=row.attempts + 1,
                 )

@@ -108,7 +108,10 @@ class StudyStore:
                 counts[row.study_id][InstanceState(row.state)] = row.n
             strips: dict[int, list[str]] = defaultdict(list)
             for row in db.execute(
-                select(i.study_id, i.uid).where(i.study_id.in_(ids), i.position < _STRIP).order_by(i.position)
+                select(i.study_id, i.uid)
+                .join(t.thumbnails, t.thumbnails.c.image_sha256 == i.sha256)
+                .where(i.study_id.in_(ids), i.position < _STRIP)
+                .order_by(i.position)
             ):
                 strips[row.study_id].append(row.uid)
         return tuple(

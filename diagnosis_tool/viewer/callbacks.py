@@ -1,4 +1,6 @@
-"""How the viewer reacts. One callback asks the server, and only reads; all others run in the browser (static/js/viewer.js).
+"""How the viewer reacts. One callback asks the server, and only reads.
+
+The others run in the browser (static/js/viewer.js):
 
 address, tick  -> content                                   server
 chart click, top four click -> selected                     browser
@@ -10,7 +12,7 @@ opacity, mode -> look of the stage                          browser
 
 from typing import Any, Final
 
-from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
@@ -56,7 +58,7 @@ def _register_content(app: Dash, context: Context) -> None:
         return children, is_final
 
 
-def _register_browser(app: Dash) -> None:
+def _register_browser(app: Any) -> None:  # Dash.clientside_callback has no types
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "select"),
         Output(ids.SELECTED, "data"),
@@ -79,7 +81,7 @@ def _register_browser(app: Dash) -> None:
         ClientsideFunction(_NAMESPACE, "drawChart"),
         Output(ids.CHART, "figure"),
         Input(ids.SELECTED, "data"),
-        Input(ids.ORDER, "value"),
+        Input(ids.ORDER, "data"),
         State(ids.READING, "data"),
     )
     app.clientside_callback(
@@ -87,7 +89,7 @@ def _register_browser(app: Dash) -> None:
         Output(ids.STAGE, "style"),
         Output(ids.STAGE, "className"),
         Input(ids.OPACITY, "value"),
-        Input(ids.MODE, "value"),
+        Input(ids.MODE, "data"),
     )
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "saveChart"),
@@ -96,4 +98,21 @@ def _register_browser(app: Dash) -> None:
         State(ids.CHART, "figure"),
         State(ids.READING, "data"),
         prevent_initial_call=True,
+    )
+    for name in (ids.MODE, ids.ORDER):
+        _register_choice(app, name)
+
+
+def _register_choice(app: Any, name: str) -> None:
+    app.clientside_callback(
+        ClientsideFunction(_NAMESPACE, "choose"),
+        Output(name, "data"),
+        Input(ids.choice(name, ALL), "n_clicks"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction(_NAMESPACE, "press"),
+        Output(ids.choice(name, ALL), "aria-pressed"),
+        Input(name, "data"),
+        State(ids.choice(name, ALL), "id"),
     )

@@ -1,9 +1,9 @@
 """What the browser needs to switch between an image's heatmaps without asking the server. Pure."""
 
+from html import escape
 from pathlib import PurePath
 from typing import Any, Final
 
-from diagnosis_tool.cxr.findings import display_name
 from diagnosis_tool.cxr.heatmap import colour_table
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.studies import Instance, Prediction
@@ -11,9 +11,10 @@ from diagnosis_tool.viewer import links
 from diagnosis_tool.viewer.figures import Order, findings_figure
 
 ReadingFacts = dict[str, Any]
-"""JSON: {'outputs': {name: {label, sentence, note, below, heatmap, blend}}, 'figures': {order: figure}, 'saveAs', 'title'}."""
+"""JSON: {outputs: {name: {caption, below, heatmap, blend}}, figures: {order: figure}, saveAs, title}."""
 
 _LEGEND_STOPS: Final = 16
+_TITLE_LETTERS: Final = 90
 
 
 def reading_facts(instance: Instance, prediction: Prediction) -> ReadingFacts:
@@ -21,9 +22,7 @@ def reading_facts(instance: Instance, prediction: Prediction) -> ReadingFacts:
     return {
         "outputs": {
             output.name: {
-                "label": display_name(output.name),
-                "sentence": wording.output_sentence(output),
-                "note": wording.map_note(output),
+                "caption": wording.map_caption(output),
                 "below": not output.is_above_threshold,
                 "heatmap": links.heatmap(instance.uid, output.name),
                 "blend": links.heatmap_blend(instance.uid, output.name),
@@ -32,8 +31,14 @@ def reading_facts(instance: Instance, prediction: Prediction) -> ReadingFacts:
         },
         "figures": {order.value: findings_figure(prediction, order) for order in Order},
         "saveAs": f"{PurePath(instance.file_name).stem}-chart",
-        "title": f"{instance.file_name} · {prediction.identity.bundle} · {wording.RESEARCH_USE}",
+        "title": _chart_title(instance.file_name, prediction),
     }
+
+
+def _chart_title(file_name: str, prediction: Prediction) -> str:
+    # Plotly reads <b> and the like in texts
+    shown = file_name if len(file_name) <= _TITLE_LETTERS else f"{file_name[: _TITLE_LETTERS - 1]}…"
+    return f"{escape(shown, quote=False)}<br>{prediction.identity.bundle} · {wording.RESEARCH_USE}"
 
 
 def first_selected(prediction: Prediction, wanted: str | None) -> str:
@@ -44,12 +49,14 @@ def first_selected(prediction: Prediction, wanted: str | None) -> str:
     return prediction.top[0] if prediction.top else names[0]
 
 
-def model_line(prediction: Prediction) -> str:
+def model_facts(prediction: Prediction) -> tuple[str, ...]:
     """Which model read this image, how and when."""
     identity = prediction.identity
     return (
-        f"{identity.bundle} · {identity.engine} · {identity.precision} · bundle {identity.bundle_sha256[:12]} · "
-        f"read {prediction.created_at.astimezone():%Y-%m-%d %H:%M} in {prediction.seconds:.2f} s"
+        identity.bundle,
+        f"{identity.engine} {identity.precision}",
+        f"bundle {identity.bundle_sha256[:12]}",
+        f"read {prediction.created_at.astimezone():%Y-%m-%d %H:%M} in {prediction.seconds:.2f} s",
     )
 
 

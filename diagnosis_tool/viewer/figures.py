@@ -28,9 +28,8 @@ _FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue',
 
 _RANKS: Final = "①②③④⑤⑥⑦⑧⑨"
 _GAP: Final = 0.7  # rows of space between 'No Finding' and the findings
-_NUMBER_X: Final = 1.03  # the column of numbers stands right of probability 1
-_RIGHT_EDGE: Final = 1.17
-_LETTER_PX: Final = 7.0  # average width at 12 px; Plotly's automargin corrects it where fonts are wider
+_NUMBERS_PX: Final = 44  # the column of numbers stands in the right margin
+_LETTER_PX: Final = 6.6  # average width at 12 px; Plotly's automargin corrects it where fonts are wider
 
 
 class Order(StrEnum):
@@ -140,9 +139,9 @@ def _numbers(bars: tuple[Row, ...]) -> Figure:
         "type": "scatter",
         "name": "number",
         "mode": "text",
-        "x": [_NUMBER_X] * len(bars),
+        "x": [1.0] * len(bars),
         "y": [b.y for b in bars],
-        "text": [wording.probability(b.output.probability) for b in bars],
+        "text": [f"\u00a0{wording.probability(b.output.probability)}" for b in bars],
         "textposition": "middle right",
         "textfont": {"size": 12, "color": [POSITIVE if b.colour == POSITIVE else TEXT for b in bars]},
         "hoverinfo": "skip",
@@ -151,17 +150,17 @@ def _numbers(bars: tuple[Row, ...]) -> Figure:
 
 
 def _layout(bars: tuple[Row, ...]) -> Figure:
-    longest = max((len(b.label) for b in bars), default=0)
+    longest = 2 + max((len(display_name(b.output.name)) for b in bars), default=0)  # with a rank, so all charts align
     return {
         "barmode": "overlay",
         "showlegend": False,
         "paper_bgcolor": BACKGROUND,
         "plot_bgcolor": BACKGROUND,
         "font": {"family": _FONTS, "size": 12, "color": TEXT},
-        "margin": {"l": round(12 + _LETTER_PX * longest), "r": 8, "t": 6, "b": 40, "pad": 4},
+        "margin": {"l": round(12 + _LETTER_PX * longest), "r": _NUMBERS_PX, "t": 6, "b": 40, "pad": 4},
         "dragmode": False,
         "hovermode": "closest",
-        "hoverlabel": {"bgcolor": "#0e1116", "bordercolor": LINE, "font": {"color": TEXT, "size": 12}},
+        "hoverlabel": {"align": "left", "bgcolor": "#0e1116", "bordercolor": LINE, "font": {"color": TEXT, "size": 12}},
         "xaxis": _x_axis(),
         "yaxis": {
             "range": [bars[-1].y + 0.6 if bars else 1.0, -0.6],
@@ -173,21 +172,38 @@ def _layout(bars: tuple[Row, ...]) -> Figure:
             "showgrid": False,
         },
         "shapes": _separators(bars),
+        "annotations": [_axis_title()],
         "meta": {"rows": {b.output.name: b.y for b in bars}},
     }
 
 
 def _x_axis() -> Figure:
     return {
-        "range": [0, _RIGHT_EDGE],
+        "range": [0, 1],
         "tickvals": [0, 0.25, 0.5, 0.75, 1],
         "ticktext": ["0", "0.25", "0.50", "0.75", "1"],
         "tickfont": {"size": 11, "color": MUTED},
-        "title": {"text": "probability  ( | operating point)", "font": {"size": 11, "color": MUTED}, "standoff": 4},
         "fixedrange": True,
         "zeroline": False,
         "gridcolor": LINE,
         "layer": "below traces",
+    }
+
+
+def _axis_title() -> Figure:
+    # an annotation ends at the right edge and grows to the left; an axis title would be cut off on narrow charts
+    return {
+        "text": "probability · white tick: operating point",
+        "font": {"size": 11, "color": MUTED},
+        "showarrow": False,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 1,
+        "y": 0,
+        "xanchor": "right",
+        "yanchor": "top",
+        "xshift": _NUMBERS_PX - 8,
+        "yshift": -20,
     }
 
 

@@ -1,4 +1,4 @@
-"""What the study page takes from the viewer's side: the charts' JSON, and the Plotly script that is installed with Dash."""
+"""What the study page takes from the viewer's side: the charts' JSON, and Plotly's own script."""
 
 from pathlib import Path
 from typing import Final

@@ -16,9 +16,11 @@ SELECTED: Final = "selected"
 STAGE: Final = "stage"
 OVERLAY: Final = "overlay"
 CAPTION: Final = "caption"
-MODE: Final = "mode"
 OPACITY: Final = "opacity"
+MODE: Final = "mode"
+"""Store: side by side, or the overlay alone."""
 ORDER: Final = "order"
+"""Store: how the findings are sorted."""
 CHART: Final = "chart"
 SAVE_HEATMAP: Final = "save-heatmap"
 SAVE_CHART: Final = "save-chart"
@@ -32,3 +34,8 @@ ANY_MAP: Final[dict[str, Any]] = {"type": "map", "finding": ALL}
 def map_button(finding: str) -> dict[str, str]:
     """The button with this finding's heatmap."""
     return {"type": "map", "finding": finding}
+
+
+def choice(name: str, value: Any) -> dict[str, Any]:
+    """The button that sets the store `name` to this value; ALL for every such button."""
+    return {"type": f"choose-{name}", "value": value}

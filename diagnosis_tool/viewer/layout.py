@@ -1,6 +1,6 @@
 """What the viewer shows, as Dash components. Pure: values in, components out."""
 
-from typing import Final
+from typing import Any, Final
 
 from dash import dcc, html
 from dash.development.base_component import Component
@@ -16,7 +16,6 @@ POLL_MS: Final = 1500
 SIDE_BY_SIDE: Final = "side-by-side"
 OVERLAY_ONLY: Final = "overlay"
 _OPACITY: Final = 0.6
-_REMEMBERED: Final = {"persistence": True, "persistence_type": "session"}
 
 
 def page() -> Component:
@@ -62,7 +61,11 @@ def reading_view(study: Study, instance: Instance, prediction: Prediction, wante
         dcc.Store(id=ids.SAVED),
         _study_bar(study, instance),
         html.Main(
-            [_strip(study, instance), _centre(instance, prediction, selected), _findings(instance, prediction)],
+            [
+                _strip(study, instance),
+                _centre(instance, prediction, selected),
+                _findings(instance, prediction, selected),
+            ],
             className="viewer-main",
         ),
     ]
@@ -82,7 +85,7 @@ def _study_bar(study: Study, instance: Instance) -> Component:
             _move("Next ›", uids[here + 1] if here + 1 < len(uids) else None),
         ],
         className="moves",
-        **{"aria-label": "Images of this study"},
+        **_aria(label="Images of this study"),
     )
     back = html.A("‹ Study", href=links.study(study.uid), className="nowrap")
     name = html.H1(instance.file_name, className="bar-name", title=instance.file_name)
@@ -96,12 +99,12 @@ def _size(instance: Instance) -> str:
 
 def _move(text: str, uid: str | None) -> Component:
     if uid is None:
-        return html.Span(text, className="button", **{"aria-disabled": "true"})
+        return html.Span(text, className="button", **_aria(disabled="true"))
     return dcc.Link(text, href=links.viewer(uid), className="button")
 
 
 def _chip(instance: Instance) -> Component:
-    sign = html.Span(wording.state_shape(instance.state), **{"aria-hidden": "true"})
+    sign = html.Span(wording.state_shape(instance.state), **_aria(hidden="true"))
     return html.Span([sign, f" {instance.state}"], className=f"chip chip-{instance.state}")
 
 
@@ -109,7 +112,7 @@ def _strip(study: Study, shown: Instance) -> Component:
     return html.Nav(
         [_strip_item(instance, instance.uid == shown.uid) for instance in study.instances],
         className="strip",
-        **{"aria-label": "All images of this study"},
+        **_aria(label="All images of this study"),
     )
 
 
@@ -124,13 +127,15 @@ def _strip_item(instance: Instance, is_shown: bool) -> Component:
         title=instance.file_name,
         className=f"strip-item chip-{instance.state}{' is-shown' if is_shown else ''}",
     )
-    return html.Div(link, **({"aria-current": "true"} if is_shown else {}))
+    return html.Div(link, **(_aria(current="true") if is_shown else {}))
 
 
 def _centre(instance: Instance, prediction: Prediction, selected: str) -> Component:
     output = prediction.output(selected)
-    film = html.Img(src=links.film(instance.uid), alt=f"Radiograph {instance.file_name}", className="film-image")
-    over = [
+    film: list[Component] = [
+        html.Img(src=links.film(instance.uid), alt=f"Radiograph {instance.file_name}", className="film-image")
+    ]
+    over: list[Component] = [
         html.Img(src=links.film(instance.uid), alt="", className="film-image"),
         html.Img(
             id=ids.OVERLAY,
@@ -140,24 +145,28 @@ def _centre(instance: Instance, prediction: Prediction, selected: str) -> Compon
         ),
     ]
     panes = [
-        _pane("film-pane", instance, [film], html.Span("Film")),
-        _pane(
-            "overlay-pane", instance, over, html.Span(wording.output_sentence(output), id=ids.CAPTION, role="status")
-        ),
+        _pane("film-pane", instance, film, html.Span("Film")),
+        _pane("overlay-pane", instance, over, html.Span(wording.map_caption(output), id=ids.CAPTION, role="status")),
     ]
     stage = html.Div(panes, id=ids.STAGE, className=f"stage {SIDE_BY_SIDE}")
     return html.Div([stage, _tools(), _maps(instance, prediction)], className="centre")
 
 
 def _pane(name: str, instance: Instance, pictures: list[Component], caption: Component) -> Component:
+    return html.Figure([_frame(instance, pictures), html.Figcaption(caption)], className=f"pane {name}")
+
+
+def _frame(instance: Instance, pictures: list[Component], *signs: Component) -> Component:
+    # the stylesheet keeps the film's proportions, so that an overlay covers exactly the film
     ratio = (instance.width_px or 1) / (instance.height_px or 1)
-    frame = html.Div(html.Div(pictures, className="stack", style={"--ratio": f"{ratio:.6f}"}), className="frame")
-    return html.Figure([frame, html.Figcaption(caption)], className=f"pane {name}")
+    stack = html.Span(pictures, className="stack", style={"--ratio": f"{ratio:.6f}"})
+    return html.Span([stack, *signs], className="frame")
 
 
 def _tools() -> Component:
     mode = _choice(ids.MODE, "View", {SIDE_BY_SIDE: "Side by side", OVERLAY_ONLY: "Overlay"}, SIDE_BY_SIDE)
-    slider = dcc.Input(id=ids.OPACITY, type="range", min=0, max=1, step=0.01, value=_OPACITY, **_REMEMBERED)
+    # what the reader set stays while going from image to image
+    slider = dcc.Input(id=ids.OPACITY, type="range", min=0, max=1, step=0.01, value=_OPACITY, persistence=True)
     ramp = html.Span(className="ramp", style={"background": facts.legend_gradient()})
     legend = html.Span(["low", ramp, "high · relative, this image only"], className="legend muted")
     opacity = html.Label([html.Span("Opacity"), slider], htmlFor=ids.OPACITY, className="opacity")
@@ -165,15 +174,13 @@ def _tools() -> Component:
 
 
 def _choice(id_: str, label: str, options: dict[str, str], value: str) -> Component:
-    radio = dcc.RadioItems(
-        id=id_,
-        options=[{"value": key, "label": text} for key, text in options.items()],
-        value=value,
-        inline=True,
-        className="segmented",
-        **_REMEMBERED,
-    )
-    return html.Div(radio, role="radiogroup", className="choice", **{"aria-label": label})
+    """Buttons of which one is pressed; the choice stands in a store of the browser's session."""
+    buttons: list[Component] = [
+        html.Button(text, id=ids.choice(id_, key), type="button", **_aria(pressed=str(key == value).lower()))
+        for key, text in options.items()
+    ]
+    store = dcc.Store(id=id_, data=value, storage_type="session")
+    return html.Div([*buttons, store], role="group", className="segmented", **_aria(label=label))
 
 
 def _maps(instance: Instance, prediction: Prediction) -> Component:
@@ -184,15 +191,14 @@ def _maps(instance: Instance, prediction: Prediction) -> Component:
 
 
 def _map(instance: Instance, output: OutputReading, rank: int) -> Component:
-    pictures = [
+    pictures: list[Component] = [
         html.Img(src=links.thumbnail(instance.uid), alt=""),
         html.Img(src=links.heatmap(instance.uid, output.name), alt="", className="overlay"),
-        html.Span(rank, className="rank"),
     ]
     name = [html.Span(display_name(output.name)), html.B(wording.probability(output.probability))]
     return html.Button(
         [
-            html.Span(pictures, className="stack"),
+            _frame(instance, pictures, html.Span(rank, className="rank")),
             html.Span(name, className="map-name"),
             html.Span(wording.map_note(output), className="map-note"),
         ],
@@ -200,11 +206,11 @@ def _map(instance: Instance, output: OutputReading, rank: int) -> Component:
         type="button",
         className="map" if output.is_above_threshold else "map below",
         title=f"Show the heatmap of {display_name(output.name)}",
-        **{"aria-pressed": "false"},
+        **_aria(pressed="false"),
     )
 
 
-def _findings(instance: Instance, prediction: Prediction) -> Component:
+def _findings(instance: Instance, prediction: Prediction, selected: str) -> Component:
     order = _choice(
         ids.ORDER, "Order of the findings", {Order.ANATOMICAL: "Anatomical", Order.PROBABILITY: "By probability"},
         Order.ANATOMICAL,
@@ -219,7 +225,13 @@ def _findings(instance: Instance, prediction: Prediction) -> Component:
         [
             html.Span("Save", className="muted"),
             html.A("Original", href=links.original(instance.uid), className="button", download=""),
-            html.A("Heatmap", id=ids.SAVE_HEATMAP, href="", className="button", download=""),
+            html.A(
+                "Heatmap",
+                id=ids.SAVE_HEATMAP,
+                href=links.heatmap_blend(instance.uid, selected),
+                className="button",
+                download="",
+            ),
             html.Button("Chart", id=ids.SAVE_CHART, type="button", className="button"),
         ],
         className="downloads",
@@ -230,8 +242,12 @@ def _findings(instance: Instance, prediction: Prediction) -> Component:
             html.P(wording.prediction_outcome(prediction), className="visually-hidden"),
             chart,
             downloads,
-            html.P(facts.model_line(prediction), className="model-line muted"),
+            html.P([html.Span(fact) for fact in facts.model_facts(prediction)], className="model-line muted"),
         ],
         className="findings panel",
-        **{"aria-label": "Findings"},
+        **_aria(label="Findings"),
     )
+
+
+def _aria(**values: str) -> Any:  # Dash's types know only the names that are Python words
+    return {f"aria-{name}": value for name, value in values.items()}

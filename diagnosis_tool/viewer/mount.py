@@ -35,11 +35,11 @@ def mount_viewer(server: Flask, context: Context) -> list[str]:
     server.register_blueprint(files.blueprint)
     app = Dash(
         "diagnosis_tool.viewer",
-        server=server,
+        server=server,  # type: ignore[arg-type]  # Dash's types forget the Flask app
         url_base_pathname=links.PREFIX,
         index_string=_INDEX,
         title="Viewer – diagnosis-tool",
-        update_title=None,  # the title must not flicker
+        update_title=None,  # type: ignore[arg-type]  # None is documented: the title must not flicker
         include_assets_files=False,
         suppress_callback_exceptions=True,  # the content comes and goes with the address
     )

@@ -1,7 +1,6 @@
 """The pictures of an image: thumbnail, film, heatmaps, and the original file."""
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import PurePath
 from typing import Final
 
@@ -50,23 +49,26 @@ def heatmap(uid: str, finding: str) -> Response:
 @blueprint.get("/original")
 def original(uid: str) -> Response:
     """The file exactly as it was sent, always to be saved: a browser must not guess what it is."""
-    instance, data = browse.original_bytes(current_context(), uid)
-    return send_file(
-        BytesIO(data),
+    instance, file = browse.open_original(current_context(), uid)
+    response = send_file(
+        file,
         mimetype="application/octet-stream",
         as_attachment=True,
         download_name=instance.file_name,
         etag=instance.sha256,
-        max_age=_DAY_S,
     )
+    return _privately(response)
 
 
 def _picture(tag: str, mimetype: str, make: Callable[[], bytes]) -> Response:
-    if request.if_none_match.contains(tag):
-        response = Response(status=304)
-    else:
-        response = Response(make(), mimetype=mimetype)
+    unchanged = request.if_none_match.contains(tag)
+    response = Response(status=304) if unchanged else Response(make(), mimetype=mimetype)
     response.set_etag(tag)
+    return _privately(response)
+
+
+def _privately(response: Response) -> Response:
+    response.cache_control.clear()
     response.cache_control.private = True
     response.cache_control.max_age = _DAY_S
     return response

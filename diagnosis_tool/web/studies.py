@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, reque
 from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain import wording
-from diagnosis_tool.domain.studies import Instance, Study
+from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.submit import submit_study
@@ -59,15 +59,10 @@ def status(uid: str) -> Response:
 @blueprint.get("/studies/<uid>/cards/<instance_uid>")
 def card(uid: str, instance_uid: str) -> str:
     """One image's card as the study page has it: the page fetches it when the image's state changes."""
-    study = browse.get_study(current_context(), uid)
-    return render_template("_card.html", instance=_member(study, instance_uid))
-
-
-def _member(study: Study, instance_uid: str) -> Instance:
-    for instance in study.instances:
-        if instance.uid == instance_uid:
-            return instance
-    raise NotFound("This study has no such image. Reload the page.")
+    instance = browse.get_instance(current_context(), instance_uid)
+    if instance.study_uid != uid:
+        raise NotFound("This study has no such image. Reload the page.")
+    return render_template("_card.html", instance=instance)
 
 
 def _instance_json(instance: Instance) -> dict[str, Any]:

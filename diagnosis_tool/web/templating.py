@@ -7,6 +7,7 @@ from flask import Flask
 from diagnosis_tool.cxr.findings import display_name
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.studies import InstanceState
+from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
 
 
 def install(app: Flask) -> None:
@@ -16,7 +17,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         display_name=display_name, probability=wording.probability, local_time=local_time, megabytes=megabytes
     )
-    app.jinja_env.globals.update(wording=wording, InstanceState=InstanceState)
+    app.jinja_env.globals.update(wording=wording, InstanceState=InstanceState, MAX_FILES=MAX_FILES, MAX_BYTES=MAX_BYTES)
 
 
 def local_time(moment: datetime) -> str:

@@ -46,7 +46,7 @@
     title.textContent = `${files.length} ${files.length === 1 ? "file" : "files"}, ${megabytes(total())}`;
     progress.hidden = true;
     close.textContent = "Clear";
-    say("");
+    say(files.length ? "Ready: press ‘Upload and read’." : "");
     return checkLimits();
   }
 
@@ -147,7 +147,15 @@
     event.preventDefault();
     veil.hidden = true;
     if (running) return;
-    if (show(event.dataTransfer.files)) upload();
+    // a folder comes as an entry without bytes, which would break the upload off
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
+    if (entries.some((entry) => entry?.isDirectory)) {
+      show([]);
+      tray.hidden = false;
+      say("Folders cannot be sent. Open the folder and drop the files in it.", true);
+    } else if (show(event.dataTransfer.files)) {
+      upload();
+    }
   });
   // coming back by the browser's button: the form may still hold files
   window.addEventListener("pageshow", () => show(input.files));

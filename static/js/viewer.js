@@ -15,27 +15,44 @@
     }
   }
 
-  function select(clickData) {
-    const triggered = window.dash_clientside.callback_context.triggered;
-    if (!triggered.length || !triggered[0].value) return nothing(); // buttons that were only just made
-    const id = triggered[0].prop_id;
-    if (id.startsWith("{")) return JSON.parse(id.slice(0, id.lastIndexOf("."))).finding;
-    return clickData.points[0].customdata[0];
+  // the id of the button that was pressed; null for anything else and for buttons that were only just made
+  function pressedButton() {
+    const [first] = window.dash_clientside.callback_context.triggered;
+    if (!first || !first.value || !first.prop_id.startsWith("{")) return null;
+    return JSON.parse(first.prop_id.slice(0, first.prop_id.lastIndexOf(".")));
   }
+
+  function select(clickData) {
+    const button = pressedButton();
+    if (button) return button.finding;
+    return clickData ? clickData.points[0].customdata[0] : nothing();
+  }
+
+  function choose() {
+    const button = pressedButton();
+    return button ? button.value : nothing();
+  }
+
+  const press = (chosen, ids) => ids.map((id) => String(id.value === chosen));
 
   function showHeatmap(selected, reading, mapIds) {
     const output = reading.outputs[selected];
     fetchAhead(reading.outputs);
+    document.querySelector(".strip-item.is-shown")?.scrollIntoView({ block: "nearest" });
     return [
       output.heatmap,
       output.below ? "overlay below" : "overlay",
-      output.below ? `${output.sentence} – map dimmed` : output.sentence,
+      output.caption,
       output.blend,
       mapIds.map((id) => String(id.finding === selected)),
     ];
   }
 
-  function drawChart(selected, order, reading) {
+  // the overlay first: redrawing the chart takes longer, and the eye is on the film
+  const painted = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume, 0)));
+
+  async function drawChart(selected, order, reading) {
+    await painted();
     const figure = reading.figures[order];
     const row = figure.layout.meta.rows[selected];
     const mark = {
@@ -50,11 +67,11 @@
   // a picture of the chart carries what belongs to it: file, model, and that it is for research
   async function saveChart(clicks, figure, reading) {
     if (!clicks) return nothing();
-    const { l } = figure.layout.margin;
+    const { l, r } = figure.layout.margin;
     const layout = {
       ...figure.layout,
-      margin: { ...figure.layout.margin, l: l + 24, r: 24, t: 56 },
-      title: { text: reading.title, font: { size: 12 }, x: 0, xref: "paper", y: 0.965 },
+      margin: { ...figure.layout.margin, l: l + 24, r: r + 16, t: 64 },
+      title: { text: reading.title, font: { size: 12 }, x: 0.03, xref: "container", y: 0.96, yanchor: "top" },
       shapes: figure.layout.shapes.slice(0, -1), // without the mark of the selected row
     };
     await Plotly.downloadImage({ data: figure.data, layout }, {
@@ -63,6 +80,16 @@
     return clicks;
   }
 
+  // Plotly tells of clicks on bars only; a finding's name shall do the same
+  document.addEventListener("click", (event) => {
+    const tick = event.target.closest("#chart .ytick");
+    if (!tick) return;
+    const { layout } = document.querySelector("#chart .js-plotly-plot");
+    const row = layout.yaxis.tickvals[layout.yaxis.ticktext.indexOf(tick.textContent)];
+    const name = Object.keys(layout.meta.rows).find((key) => layout.meta.rows[key] === row);
+    if (name) window.dash_clientside.set_props("selected", { data: name });
+  });
+
   window.dash_clientside = window.dash_clientside || {};
-  window.dash_clientside.viewer = { select, showHeatmap, drawChart, setLook, saveChart };
+  window.dash_clientside.viewer = { select, choose, press, showHeatmap, drawChart, setLook, saveChart };
 })();

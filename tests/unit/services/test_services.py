@@ -8,6 +8,7 @@ from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, WorkerState
 from diagnosis_tool.domain.studies import InstanceState, Study
 from diagnosis_tool.errors import NotFound, UploadRefused
 from diagnosis_tool.services import browse
+from diagnosis_tool.services import diagnose as diagnose_module
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.diagnose import diagnose
 from diagnosis_tool.services.health import readiness
@@ -52,6 +53,15 @@ def test_the_same_image_is_answered_from_the_stored_prediction(context: Context)
     assert first.prediction is not None
     assert second.prediction is not None
     assert [o.probability for o in first.prediction.outputs] == [o.probability for o in second.prediction.outputs]
+
+
+def test_a_file_too_large_for_a_film_is_refused_unread(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnose_module, "MAX_FILE_BYTES", 100)
+    study = submit(context, ("a.png", phantom_png(1)))
+    read_all(context, FakeClassifier())
+    (instance,) = browse.get_study(context, study.uid).instances
+    assert instance.state is InstanceState.REFUSED
+    assert "more than any radiograph" in str(instance.error)
 
 
 def test_a_broken_reading_is_failed_never_negative(context: Context, caplog: pytest.LogCaptureFixture) -> None:
@@ -100,7 +110,8 @@ def test_pictures(context: Context) -> None:
     assert browse.heatmap_blend_png(context, good, "No Finding").startswith(b"\x89PNG")
     assert browse.radiograph_png(context, good).startswith(b"\x89PNG")
     assert browse.thumbnail_jpeg(context, good).startswith(b"\xff\xd8")
-    assert browse.original_bytes(context, bad)[1] == b"bad"
+    with browse.open_original(context, bad)[1] as original:
+        assert original.read() == b"bad"
     for picture in (browse.radiograph_png, browse.thumbnail_jpeg):
         with pytest.raises(NotFound):
             picture(context, bad)

@@ -29,12 +29,12 @@ def _weights(run: RunFolder) -> torch.Tensor:
 
 
 def test_loss_falls_and_the_run_leaves_what_release_needs(data, tmp_path):
-    recipe = tiny_recipe(loop__epochs=6)
+    recipe = tiny_recipe(loop__epochs=6, start__head_bias="random")
     run = RunFolder(tmp_path)
     state = train(recipe, data, run, CPU)
     history = run.history()
     assert [item.epoch for item in history] == [1, 2, 3, 4, 5, 6]
-    assert history[-1].train_loss < 0.8 * history[0].train_loss
+    assert history[-1].train_loss < 0.6 * history[0].train_loss
     assert state.step == history[-1].step == 6 * (len(data.train) // 4)
     assert run.recipe() == recipe
     assert run.info().validation_images == tuple(record.image for record in data.validation.records)
@@ -85,7 +85,7 @@ def test_another_recipe_may_not_go_on_with_a_checkpoint_but_another_name_may(dat
     train(tiny_recipe(loop__epochs=1), data, RunFolder(tmp_path), CPU)
     train(tiny_recipe(loop__epochs=1, release__version="0.2"), data, RunFolder(tmp_path), CPU)
     with pytest.raises(TrainingFailed, match="belongs to another recipe"):
-        train(tiny_recipe(network__architecture="resnet34"), data, RunFolder(tmp_path), CPU)
+        train(tiny_recipe(loop__epochs=1, network__head_hidden=8), data, RunFolder(tmp_path), CPU)
 
 
 def test_a_damaged_checkpoint_is_named(data, tmp_path):

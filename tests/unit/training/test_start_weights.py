@@ -18,7 +18,7 @@ NAME = "mobilenet_v2-imagenet"
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package file with random MobileNetV2 weights where the real one has ImageNet's."""
-    network = build_network(tiny_recipe(network__architecture="mobilenet_v2").network, 15)
+    network = build_network(tiny_recipe().network, 15)
     state = {f"features.{name}": value for name, value in network.features.state_dict().items()}
     buffer = io.BytesIO()
     torch.save({**state, "classifier.1.weight": torch.zeros(3, 3)}, buffer)
@@ -35,7 +35,7 @@ def test_unpacked_weights_start_the_trunk(package, tmp_path):
     file, source = package
     target = tmp_path / "start" / "weights.safetensors"
     unpack(NAME, file, target)
-    network = build_network(tiny_recipe(network__architecture="mobilenet_v2").network, 15)
+    network = build_network(tiny_recipe().network, 15)
     origin = load_start_weights(network, "mobilenet_v2", StartConfig(weights=NAME, file=str(target)))
     assert "ImageNet" in origin
     assert SOURCES[NAME].package in origin
@@ -51,7 +51,7 @@ def test_missing_weights_say_where_to_get_them(tmp_path):
 
 
 def test_weights_of_another_network_are_refused():
-    network = build_network(tiny_recipe().network, 15)
+    network = build_network(tiny_recipe(network__architecture="resnet18").network, 15)
     with pytest.raises(StartWeightsMissing, match="not resnet18"):
         load_start_weights(network, "resnet18", StartConfig(weights=NAME))
     with pytest.raises(StartWeightsMissing, match="known: random"):
@@ -67,7 +67,7 @@ def test_damaged_files_and_foreign_packages(package, tmp_path):
     file, _ = package
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")
-    network = build_network(tiny_recipe(network__architecture="mobilenet_v2").network, 15)
+    network = build_network(tiny_recipe().network, 15)
     with pytest.raises(StartWeightsMissing, match="does not fit mobilenet_v2"):
         load_start_weights(network, "mobilenet_v2", StartConfig(weights=NAME, file=str(broken)))
     with pytest.raises(StartWeightsMissing, match="cannot be read"):

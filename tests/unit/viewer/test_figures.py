@@ -1,0 +1,101 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind, anatomical_rank
+from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading
+from diagnosis_tool.domain.studies import Prediction
+from diagnosis_tool.viewer.figures import NEGATIVE, POSITIVE, Order, findings_figure, rows
+
+
+def output(name: str, probability: float, threshold: float | None = 0.5) -> OutputReading:
+    kind = OutputKind.ABSENCE if name in {NO_FINDING, "normal"} else OutputKind.FINDING
+    empty = Heatmap(values=np.zeros((2, 2), np.uint8), scale=0.0)
+    return OutputReading(name=name, kind=kind, logit=0.0, probability=probability, threshold=threshold, heatmap=empty)
+
+
+def prediction(*outputs: OutputReading) -> Prediction:
+    identity = ModelIdentity(bundle_name="b", bundle_version="1", bundle_sha256="0" * 64, engine="e", precision="f32")
+    return Prediction(
+        image_sha256="0" * 64,
+        identity=identity,
+        outputs=outputs,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        seconds=0.1,
+    )
+
+
+@pytest.fixture
+def nih() -> Prediction:
+    return prediction(*(output(name, (k + 1) / 16, 0.5) for k, name in enumerate(NIH_OUTPUTS)))
+
+
+@pytest.mark.parametrize("order", Order)
+def test_plotly_accepts_the_figure(nih: Prediction, order: Order) -> None:
+    go.Figure(findings_figure(nih, order))
+
+
+def test_no_finding_stands_apart_on_top_and_findings_keep_their_place(nih: Prediction) -> None:
+    found = rows(nih, Order.ANATOMICAL)
+    names = [row.output.name for row in found]
+    assert names[0] == NO_FINDING
+    assert names[1:] == sorted(names[1:], key=anatomical_rank)
+    assert found[1].y - found[0].y > 1.5 > found[2].y - found[1].y
+    shape = findings_figure(nih)["layout"]["shapes"][0]
+    assert found[0].y < shape["y0"] < found[1].y
+
+
+def test_by_probability(nih: Prediction) -> None:
+    found = rows(nih, Order.PROBABILITY)
+    values = [row.output.probability for row in found[1:]]
+    assert found[0].output.name == NO_FINDING
+    assert values == sorted(values, reverse=True)
+
+
+def test_top_four_are_marked_with_their_rank(nih: Prediction) -> None:
+    labels = findings_figure(nih)["layout"]["yaxis"]["ticktext"]
+    marked = {label[-1]: label[:-2] for label in labels if label[-1] in "①②③④⑤"}
+    assert marked == {"①": "Pneumothorax", "②": "Pneumonia", "③": "Pleural thickening", "④": "Nodule"}
+
+
+def test_amber_means_at_or_above_the_operating_point_and_no_finding_never_is() -> None:
+    given = prediction(
+        output("Mass", 0.5), output("Edema", 0.499), output("Hernia", 0.9, None), output(NO_FINDING, 0.99)
+    )
+    found = {row.output.name: row.colour for row in rows(given, Order.ANATOMICAL)}
+    assert (found["Mass"], found["Edema"], found["Hernia"]) == (POSITIVE, NEGATIVE, NEGATIVE)
+    assert found[NO_FINDING] != POSITIVE
+
+
+def test_two_digits_in_the_chart_and_four_in_the_tooltip() -> None:
+    figure = findings_figure(prediction(output("Mass", 0.123456, 0.3)))
+    bars, numbers = figure["data"][1], figure["data"][3]
+    assert numbers["text"][0].strip() == "0.12"
+    assert "0.1235" in bars["customdata"][0][1]
+    assert "below the operating point 0.3000" in bars["customdata"][0][1]
+    assert bars["x"] == [0.123456]  # never rounded before it is drawn
+
+
+def test_a_tick_for_each_operating_point_and_none_where_there_is_none() -> None:
+    given = prediction(output("Mass", 0.1, 0.3), output("Edema", 0.2, None))
+    figure = findings_figure(given)
+    ticks = figure["data"][2]
+    assert ticks["x"] == [0.3]
+    assert ticks["y"] == [figure["layout"]["meta"]["rows"]["Mass"]]
+    assert "no operating point" in findings_figure(given)["data"][1]["customdata"][0][1]
+
+
+def test_other_bundles_are_drawn_too() -> None:
+    binary = findings_figure(prediction(output("Pneumonia", 0.7)))
+    assert binary["layout"]["shapes"] == []
+    softmax = findings_figure(prediction(output("normal", 0.2), output("pneumonia", 0.5), output("COVID-19", 0.3)))
+    assert softmax["layout"]["yaxis"]["ticktext"][0] == "normal"
+    go.Figure(binary)
+    go.Figure(softmax)
+
+
+def test_the_margin_is_the_same_whatever_is_ranked(nih: Prediction) -> None:
+    other = prediction(*(output(name, (16 - k) / 17, 0.5) for k, name in enumerate(NIH_OUTPUTS)))
+    assert findings_figure(nih)["layout"]["margin"] == findings_figure(other)["layout"]["margin"]

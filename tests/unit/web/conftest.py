@@ -1,0 +1,59 @@
+"""A fresh app on a fresh database for each test, with a worker that has no network."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from diagnosis_tool import resources
+from diagnosis_tool.app import create_app
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.services.diagnose import diagnose
+from diagnosis_tool.settings import Settings
+from tests.fakes.classifier import FakeClassifier
+
+
+@pytest.fixture
+def app(context: Context, tmp_path: Path) -> Flask:
+    """The web app on the same data as `context`."""
+    settings = Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path)})
+    settings.database_file.symlink_to(tmp_path / "db.sqlite")
+    assert resources.templates_dir().is_dir()
+    return create_app(settings)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def upload(client: FlaskClient) -> Callable[..., str]:
+    """Sends (name, bytes) files, returns the new study's uid."""
+
+    def send(*files: tuple[str, bytes]) -> str:
+        answer = client.post("/studies", data={"files": [(BytesIO(data), name) for name, data in files]})
+        assert answer.status_code == 303, answer.text
+        return answer.headers["Location"].removeprefix("/studies/")
+
+    return send
+
+
+@pytest.fixture
+def read_all(context: Context) -> Callable[[], None]:
+    """Lets the worker read all that waits."""
+
+    def read() -> None:
+        while (job := context.jobs.claim("worker")) is not None:
+            diagnose(context, FakeClassifier(), job)
+
+    return read
+
+
+@pytest.fixture
+def incoming(tmp_path: Path) -> Path:
+    """Where files wait until they are committed."""
+    return tmp_path / "blobs" / "incoming"

@@ -1,0 +1,116 @@
+import logging
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from diagnosis_tool.domain.jobs import WorkerState
+from diagnosis_tool.errors import BundleInvalid, Conflict, NotFound, StorageFull, UnsupportedImage, UploadRefused
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.web.errors import status_of
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotFound("x"), 404),
+        (Conflict("x"), 409),
+        (UploadRefused("x"), 422),
+        (UnsupportedImage("x"), 422),
+        (StorageFull("x"), 507),
+        (BundleInvalid("x"), 500),
+    ],
+)
+def test_status_of_each_error(error: NotFound, status: int) -> None:
+    assert status_of(error) == status
+
+
+def test_page_or_json_by_what_was_asked_for(client: FlaskClient) -> None:
+    assert "<html" in client.get("/studies/none").text
+    assert "error" in client.get("/studies/none.json").json
+    assert "error" in client.get("/studies/none", headers={"Accept": "application/json"}).json
+    assert "<html" in client.get("/no/such/page").text
+    assert client.delete("/studies").status_code == 405
+
+
+@pytest.mark.parametrize("message", ["secret: patient Miller", "trace"])
+def test_an_unexpected_error_shows_a_number_and_no_trace(
+    app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture, message: str
+) -> None:
+    @app.get("/breaks")
+    def breaks() -> str:
+        raise RuntimeError(message)
+
+    with caplog.at_level(logging.ERROR):
+        answer = client.get("/breaks")
+    assert answer.status_code == 500
+    assert message not in answer.text
+    assert "Traceback" not in answer.text
+    number = caplog.records[0].args[0]  # type: ignore[index]
+    assert str(number) in answer.text
+    assert caplog.records[0].exc_info is not None
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Sec-Fetch-Site": "none"}, 303),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "http://localhost:8001"}, 403),
+    ],
+)
+def test_other_sites_may_not_upload(client: FlaskClient, headers: dict[str, str], status: int) -> None:
+    answer = client.post("/studies", data={"files": (BytesIO(b"x"), "a.png")}, headers=headers)
+    assert answer.status_code == status
+
+
+def test_headers_on_every_answer(client: FlaskClient) -> None:
+    for path in ("/", "/viewer/", "/healthz", "/no/such/page", "/static/css/app.css"):
+        with client.get(path) as answer:
+            headers = answer.headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        script_sources = headers["Content-Security-Policy"].split("script-src ")[1].split(";")[0]
+        assert "unsafe" not in script_sources
+        assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_bodies_of_other_routes_are_small(client: FlaskClient) -> None:
+    answer = client.post("/viewer/_dash-update-component", data=b"x" * 2_000_000, content_type="application/json")
+    assert answer.status_code == 413
+
+
+def test_health_and_readiness(client: FlaskClient, context: Context) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    assert "No worker" in client.get("/readyz").json["reason"]
+    context.jobs.heartbeat("worker", WorkerState.READY, "fake-1")
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json["bundle"] == "fake-1"
+
+
+def test_the_web_process_loads_no_model_code(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from diagnosis_tool import resources\n"
+        "from diagnosis_tool.app import create_app\n"
+        "from diagnosis_tool.services.wiring import migrate_database\n"
+        "from diagnosis_tool.settings import Settings\n"
+        f"settings = Settings.from_env({{'DATA_DIR': {str(tmp_path)!r}, 'MODELS_DIR': {str(tmp_path)!r}}})\n"
+        "migrate_database(settings.database_file, resources.migrations_dir())\n"
+        "client = create_app(settings).test_client()\n"
+        "assert client.get('/').status_code == client.get('/viewer/').status_code == 200\n"
+        "print(sorted({'torch', 'torchvision', 'pytorch_grad_cam', 'cv2', 'timm'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

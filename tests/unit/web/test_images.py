@@ -1,0 +1,87 @@
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from tests.conftest import phantom_png
+
+NAME = "Jürgen's film 1.png"
+
+
+@pytest.fixture
+def instance(client: FlaskClient, upload: Callable[..., str], read_all: Callable[[], None]) -> str:
+    """The address of an image that was read."""
+    uid = upload((NAME, phantom_png(3)))
+    read_all()
+    status = client.get(f"/studies/{uid}/status.json").json
+    return f"/instances/{status['instances'][0]['uid']}"
+
+
+def picture(client: FlaskClient, url: str) -> Image.Image:
+    answer = client.get(url)
+    assert answer.status_code == 200
+    return Image.open(BytesIO(answer.data))
+
+
+def test_thumbnail_and_film(client: FlaskClient, instance: str) -> None:
+    assert picture(client, f"{instance}/thumbnail.jpg").format == "JPEG"
+    film = picture(client, f"{instance}/radiograph.png")
+    assert np.array_equal(np.asarray(film), np.asarray(Image.open(BytesIO(phantom_png(3)))))
+
+
+def test_heatmap_lies_over_the_film_or_is_saved_with_it(client: FlaskClient, instance: str) -> None:
+    overlay = picture(client, f"{instance}/heatmaps/Pleural_Thickening.png")
+    assert overlay.mode == "RGBA"
+    answer = client.get(f"{instance}/heatmaps/No Finding.png?blend=1")
+    blend = Image.open(BytesIO(answer.data))
+    assert (blend.mode, blend.size) == ("RGB", (256, 256))
+    disposition = answer.headers["Content-Disposition"]
+    assert disposition.startswith("attachment")
+    assert "No Finding-heatmap.png" in disposition
+    assert disposition.isascii()
+
+
+def test_original_is_the_file_itself_and_never_rendered(client: FlaskClient, instance: str) -> None:
+    answer = client.get(f"{instance}/original", buffered=True)
+    assert answer.data == phantom_png(3)
+    assert answer.mimetype == "application/octet-stream"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert "J%C3%BCrgen" in answer.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize(
+    "path", ["thumbnail.jpg", "radiograph.png", "original", "heatmaps/Mass.png", "heatmaps/Mass.png?blend=1"]
+)
+def test_pictures_are_cached_privately(client: FlaskClient, instance: str, path: str) -> None:
+    first = client.get(f"{instance}/{path}", buffered=True)
+    assert "private" in first.headers["Cache-Control"]
+    assert "public" not in first.headers["Cache-Control"]
+    again = client.get(f"{instance}/{path}", headers={"If-None-Match": first.headers["ETag"]}, buffered=True)
+    assert again.status_code == 304
+    assert again.data == b""
+
+
+def test_different_maps_have_different_tags(client: FlaskClient, instance: str) -> None:
+    tags = {client.get(f"{instance}/heatmaps/{name}.png").headers["ETag"] for name in ("Mass", "Nodule", "No Finding")}
+    tags.add(client.get(f"{instance}/heatmaps/Mass.png?blend=1").headers["ETag"])
+    assert len(tags) == 4
+
+
+@pytest.mark.parametrize("path", ["heatmaps/Gout.png", "heatmaps/Gout.png?blend=1", "other.png"])
+def test_what_does_not_exist_is_not_found(client: FlaskClient, instance: str, path: str) -> None:
+    assert client.get(f"{instance}/{path}").status_code == 404
+
+
+def test_an_image_not_read_has_no_pictures(client: FlaskClient, upload: Callable[..., str]) -> None:
+    uid = upload(("a.png", phantom_png(4)))
+    instance = client.get(f"/studies/{uid}/status.json").json["instances"][0]["uid"]
+    for path in ("thumbnail.jpg", "radiograph.png", "heatmaps/Mass.png", "heatmaps/Mass.png?blend=1"):
+        answer = client.get(f"/instances/{instance}/{path}")
+        assert answer.status_code == 404
+        assert answer.headers["Cache-Control"] == "no-store"  # it may come yet
+    assert client.get(f"/instances/{instance}/original", buffered=True).status_code == 200
+    assert client.get(f"/viewer/figures/{instance}.json").status_code == 404

@@ -1,0 +1,187 @@
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.datastructures import FileStorage, MultiDict
+
+from diagnosis_tool.cxr.findings import NIH_OUTPUTS
+from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.storage.blobs import BlobStore, PendingBlob
+from diagnosis_tool.web import uploads
+from tests.conftest import phantom_png
+
+Upload = Callable[..., str]
+ReadAll = Callable[[], None]
+
+
+def test_an_empty_worklist_says_what_to_do(client: FlaskClient) -> None:
+    page = client.get("/").text
+    assert "No study yet" in page
+    assert "Research use only, not a medical device." in page
+
+
+def test_files_keep_their_order_and_names(client: FlaskClient, upload: Upload) -> None:
+    names = [f"{k}.png" for k in (3, 1, 2, 11, 10)]
+    study = client.get(f"/studies/{upload(*[(n, n.encode()) for n in names])}.json").json
+    assert [i["file"] for i in study["instances"]] == names
+    assert [i["state"] for i in study["instances"]] == ["queued"] * 5
+
+
+def test_json_before_and_after_reading(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+    uid = upload(("a.png", phantom_png(1)), ("b.png", b"no image"))
+    before = client.get(f"/studies/{uid}.json").json
+    assert list(before) == ["uid", "created_at", "instances"]
+    assert before["instances"][0] == {
+        "file": "a.png",
+        "sha256": before["instances"][0]["sha256"],
+        "state": "queued",
+        "error": None,
+        "findings": [],
+        "top4": [],
+        "heatmaps": {},
+        "bundle": None,
+    }
+    read_all()
+    done, refused = client.get(f"/studies/{uid}.json").json["instances"]
+    assert (done["state"], refused["state"]) == ("done", "refused")
+    assert [f["finding"] for f in done["findings"]] == list(NIH_OUTPUTS)
+    assert done["findings"][0]["probability"] != round(done["findings"][0]["probability"], 4)
+    assert done["top4"] == ["Pneumothorax", "Pneumonia", "Pleural_Thickening", "Nodule"]
+    assert list(done["heatmaps"]) == done["top4"]
+    assert all(client.get(url).status_code == 200 for url in done["heatmaps"].values())
+    assert done["bundle"] == "fake-1"
+    assert refused["error"]
+    assert refused["findings"] == []
+    assert refused["bundle"] is None
+
+
+def test_study_page_has_a_card_for_every_outcome(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+    uid = upload(("a.png", phantom_png(1)), ("<b>.png", b"no image"), ("zero.png", b""))
+    waiting = client.get(f"/studies/{uid}").text
+    assert waiting.count("Waiting to be read. Nothing is known") == 3
+    assert 'class="chart"' not in waiting
+    read_all()
+    page = client.get(f"/studies/{uid}").text
+    assert page.count('class="chart"') == 1
+    assert page.count('class="map') >= 4
+    assert "Above the operating point: Pneumothorax 0.6" in page
+    assert "Refused: This is not a PNG" in page
+    assert "Refused: The file is empty" in page
+    assert "<b>" not in page.replace("<b>0.", "")  # the file's name was escaped
+    assert "&lt;b&gt;.png" in page
+
+
+def test_status_and_cards_follow_the_reading(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+    uid = upload(("a.png", phantom_png(1)), ("b.png", b"no image"))
+    status = client.get(f"/studies/{uid}/status.json").json
+    assert status["finished"] == 0
+    assert [i["state"] for i in status["instances"]] == ["queued", "queued"]
+    read_all()
+    status = client.get(f"/studies/{uid}/status.json").json
+    assert status["finished"] == 2
+    assert status["summary"] == "All 2 finished: 1 read, 1 refused"
+    card = client.get(f"/studies/{uid}/cards/{status['instances'][0]['uid']}").text
+    assert card.strip().startswith("<article")
+    assert client.get(f"/studies/{uid}/cards/unknown").status_code == 404
+
+
+def test_worklist_shows_counts_and_pages(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+    for k in range(52):
+        upload((f"{k}.png", b"no image"))
+    read_all()
+    first, second = client.get("/").text, client.get("/?page=2").text
+    assert first.count("<tr>") == 51
+    assert second.count("<tr>") == 3
+    assert "Older" in first
+    assert "Newer" in second
+    assert "<img" not in first  # a refused file has no thumbnail: none is asked for
+    assert client.get("/?page=x").status_code == 200
+    assert "No more studies" in client.get("/?page=99").text
+
+
+def test_the_browsers_empty_input_is_no_file(client: FlaskClient, incoming: Path) -> None:
+    answer = client.post("/studies", data={"files": (BytesIO(b""), "")}, content_type="multipart/form-data")
+    assert answer.status_code == 422
+    assert "No file was sent" in answer.text
+    assert not list(incoming.iterdir())
+
+
+def test_files_of_another_field_are_not_taken(client: FlaskClient, incoming: Path) -> None:
+    answer = client.post("/studies", data={"other": (BytesIO(b"x"), "a.png")})
+    assert answer.status_code == 422
+    assert not list(incoming.iterdir())
+
+
+def test_a_file_without_a_name_is_kept(client: FlaskClient, upload: Upload) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename=""\r\n\r\ndata\r\n--x--\r\n'
+    answer = client.post("/studies", data=body, content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 303
+    study = client.get(answer.headers["Location"] + ".json").json
+    assert [i["file"] for i in study["instances"]] == ["unnamed"]
+
+
+@pytest.mark.parametrize("count", [201, 1100])
+def test_too_many_files_are_refused_as_a_whole(client: FlaskClient, incoming: Path, count: int) -> None:
+    files = MultiDict([("files", FileStorage(BytesIO(b"x"), f"{k}.png")) for k in range(count)])
+    answer = client.post("/studies", data=files, headers={"Accept": "application/json"})
+    assert answer.status_code == 422
+    assert "More than 200 files" in answer.json["error"]
+    assert not list(incoming.iterdir())
+    assert "No study yet" in client.get("/").text
+
+
+def test_too_many_bytes_are_refused_with_words(
+    client: FlaskClient, incoming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_BODY_BYTES", 1000)
+    answer = client.post("/studies", data={"files": (BytesIO(b"x" * 2000), "a.png")})
+    assert answer.status_code == 413
+    assert "2 GB" in answer.text
+    assert not list(incoming.iterdir())
+
+
+def test_a_broken_body_stores_nothing(client: FlaskClient, incoming: Path) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\ndata'
+    answer = client.post("/studies", data=body, content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 422
+    assert not list(incoming.iterdir())
+
+
+def test_a_full_disk_while_receiving(client: FlaskClient, incoming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(self: PendingBlob, data: bytes) -> int:
+        raise StorageFull("The server's disk is full. Nothing was stored.")
+
+    monkeypatch.setattr(PendingBlob, "write", write)
+    answer = client.post("/studies", data={"files": (BytesIO(b"x"), "a.png")})
+    assert answer.status_code == 507
+    assert "disk is full" in answer.text
+    assert not list(incoming.iterdir())
+
+
+def test_a_full_disk_while_committing(client: FlaskClient, incoming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def commit(self: BlobStore, blob: PendingBlob) -> str:
+        raise StorageFull("The server's disk is full. Nothing was stored.")
+
+    monkeypatch.setattr(BlobStore, "commit", commit)
+    files = [(BytesIO(b"x"), "a.png"), (BytesIO(b"y"), "b.png")]
+    assert client.post("/studies", data={"files": files}).status_code == 507
+    assert not list(incoming.iterdir())
+    assert "No study yet" in client.get("/").text
+
+
+def test_parts_are_written_straight_to_the_blob_store(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    write = PendingBlob.write
+
+    def watched(self: PendingBlob, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(self, data)
+
+    monkeypatch.setattr(PendingBlob, "write", watched)
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    body = head + b"x" * 5_000_000 + b"\r\n--x--\r\n"
+    assert client.post("/studies", data=body, content_type="multipart/form-data; boundary=x").status_code == 303
+    assert sum(sizes) == 5_000_000  # each byte once
+    assert max(sizes) <= 1 << 17  # and never many at a time
