@@ -19,10 +19,12 @@ from training.data import load_training_data
 from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
 from training.files import write_whole
-from training.finish import calibrate_run, evaluate_bundle, release_run, report_json, summary
+from training.finish import calibrate_run, evaluate_and_keep, release_run, report_json, summary
 from training.loop import Stopped, train
+from training.predictions import write_predictions
 from training.prepare import describe, issues_csv
 from training.recipe import load_recipe
+from training.report.command import add_compare, write_evaluation_page
 from training.run_folder import RunFolder
 from training.start_weights import FOLDER, SOURCES, unpack
 
@@ -56,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_calibrate(commands)
     _add_evaluate(commands)
     _add_release(commands)
+    add_compare(commands)
     return parser
 
 
@@ -202,16 +205,22 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     sub.add_argument("--data", type=Path, required=True, metavar="DIR")
     _add_references(sub)
     sub.add_argument("--split", choices=("test", "train_val", "all"), default="test")
-    sub.add_argument("--json", type=Path, metavar="FILE", help="default: print the JSON")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="with the predictions in FILE.npz; default: print it")
+    sub.add_argument(
+        "--html", type=Path, metavar="FILE", help="also a page of all figures, with CSV and JSON beside it"
+    )
     sub.set_defaults(command=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     dataset = read_dataset(options.dataset, options.data, _references(options))
     classifier = load_classifier(resolve_bundle(options.models, options.bundle))
-    report = evaluate_bundle(classifier, dataset, options.split)
+    report, predictions = evaluate_and_keep(classifier, dataset, options.split)
     text = report_json(report)
+    if options.html:
+        write_evaluation_page(json.loads(text), predictions, options.html)
     if options.json:
+        write_predictions(options.json.with_suffix(".npz"), predictions)
         write_whole(options.json, text.encode())
         print(summary(report))
     else:

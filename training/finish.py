@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata, Evaluation
+from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata, Evaluation, Output
 from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
@@ -16,7 +16,8 @@ from training.config import Recipe
 from training.data import TrainingData
 from training.datasets.base import Dataset, IssueKind, Split
 from training.errors import TrainingFailed
-from training.evaluate import Read, Report, as_evaluation, judge, read_all
+from training.evaluate import Read, Report, as_evaluation, common_columns, judge, read_all
+from training.predictions import Predictions
 from training.provenance import git_commit
 from training.recipe import recipe_to_json
 from training.release import Evaluate, ReleaseInputs, release, released_network
@@ -63,10 +64,37 @@ def calibrate_run(run: RunFolder, data: TrainingData) -> Calibrated:
 
 def evaluate_bundle(classifier: BundleClassifier, dataset: Dataset, split: str) -> Report:
     """Reads one published split, or 'all' images, of a data set once, and judges what the bundle said."""
+    return evaluate_and_keep(classifier, dataset, split)[0]
+
+
+def evaluate_and_keep(classifier: BundleClassifier, dataset: Dataset, split: str) -> tuple[Report, Predictions]:
+    """As evaluate_bundle, with what was said about each image, for reports."""
     records = dataset.records if split == "all" else dataset.of(Split(split))
     read = read_all(classifier, classifier.bundle.metadata.outputs, records, dataset.boxes)
     missing = tuple(issue.image for issue in dataset.issues if issue.kind is IssueKind.MISSING_FILE)
-    return judge(read, classifier.identity, dataset.outputs, dataset=dataset.name, split=split, missing=missing)
+    report = judge(read, classifier.identity, dataset.outputs, dataset=dataset.name, split=split, missing=missing)
+    return report, predictions_of(read, classifier.bundle.metadata, dataset, split)
+
+
+def predictions_of(read: Read, metadata: BundleMetadata, dataset: Dataset, split: str) -> Predictions:
+    """What a bundle said about the outputs that the data set labels, with the bundle's own operating points."""
+    names, probabilities_NK, labels_NK = common_columns(read, dataset.outputs)
+    kinds = {output.name: output.kind for output in read.outputs}
+    thresholds = [metadata.threshold(name) for name in names]
+    return Predictions(
+        dataset=dataset.name,
+        split=split,
+        recipe=metadata.training.recipe,
+        outputs=tuple(Output(name=name, kind=kinds[name]) for name in names),
+        activation=metadata.activation,
+        images=tuple(record.image for record in read.records),
+        patients=tuple(record.patient for record in read.records),
+        labels_NK=labels_NK,
+        scores_NK=probabilities_NK,
+        calibrated=True,
+        thresholds_K=np.array([np.nan if value is None else value for value in thresholds], dtype=np.float64),
+        thresholds_from=", ".join(sorted({point.source for point in metadata.operating_points})),
+    )
 
 
 def report_json(report: Report) -> str:

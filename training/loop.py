@@ -28,6 +28,7 @@ from training.freeze import first_stages, freeze, frozen_stages_at, train_mode
 from training.losses import Loss, build_loss
 from training.metrics import auc, mean_defined, per_output
 from training.optim import AveragedWeights, build_optimizer, rate_factor, set_rate
+from training.predictions import logits_of
 from training.provenance import git_commit
 from training.recipe import recipe_to_json
 from training.run_folder import EpochRecord, RunFolder, RunInfo, best_epoch
@@ -78,8 +79,8 @@ def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.devi
         while state.epoch < recipe.loop.epochs and not _waited_enough(state, recipe):
             started = time.monotonic()
             images_per_s = _train_epoch(state, recipe, data.train, loss_of, run, stop, device)
-            record = _validate(state, recipe, data, loss_of, device, images_per_s)
-            _close_epoch(state, recipe, run, record, started)
+            record, logits_nK = _validate(state, recipe, data, loss_of, device, images_per_s)
+            _close_epoch(state, recipe, run, record, started, data, logits_nK)
     return state
 
 
@@ -225,7 +226,7 @@ def predict_logits(
 
 def _validate(
     state: State, recipe: Recipe, data: TrainingData, loss_of: Loss, device: torch.device, images_per_s: float
-) -> EpochRecord:
+) -> tuple[EpochRecord, NDArray[np.float32]]:
     own = {name: value.clone() for name, value in state.network.state_dict().items()} if state.average else None
     state.network.load_state_dict(state.kept_weights())
     logits_nK = predict_logits(state.network, data.validation, 2 * recipe.loop.batch_size, device)
@@ -234,7 +235,7 @@ def _validate(
     labels_nK = data.validation.labels_nK
     values = per_output(auc, logits_nK.astype(np.float64), labels_nK.astype(np.uint8))
     findings = [v for v, output in zip(values, data.outputs, strict=True) if output.kind is OutputKind.FINDING]
-    return EpochRecord(
+    record = EpochRecord(
         epoch=state.epoch + 1,
         step=state.step,
         learning_rate=float(state.optimizer.param_groups[0]["lr"]),
@@ -245,9 +246,18 @@ def _validate(
         images_per_s=images_per_s,
         seconds=0.0,
     )
+    return record, logits_nK
 
 
-def _close_epoch(state: State, recipe: Recipe, run: RunFolder, record: EpochRecord, started: float) -> None:
+def _close_epoch(
+    state: State,
+    recipe: Recipe,
+    run: RunFolder,
+    record: EpochRecord,
+    started: float,
+    data: TrainingData,
+    logits_nK: NDArray[np.float32],
+) -> None:
     if not math.isfinite(record.validation_loss):
         raise TrainingFailed(f"The validation loss is {record.validation_loss} after epoch {record.epoch}.")
     record = replace(record, seconds=time.monotonic() - started)
@@ -255,6 +265,10 @@ def _close_epoch(state: State, recipe: Recipe, run: RunFolder, record: EpochReco
     state.epoch, state.step_in_epoch, state.loss_sum = state.epoch + 1, 0, 0.0
     if best_epoch(state.history, recipe.loop.select is Select.LOSS) is record:
         run.write_best(state.kept_weights())
+        run.write_validation(
+            logits_of(data.validation.records, logits_nK, data.outputs, data.activation,
+                      dataset=data.dataset, split="validation", recipe=recipe.name)
+        )  # fmt: skip
     run.write_history(state.history)
     _save(state, recipe, run)
     mean = "n/a" if record.mean_auc is None else f"{record.mean_auc:.4f}"

@@ -1,4 +1,5 @@
-"""What a run leaves on disk: recipe.json, last.pt (to resume), best.safetensors, history.json. All written whole."""
+"""What a run leaves on disk: recipe.json, last.pt (to resume), best.safetensors, history.json,
+validation.npz (what the best weights said). All written whole."""
 
 import io
 import json
@@ -14,6 +15,7 @@ from diagnosis_tool.cxr.bundle import CONVERTER
 from training.config import Recipe
 from training.errors import TrainingFailed
 from training.files import write_whole
+from training.predictions import Predictions, read_predictions, write_predictions
 from training.recipe import recipe_from, recipe_to_json
 
 
@@ -60,6 +62,7 @@ class RunFolder:
         self.best_file: Final = path / "best.safetensors"
         self.history_file: Final = path / "history.json"
         self.calibration_file: Final = path / "calibration.json"
+        self.validation_file: Final = path / "validation.npz"
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Saves the recipe with all defaults written out."""
@@ -96,6 +99,14 @@ class RunFolder:
         if not self.best_file.is_file():
             raise TrainingFailed(f"{self.best_file} is not there: train at least one epoch first.")
         return load_file(self.best_file)
+
+    def write_validation(self, predictions: Predictions) -> None:
+        """Saves what the weights that validated best said about the validation images."""
+        write_predictions(self.validation_file, predictions)
+
+    def validation(self) -> Predictions | None:
+        """What the best weights said about the validation images, None when the run did not keep it."""
+        return read_predictions(self.validation_file) if self.validation_file.is_file() else None
 
     def write_last(self, checkpoint: dict[str, Any]) -> None:
         """Saves all that resuming needs."""

@@ -74,8 +74,14 @@ def test_the_card_says_what_must_be_said(released):
 def test_evaluate_gives_the_figures_of_the_bundle(released, nih_folder, tmp_path):
     file = tmp_path / "figures.json"
     arguments = ["evaluate", "--bundle", "default", "--models", str(released / "models"), "--dataset", "nih"]
-    assert main([*arguments, "--data", str(nih_folder), "--split", "test", "--json", str(file)]) == 0
+    assert main([*arguments, "--data", str(nih_folder), "--split", "test", "--json", str(file),
+                 "--html", str(tmp_path / "page.html")]) == 0  # fmt: skip
     figures = json.loads(file.read_text())
+    assert "tiny-0.1 on nih, test" in (tmp_path / "page.html").read_text()
+    assert main(["compare", str(released / "run"), str(file), "--out", str(tmp_path / "both")]) == 0
+    compared = json.loads((tmp_path / "both" / "comparison-figures.json").read_text())["runs"]
+    assert [(run["split"], run["images"]) for run in compared] == [("validation, fold 1 of 4", 4), ("test", 8)]
+    assert compared[1]["mean_auc"]["value"] == figures["mean_auc"]
     metadata = open_bundle(released / "models" / "tiny-0.1").metadata
     assert figures["n"] == 8
     assert figures["mean_auc"] == metadata.evaluations[-1].mean_auc.value

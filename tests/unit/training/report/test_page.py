@@ -1,0 +1,158 @@
+import csv
+import html
+import io
+import json
+import re
+
+import pytest
+
+from tests.made_up_runs import (
+    NIH,
+    PNEUMONIA,
+    SOFTMAX,
+    THREE,
+    made_up,
+    outputs_named,
+    write_evaluation,
+    write_folds,
+    write_run,
+)
+from training.commands import main
+from training.report.charts import per_epoch, safe
+from training.report.judged import judge_run
+from training.report.page import script_json
+from training.report.runs import load_runs
+from training.report.view import auc_rows, beside, groups
+
+EVIL = (
+    "<img src=x onerror=alert(2)>",
+    "=1+1 & a name that does not end so soon, nor here",
+    "</script><script>alert(3)",
+)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """Runs of every task, and the folder of their comparison."""
+    home = tmp_path_factory.mktemp("runs")
+    both = made_up(seed=1, count=120)
+    paths = [
+        write_folds(home / "cv", "nih14-effnet_b7-adam-exponential", folds=2, count=80),
+        write_run(home / "better", "nih14-effnet_b0-adam-step", made_up(seed=1, count=120, skill=2.5)),
+        write_run(home / "worse", "nih14-resnet_50-adam-step", both),
+        write_evaluation(home / "kept.json", made_up(seed=2, count=80), bundle="kept-1.0"),
+        write_evaluation(home / "bare.json", made_up(seed=2, count=80), bundle="bare-1.0", kept=False),
+        write_run(home / "k", "kermany-vgg16", made_up(PNEUMONIA, seed=3, count=80, dataset="kermany", share=0.6)),
+        write_run(home / "r", "rsna-resnet18-grey", made_up(PNEUMONIA, seed=3, count=80, dataset="rsna", share=0.3)),
+        write_run(home / "c", "covidx-coatnet0", made_up(THREE, SOFTMAX, seed=3, count=80, dataset="covidx")),
+        write_run(home / "s", "sample", made_up(NIH[:14], seed=4, count=80, dataset="nih_sample")),
+        write_run(home / "own", "<b>own", made_up(outputs_named(*EVIL), seed=5, count=80, dataset="<i>own")),
+    ]
+    assert main(["compare", *map(str, paths), "--out", str(home / "out")]) == 0
+    return home / "out", paths
+
+
+def _page(compared):
+    """The page without plotly.js."""
+    text = (compared[0] / "comparison.html").read_text()
+    start = text.index("<script>", text.index("</footer>"))
+    return text[:start]
+
+
+def _lines(compared):
+    return list(csv.DictReader(io.StringIO((compared[0] / "comparison-figures.csv").read_text())))
+
+
+def test_the_page_needs_nothing_else(compared):
+    whole, page = (compared[0] / "comparison.html").read_text(), _page(compared)
+    assert whole.count("plotly.js v") == 1
+    assert "default-src 'none'" in page
+    assert not re.findall(r'(?:src|href)="[^#]', page)
+    assert "://" not in page
+
+
+def test_what_comes_from_data_is_text(compared):
+    page = _page(compared)
+    for name in (*EVIL, "<b>own", "<i>own"):
+        assert name not in page
+    assert html.escape(EVIL[0]) in page
+    assert page.count("<script") == page.count("</script>") == page.count('<script type="application/json"')
+    assert "<" not in script_json({"a": "</script><!--"})
+    assert safe("<b>" + "x" * 40) == "&lt;b&gt;" + "x" * 26 + "…"
+
+
+def test_every_chart_is_there_and_is_json_without_nan(compared):
+    figures = re.findall(r'<script type="application/json" data-figure="([^"]+)">(.*?)</script>', _page(compared))
+    assert len(figures) == 6 * 3 + 9 * 4 - 1 * 1  # data sets; runs with predictions; an evaluation has no epochs
+    for identifier, text in figures:
+        assert f'id="{identifier}"' in _page(compared)
+        assert json.loads(text)["data"], identifier
+
+
+def test_a_finding_without_positives_says_so_everywhere(compared):
+    lines = [row for row in _lines(compared) if row["output"] == "Hernia"]
+    assert len(lines) == 6
+    for line in lines:
+        assert {line[name] for name in ("auc", "auprc", "ece", "accuracy", "f1", "threshold", "true_positive")} == {
+            "n/a"
+        }
+    rows = re.findall(r'<tr><th scope="row">Hernia</th><td>0</td>(.*?)</tr>', _page(compared), re.S)
+    assert len(rows) == 6
+    for row in rows:
+        assert set(re.findall(r"<td[^>]*>(.*?)</td>", row)) == {"n/a"}
+    values = json.loads((compared[0] / "comparison-figures.json").read_text())
+    assert values["runs"][0]["outputs"]["Hernia"].get("auc") is None
+
+
+def test_a_spreadsheet_runs_nothing(compared):
+    names = {row["output"] for row in _lines(compared)}
+    assert "'" + EVIL[1] in names
+
+
+def test_the_best_is_marked_among_runs_on_the_same_images_only(compared):
+    judged = [judge_run(run) for run in load_runs(compared[1][:5])]
+    (group,) = groups(judged)
+    rows = {row.title: row for row in auc_rows(group)}
+    better, worse = rows["nih14-effnet_b0-adam-step"], rows["nih14-resnet_50-adam-step"]
+    assert better.values[-1].best
+    assert not worse.values[-1].best
+    assert better.values[-1].value > worse.values[-1].value
+    assert not any(cell.best for cell in rows["nih14-effnet_b7-adam-exponential"].values)
+    theirs = [row for row in rows.values() if row.theirs]
+    assert len(theirs) == 16
+    assert not any(cell.best for row in theirs for cell in row.values)
+    marked = [r for r in _lines(compared) if r["best"] == "yes"]
+    assert {r["run"] for r in marked} <= {"nih14-effnet_b0-adam-step", "nih14-resnet_50-adam-step"}
+    assert "mean of findings" in {r["output"] for r in marked}
+
+
+def test_published_figures_stand_beside_ours_with_a_guess_and_what_differs(compared):
+    judged = [judge_run(run) for run in load_runs([compared[1][0], *compared[1][5:9]])]
+    found = {(item.title, item.metric): item for group in groups(judged) for item in beside(group)}
+    b7 = found["EfficientNet-B7, Adam, exponential", "mean AUC"]
+    assert b7.value == 0.754
+    assert "all 2 folds" in b7.ours[0]
+    assert "all-negative guess" in found["ResNet-50 on the NIH sample", "mean accuracy of the findings"].ours[0]
+    assert "best constant answer" in found["VGG-16, paediatric pneumonia", "accuracy"].ours[0]
+    assert "of the positives" in found["ResNet-18, RSNA pneumonia", "F1"].ours[0]
+    assert "most probable class" in found["CoAtNet-0, three classes", "accuracy"].ours[0]
+    assert found["ResNet-50 V2, three classes", "accuracy"].value == 0.85
+    assert all(item.differs for item in found.values())
+
+
+def test_epochs_are_averaged_over_the_folds_that_got_so_far(compared):
+    (run,) = load_runs(compared[1][:1])
+    short = (run.histories[0], run.histories[1][:2])
+    points = per_epoch(short, "mean_auc")
+    values = [history[1].mean_auc for history in short]
+    assert [epoch for epoch, _, _ in points] == [1, 2, 3, 4]
+    assert points[1][1] == pytest.approx(sum(values) / 2)
+    assert points[1][2][1] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert points[2][2] is None
+    assert per_epoch(short, "Hernia") == []
+
+
+def test_what_is_no_run_ends_the_command_with_a_message(tmp_path, capsys):
+    assert main(["compare", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert "neither the folder of a run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

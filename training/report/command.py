@@ -1,0 +1,53 @@
+"""`compare`, and the page of `evaluate`: reads, judges, writes the page with CSV and JSON beside it."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from training.files import write_whole
+from training.predictions import Predictions
+from training.provenance import git_commit
+from training.report.judged import judge_run
+from training.report.runs import Run, evaluation_of, load_runs, of_evaluation
+from training.report.tables import figures_csv, figures_json
+
+OUT: Final = Path("build/comparison")
+
+
+def add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the `compare` command."""
+    sub = commands.add_parser("compare", help="one page of all figures of several runs and evaluations")
+    sub.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="a run's folder, a folder of folds, or a JSON of evaluate"
+    )
+    sub.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"default {OUT}")
+    sub.add_argument("--title", default="Comparison of runs")
+    sub.set_defaults(command=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    runs = load_runs(options.runs)
+    files = write_report(runs, options.out / "comparison.html", title=options.title)
+    print(f"{len(runs)} runs compared: " + ", ".join(str(file) for file in files))
+    return 0
+
+
+def write_evaluation_page(report: dict[str, Any], predictions: Predictions, file: Path) -> tuple[Path, ...]:
+    """The page of one evaluation. report: what `evaluate --json` writes, as plain values."""
+    run = of_evaluation(evaluation_of(report), predictions)
+    return write_report([run], file, title=f"{run.title} on {run.dataset}, {run.split}")
+
+
+def write_report(runs: Sequence[Run], file: Path, *, title: str) -> tuple[Path, ...]:
+    """Writes FILE.html, FILE-figures.csv and FILE-figures.json, each whole or not at all; returns their paths."""
+    from training.report.page import page  # plotly takes a while to import: only who writes a page waits
+
+    judged = [judge_run(run) for run in runs]
+    commit = git_commit()
+    table, values = (file.with_name(f"{file.stem}-figures{end}") for end in (".csv", ".json"))
+    html = page(judged, title=title, commit=commit, beside=(table.name, values.name))
+    write_whole(table, figures_csv(judged).encode())
+    write_whole(values, figures_json(judged, commit=commit).encode())
+    write_whole(file, html.encode())
+    return file, table, values
