@@ -6,11 +6,11 @@ from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.errors import SettingsInvalid, StorageFull
 
 _BUSY_TIMEOUT_MS: Final = 15_000
 _PRAGMAS: Final = (
@@ -22,9 +22,15 @@ _PRAGMAS: Final = (
 
 
 def open_database(file: Path) -> Engine:
-    """An engine on this file; the folder is created. The schema comes from storage.migrate."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{file}")
+    """An engine on this file; the folder is created. The schema comes from storage.migrate.
+
+    Raises SettingsInvalid when the folder cannot be made.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsInvalid(f"The data folder {file.parent} cannot be made: {error.strerror}.") from error
+    engine = create_engine(URL.create("sqlite", database=str(file)))  # as text, a ? or % in the path would be read
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
