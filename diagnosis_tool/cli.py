@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from io import TextIOWrapper
 from typing import Any
 
 from diagnosis_tool import resources, supervise
@@ -74,6 +75,7 @@ def _migrate(_: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     settings = _settings()
+    supervise.refuse_taken_address(settings.host, settings.port)
     _migrate(options)
     print(f"diagnosis-tool serves http://{settings.host}:{settings.port}/ (data in {settings.data_dir})", flush=True)
     print("Research use only, not a medical device. Stop with Ctrl-C.", flush=True)
@@ -95,13 +97,15 @@ def _predict(options: argparse.Namespace) -> int:
     from diagnosis_tool.worker.wiring import load  # loads torch: only where it is needed
 
     logging.getLogger().setLevel(logging.WARNING)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     classifier = load(_settings(options.bundle))
     answers = []
     for file in options.files:
         answer = predict_file(classifier, file)
         answers.append({**_as_json(answer), **_identity(classifier.identity), "seconds": round(answer.seconds, 4)})
     if options.json:
-        json.dump(answers, sys.stdout, indent=1, ensure_ascii=False)
+        json.dump(answers, sys.stdout, indent=1)  # escaped: a file name need not fit the terminal's encoding
         print()
     else:
         _print_table(answers)

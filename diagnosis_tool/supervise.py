@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -9,6 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Final
+
+from diagnosis_tool.errors import SettingsInvalid
 
 _log = logging.getLogger(__name__)
 _GRACE_S: Final = 20.0
@@ -76,6 +79,20 @@ def supervise(commands: Mapping[str, Sequence[str]]) -> int:
     for child in children:
         child.stop(deadline)
     return 0
+
+
+def refuse_taken_address(host: str, port: int) -> None:
+    """Raises SettingsInvalid when nothing can listen there: another server does, or the address is not ours."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does: what just closed is free
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"Nothing can be served at {host}:{port}: {error.strerror or error}. Stop what is running there, or choose "
+            f"another port, for example PORT={port + 1 if port < 65535 else 8000}."
+        ) from error
 
 
 def web_command(*, host: str, port: int, threads: int) -> list[str]:

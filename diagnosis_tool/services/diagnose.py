@@ -48,10 +48,7 @@ def diagnose(context: Context, classifier: Classifier, job: Job) -> None:
 def _read(context: Context, classifier: Classifier, job: Job) -> FinishedReading:
     start = time.perf_counter()
     if job.size_bytes > MAX_FILE_BYTES:
-        raise UnsupportedImage(
-            f"The file has {job.size_bytes / 1e6:.0f} MB, more than any radiograph "
-            f"(limit {MAX_FILE_BYTES / 1e6:.0f} MB). Upload single images, no archives."
-        )
+        raise too_large()
     radiograph = decode_radiograph(context.blobs.read(job.image_sha256))
     known = context.studies.find_prediction(job.image_sha256, classifier.identity)
     reading = Reading(identity=known.identity, outputs=known.outputs) if known else classifier.read(radiograph)
@@ -61,6 +58,14 @@ def _read(context: Context, classifier: Classifier, job: Job) -> FinishedReading
         height_px=radiograph.height_px,
         thumbnail_jpeg=thumbnail_jpeg(radiograph),
         seconds=time.perf_counter() - start,
+    )
+
+
+def too_large() -> UnsupportedImage:
+    """The refusal of a file of more than MAX_FILE_BYTES."""
+    return UnsupportedImage(
+        f"The file is larger than any radiograph (limit {MAX_FILE_BYTES / 1e6:.0f} MB). "
+        "Send single images, no archives."
     )
 
 

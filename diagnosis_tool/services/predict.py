@@ -1,18 +1,25 @@
 """Reading files without the database: for scripts."""
 
 import hashlib
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from diagnosis_tool.cxr.types import Classifier, Reading
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
+from diagnosis_tool.services.diagnose import MAX_FILE_BYTES, too_large
+
+_log: Final = logging.getLogger(__name__)
+_BROKE: Final = "Reading this file broke down. Nothing is known about it; the log says more."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedFile:
-    """What became of one file. reading is None exactly when refused says why; sha256 is None if there were no bytes."""
+    """What became of one file. reading is None exactly when refused says why; sha256 is None if there were no
+    bytes, or more than any radiograph has."""
 
     file: str
     sha256: str | None
@@ -22,17 +29,23 @@ class PredictedFile:
 
 
 def predict_file(classifier: Classifier, file: str) -> PredictedFile:
-    """Reads one file; a bad one is an answer with a reason, not an error."""
+    """Reads one file; a bad one is an answer with a reason, never an error."""
     start = time.perf_counter()
     sha256 = reading = refused = None
     try:
-        data = Path(file).read_bytes()
+        with Path(file).open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise too_large()
         sha256 = hashlib.sha256(data).hexdigest()
         reading = classifier.read(decode_radiograph(data))
     except (UnreadableInput, UnsupportedImage) as error:
         refused = str(error)
     except OSError as error:
         refused = f"The file cannot be opened: {error.strerror or error}."
+    except Exception:  # noqa: BLE001  whatever broke, the other files go on; the trace is logged
+        _log.exception("reading a file broke down")
+        refused = _BROKE
     return PredictedFile(
         file=file, sha256=sha256, reading=reading, refused=refused, seconds=time.perf_counter() - start
     )

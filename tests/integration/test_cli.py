@@ -1,6 +1,8 @@
 """The command line, as scripts call it."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +59,37 @@ def test_help_of_every_command() -> None:
 @pytest.mark.parametrize("command", ["predict", "frobnicate"])
 def test_wrong_usage_exits_2(command: str) -> None:
     run(command, code=2)
+
+
+def test_serve_does_not_start_where_another_server_listens(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        env = {**os.environ, "PORT": str(other.getsockname()[1]), "DATA_DIR": str(tmp_path / "data")}
+        command = [sys.executable, "-m", "diagnosis_tool.cli", "serve"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "another port" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_predict_prints_any_name_on_any_terminal(tiny_bundle: Path, tmp_path: Path) -> None:
+    file = tmp_path / "胸部.png"
+    file.write_text("no image")
+    for more in (["--json"], []):
+        command = [
+            sys.executable,
+            "-m",
+            "diagnosis_tool.cli",
+            "predict",
+            str(file),
+            "--bundle",
+            str(tiny_bundle),
+            *more,
+        ]
+        env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+        done = subprocess.run(command, env=env, capture_output=True, check=False)
+        assert done.returncode == 2, done.stderr
+    command = [*command, "--json"]
+    assert json.loads(subprocess.run(command, capture_output=True, check=False).stdout)[0]["file"] == str(file)

@@ -2,11 +2,15 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
 
-from diagnosis_tool.supervise import Child, supervise
+import pytest
+
+from diagnosis_tool.errors import SettingsInvalid
+from diagnosis_tool.supervise import Child, refuse_taken_address, supervise
 
 
 def tend_until(child: Child, reached: Callable[[], bool]) -> None:
@@ -49,3 +53,15 @@ def test_sigterm_stops_everything() -> None:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+def test_an_address_in_use_is_told_before_anything_starts() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsInvalid, match=f"127.0.0.1:{port}.*PORT="):
+            refuse_taken_address("127.0.0.1", port)
+    refuse_taken_address("127.0.0.1", port)
+    with pytest.raises(SettingsInvalid):
+        refuse_taken_address("192.0.2.1", port)  # RFC 5737: nobody's address

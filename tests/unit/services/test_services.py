@@ -61,7 +61,7 @@ def test_a_file_too_large_for_a_film_is_refused_unread(context: Context, monkeyp
     read_all(context, FakeClassifier())
     (instance,) = browse.get_study(context, study.uid).instances
     assert instance.state is InstanceState.REFUSED
-    assert "more than any radiograph" in str(instance.error)
+    assert "larger than any radiograph" in str(instance.error)
 
 
 def test_a_broken_reading_is_failed_never_negative(context: Context, caplog: pytest.LogCaptureFixture) -> None:
