@@ -20,6 +20,7 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_OTHER_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of findings and keys is meant
     context = make_context(data_dir=settings.data_dir, database_file=settings.database_file)
+    context.blobs.sweep()  # what uploads left that a crash cut off
     attach_context(app, context)
     templating.install(app)
     errors.install(app)

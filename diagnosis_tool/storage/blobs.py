@@ -7,7 +7,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -128,10 +128,13 @@ class BlobStore:
 
     def sweep(self) -> int:
         """Removes what broken uploads left behind over a day ago; returns how many files."""
-        stale = [p for p in self._incoming.iterdir() if time.time() - p.stat().st_mtime > _STALE_S]
-        for path in stale:
-            path.unlink(missing_ok=True)
-        return len(stale)
+        removed = 0
+        for path in self._incoming.iterdir():
+            with suppress(FileNotFoundError):  # another process just finished with it
+                if time.time() - path.stat().st_mtime > _STALE_S:
+                    path.unlink()
+                    removed += 1
+        return removed
 
     def _path(self, sha256: str) -> Path:
         if not _SHA256.fullmatch(sha256):

@@ -17,12 +17,14 @@ from diagnosis_tool.web.uploads import received_uploads
 blueprint = Blueprint("studies", __name__)
 
 _PAGE: Final = 50
+_LAST_PAGE: Final = 1_000_000
+"""Far more than there are; a larger number would not fit the database's integers."""
 
 
 @blueprint.get("/")
 def index() -> str:
     """Upload and worklist, newest first, 50 a page."""
-    page = max(1, request.args.get("page", 1, type=int))
+    page = min(max(1, request.args.get("page", 1, type=int)), _LAST_PAGE)
     found = browse.list_studies(current_context(), limit=_PAGE + 1, offset=(page - 1) * _PAGE)
     return render_template("index.html", studies=found[:_PAGE], page=page, has_more=len(found) > _PAGE)
 

@@ -69,8 +69,12 @@ def received_uploads(request: Request) -> list[Upload]:
 
     What a browser sends for an empty file input (no name, no bytes) is left out; an empty file with a name stays: it
     gets a line that says so.
+
+    Raises UploadRefused for files in another field: they would be lost without a word.
     """
     request.max_content_length = MAX_BODY_BYTES
+    if others := sorted(set(request.files) - {FIELD}):
+        raise UploadRefused(f"Files came in the form field {others[0]!r}; send all in {FIELD!r}. Nothing was stored.")
     parts = request.files.getlist(FIELD)
     uploads = [Upload(file_name=part.filename or "", blob=_blob(part)) for part in parts]
     return [upload for upload in uploads if upload.file_name or upload.blob.size_bytes]

@@ -1,13 +1,17 @@
+import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from diagnosis_tool.app import create_app
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.settings import Settings
 from diagnosis_tool.storage.blobs import BlobStore, PendingBlob
 from diagnosis_tool.web import uploads
 from tests.conftest import phantom_png
@@ -185,3 +189,26 @@ def test_parts_are_written_straight_to_the_blob_store(client: FlaskClient, monke
     assert client.post("/studies", data=body, content_type="multipart/form-data; boundary=x").status_code == 303
     assert sum(sizes) == 5_000_000  # each byte once
     assert max(sizes) <= 1 << 17  # and never many at a time
+
+
+def test_files_in_another_field_are_not_lost_without_a_word(client: FlaskClient, incoming: Path) -> None:
+    data = {"file": (BytesIO(b"x"), "a.png"), "files": (BytesIO(b"y"), "b.png")}
+    answer = client.post("/studies", data=data)
+    assert answer.status_code == 422
+    assert "&#39;file&#39;; send all in &#39;files&#39;" in answer.text
+    assert not list(incoming.iterdir())
+    assert "No study yet" in client.get("/").text
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "99999999999999999999", "4611686018427387904"])
+def test_any_page_number_is_answered(client: FlaskClient, page: str) -> None:
+    assert client.get(f"/?page={page}").status_code == 200
+
+
+def test_what_a_crash_left_is_swept_when_the_app_starts(app: Flask, incoming: Path, tmp_path: Path) -> None:
+    old, new = incoming / "old", incoming / "new"
+    for file in (old, new):
+        file.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    create_app(Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path)}))
+    assert [file.name for file in incoming.iterdir()] == ["new"]
