@@ -1,11 +1,13 @@
 """The pictures of an image: thumbnail, film, heatmaps, and the original file."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Final
 
 from flask import Blueprint, Response, request, send_file
 
+from diagnosis_tool.cxr.heatmap import colour_table
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
@@ -14,6 +16,8 @@ from diagnosis_tool.web.current import current_context
 blueprint = Blueprint("images", __name__, url_prefix="/instances/<uid>")
 
 _DAY_S: Final = 24 * 3600
+_COLOURS: Final = hashlib.sha256(colour_table().tobytes()).hexdigest()[:8]
+"""In the tag of every heatmap: when a release draws them otherwise, browsers must not keep the old ones."""
 
 
 @blueprint.get("/thumbnail.jpg")
@@ -78,7 +82,7 @@ def _heatmap_tag(instance: Instance, finding: str) -> str:
     if instance.prediction is None:
         raise NotFound("This image has no heatmaps: it is not read (yet).")
     position = [o.name for o in instance.prediction.outputs].index(instance.prediction.output(finding).name)
-    return f"{instance.sha256}-{instance.prediction.identity.bundle_sha256[:16]}-{position}"
+    return f"{instance.sha256}-{instance.prediction.identity.bundle_sha256[:16]}-{position}-{_COLOURS}"
 
 
 def _plain(name: str) -> str:

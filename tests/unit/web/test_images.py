@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from diagnosis_tool.web import images
 from tests.conftest import phantom_png
 
 NAME = "Jürgen's film 1.png"
@@ -85,3 +86,12 @@ def test_an_image_not_read_has_no_pictures(client: FlaskClient, upload: Callable
         assert answer.headers["Cache-Control"] == "no-store"  # it may come yet
     assert client.get(f"/instances/{instance}/original", buffered=True).status_code == 200
     assert client.get(f"/viewer/figures/{instance}.json").status_code == 404
+
+
+def test_heatmaps_drawn_otherwise_are_fetched_again(
+    client: FlaskClient, instance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = client.get(f"{instance}/heatmaps/Mass.png").headers["ETag"]
+    assert client.get(f"{instance}/heatmaps/Mass.png", headers={"If-None-Match": tag}).status_code == 304
+    monkeypatch.setattr(images, "_COLOURS", "other")
+    assert client.get(f"{instance}/heatmaps/Mass.png", headers={"If-None-Match": tag}).status_code == 200
