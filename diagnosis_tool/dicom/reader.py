@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from libjpeg.utils import get_parameters as jpeg_parameters
 from numpy.typing import NDArray
+from openjpeg.utils import get_parameters as jpeg2000_parameters
 from pydicom import Dataset, dcmread
+from pydicom.encaps import get_frame
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
 from diagnosis_tool.cxr.image_file import MAX_PIXELS
 from diagnosis_tool.cxr.types import Radiograph, ViewPosition
@@ -27,6 +35,8 @@ _MODALITIES: Final = frozenset({"CR", "DX", "RG", "XR"})
 # DICOM PS3.16 annex L body part terms that a frontal chest film may carry
 _BODY_PARTS: Final = frozenset({"CHEST", "THORAX", "LUNG", "PORT CHEST", "RIB", "RIBS", "TSPINE CHEST"})
 _HEADER: Final = ("Rows", "Columns", "ViewPosition", "PatientSex", "PatientAge")
+# a film rescaled to fewer whole values than this would lose what distinguishes its tissues
+_FEW_LEVELS: Final = 256
 _DAMAGED: Final = "The DICOM file is damaged or cut short. Export or send it again."
 
 
@@ -118,9 +128,24 @@ def _refuse_foreign(dataset: Dataset) -> None:
         )
 
 
+def _refuse_false_size(dataset: Dataset) -> None:
+    # a decoder makes room for the size that the compressed stream states, whatever Rows and Columns say
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
+        return
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    is_jpeg2000 = syntax in JPEG2000TransferSyntaxes  # the high-throughput ones among them
+    stated = jpeg2000_parameters(frame) if is_jpeg2000 else jpeg_parameters(frame)
+    if (stated["rows"], stated["columns"]) != (dataset.Rows, dataset.Columns):
+        raise UnreadableInput(_DAMAGED)
+
+
 def _stored_values(dataset: Dataset) -> NDArray[np.generic]:
     try:
+        _refuse_false_size(dataset)
         stored = np.asarray(pixel_array(dataset))
+    except DiagnosisToolError:
+        raise
     except Exception as error:  # decoders surface damage as almost anything
         syntax = dataset.file_meta.get("TransferSyntaxUID", "none")
         name = getattr(syntax, "name", str(syntax))
@@ -142,6 +167,8 @@ def _canonical(stored_HW: NDArray[np.generic], dataset: Dataset) -> NDArray[np.u
     full = 255 if bits <= 8 else 65535
     if low < 0 or high > full:  # signed or rescaled values: keep their steps where they fit
         grey_HW = (grey_HW - low) * min(1.0, full / max(high - low, 1.0))
+    elif 0 < high - low < _FEW_LEVELS and np.any(grey_HW % 1):  # a fractional slope: rounding would drop its steps
+        grey_HW = (grey_HW - low) * (full / (high - low))
     rounded = np.rint(grey_HW)
     return rounded.astype(np.uint8) if bits <= 8 else rounded.astype(np.uint16)
 

@@ -6,13 +6,19 @@ from pathlib import Path
 import data_store
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    JPEG2000,
+    UID,
     DeflatedExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
 )
 
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec, preprocess
 from diagnosis_tool.cxr.types import ViewPosition
+from diagnosis_tool.dicom import reader
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.dicom.reader import read_dicom
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
@@ -158,3 +164,31 @@ def test_deep_nesting_is_an_error_not_a_crash() -> None:
 def test_decode_chooses_by_content() -> None:
     assert decode_radiograph(dicom()).source_format == "DICOM"
     assert decode_radiograph(phantom_png()).source_format == "PNG"
+
+
+def compressed(kind: str, syntax: UID, side_px: int) -> bytes:
+    """A file whose header states FILM's size and whose stream holds side_px x side_px pixels."""
+    stream = BytesIO()
+    Image.fromarray(FILM).resize((side_px, side_px)).save(stream, kind)
+    ds = dcmread(BytesIO(dicom()))
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([stream.getvalue()])
+    ds["PixelData"].VR = "OB"
+    return written(ds)
+
+
+@pytest.mark.parametrize(("kind", "syntax"), [("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000)])
+def test_a_stream_of_another_size_is_never_decoded(kind: str, syntax: UID, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[Dataset] = []
+    monkeypatch.setattr(reader, "pixel_array", decoded.append)
+    with pytest.raises(UnreadableInput, match="damaged"):
+        read_dicom(compressed(kind, syntax, 500))
+    assert decoded == []
+
+
+def test_a_fractional_slope_keeps_the_steps() -> None:
+    deep = FILM.astype(np.uint16) * 16
+    plain = read_dicom(dicom(deep)).pixels
+    tiny = read_dicom(dicom(deep, RescaleSlope="0.000244", RescaleIntercept="0")).pixels
+    assert len(np.unique(tiny)) == len(np.unique(plain))
+    assert np.corrcoef(plain.ravel(), tiny.ravel())[0, 1] > 0.9999
