@@ -59,7 +59,8 @@ class BundleClassifier:
     def _outputs(self, logits_BK: NDArray[np.float32], heatmaps: tuple[Heatmap, ...]) -> tuple[OutputReading, ...]:
         metadata = self.bundle.metadata
         probabilities_K = probabilities(logits_BK, metadata.activation, metadata.calibration)[0]
-        if not np.isfinite(probabilities_K).all():
+        # an infinite logit would pass for a probability of 0 or 1
+        if not (np.isfinite(logits_BK).all() and np.isfinite(probabilities_K).all()):
             raise BundleInvalid("The model gave a value that is not a number for this image; nothing may be shown.")
         return tuple(
             OutputReading(

@@ -139,3 +139,26 @@ def test_resolve(tiny_bundle: Path) -> None:
     assert resolve_bundle(models, str(tiny_bundle)) == tiny_bundle
     with pytest.raises(BundleInvalid, match="No bundle 'huge'"):
         resolve_bundle(models, "huge")
+
+
+def test_no_number_is_no_tolerance(bundle: Path) -> None:
+    rewrite(bundle, lambda data: data["golden"].update(tolerance=float("nan")))
+    with pytest.raises(BundleInvalid, match="NaN"):
+        open_bundle(bundle)
+
+
+@pytest.mark.parametrize("logit", [np.inf, -np.inf, np.nan])
+def test_a_logit_that_is_no_number_is_no_probability(
+    tiny_bundle: Path, logit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load_classifier(tiny_bundle)
+    run = classifier.engine.run
+
+    def broken(x_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits_BK, features_BChw = run(x_BHW)
+        logits_BK[0, 3] = logit
+        return logits_BK, features_BChw
+
+    monkeypatch.setattr(classifier.engine, "run", broken)
+    with pytest.raises(BundleInvalid, match="not a number"):
+        classifier.read(film())
