@@ -28,7 +28,8 @@
 
   async function draw(chart) {
     const response = await fetch(chart.dataset.figure);
-    if (!response.ok || !chart.isConnected) return;
+    if (!chart.isConnected) return;
+    if (!response.ok) throw new Error(`chart ${response.status}`);
     const figure = await response.json();
     await Plotly.newPlot(chart, figure.data, figure.layout, { displayModeBar: false, responsive: true });
     chart.on("plotly_click", (event) => {
@@ -94,6 +95,10 @@
     let finished = false;
     try {
       const response = await fetch(study.dataset.status);
+      if (response.status === 404) {
+        words.textContent = "This study is no longer stored. Go back to the worklist.";
+        return;
+      }
       if (!response.ok) throw new Error(`status ${response.status}`);
       const status = await response.json();
       for (const instance of status.instances) {

@@ -18,6 +18,7 @@
   const maxBytes = Number(form.dataset.maxBytes);
   let files = [];
   let running = null;
+  let allSent = false;
 
   const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   const total = () => files.reduce((sum, file) => sum + file.size, 0);
@@ -91,6 +92,7 @@
     running.upload.onprogress = (event) => {
       progress.value = event.lengthComputable ? event.loaded / event.total : 0;
       mark(event.loaded);
+      allSent = event.loaded >= event.total;
       say(event.loaded < event.total ? "Sending…" : "Storing…");
     };
     running.onload = () => {
@@ -102,13 +104,21 @@
     };
     running.onerror = () => {
       stop();
-      say("The connection broke off. Nothing was stored; try again.", true);
+      say(`The connection broke off. ${whatWasStored()}`, true);
     };
+    allSent = false;
     progress.value = 0;
     progress.hidden = false;
     close.textContent = "Cancel";
     say("Sending…");
     running.send(body);
+  }
+
+  // once the server has all bytes it may store them, whether or not it can still answer
+  function whatWasStored() {
+    return allSent
+      ? "All files had been sent: reload this page to see whether the study is in the list."
+      : "Nothing was stored.";
   }
 
   function stop() {
@@ -126,7 +136,7 @@
     if (running) {
       running.abort();
       stop();
-      say("Cancelled. Nothing was stored.");
+      say(`Cancelled. ${whatWasStored()}`);
     } else {
       form.reset();
       show([]);

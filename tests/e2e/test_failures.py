@@ -1,0 +1,79 @@
+"""What the pages say when the server does not answer as it should: words, no empty place, no endless asking."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import phantom_png
+from tests.e2e.browser import chromium
+from tests.serving import Server, serve
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("failures") / "data", tiny_bundle) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def study(server: Server) -> str:
+    uid = server.upload([("phantom.png", phantom_png(4, 256))])
+    server.finished(uid)
+    return uid
+
+
+@pytest.fixture
+def page(server: Server) -> Iterator[Page]:
+    """A page that may meet faults."""
+    with chromium() as browser:
+        yield new_page(browser, server)
+
+
+def new_page(browser: Browser, server: Server) -> Page:
+    page = browser.new_context(base_url=server.url).new_page()
+    page.set_default_timeout(20_000)
+    return page
+
+
+def test_a_chart_that_cannot_be_fetched_is_told(page: Page, study: str) -> None:
+    page.route("**/viewer/figures/*", lambda route: route.fulfill(status=500, body="{}"))
+    page.goto(f"/studies/{study}")
+    expect(page.locator(".chart")).to_have_text("The chart could not be drawn. Reload the page.")
+
+
+def test_a_study_that_is_gone_is_told_and_asked_for_no_more(page: Page, study: str) -> None:
+    asked: list[str] = []
+
+    def gone(route: object) -> None:
+        asked.append("status")
+        route.fulfill(status=404, body="{}")  # type: ignore[attr-defined]
+
+    page.route("**/status.json", gone)
+    # the page as it stands while an image is read: its script asks
+    page.route(
+        f"**/studies/{study}",
+        lambda route: route.fulfill(response=(got := route.fetch()), body=got.text().replace('value="1"', 'value="0"')),
+    )
+    page.goto(f"/studies/{study}")
+    expect(page.locator("#batch-words")).to_have_text("This study is no longer stored. Go back to the worklist.")
+    page.wait_for_timeout(2500)  # two rounds of asking
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("sent", "words"), [(5, "Nothing was stored."), (10, "All files had been sent: reload")])
+def test_cancelling_says_no_more_than_it_knows(page: Page, sent: int, words: str) -> None:
+    page.goto("/")
+    page.evaluate(
+        """(sent) => { XMLHttpRequest.prototype.send = function () {
+          this.upload.onprogress({ lengthComputable: true, loaded: sent, total: 10 });
+        } }""",
+        sent,
+    )
+    page.set_input_files("#files", {"name": "a.png", "mimeType": "image/png", "buffer": b"x"})
+    page.click("#send")
+    page.click("#tray-close")
+    expect(page.locator("#tray-words")).to_contain_text(words)
