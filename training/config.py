@@ -31,6 +31,8 @@ class DataConfig:
     folder: relative to where the command is started. folds: patient-grouped parts of train_val; fold
     `validation_fold` validates. cache_size_px: side of the cached training images, from which crops are taken.
     split_seed: apart from the run's seed, so that runs of several seeds share one split.
+    published_validation: where the data set comes with a validation split, that one validates; false (cross-validate
+    says so): it is divided into the folds with the rest.
     nih_references: folders where NIH's test_list.txt and RSNA's nih_source.csv are looked for when the data's folder
     has none; without_nih_lists: train where they are nowhere (training.datasets.leakage).
     """
@@ -45,6 +47,7 @@ class DataConfig:
     normalise: Normalise = Normalise.AS_WRITTEN
     nih_references: tuple[str, ...] = NIH_REFERENCES
     without_nih_lists: bool = False
+    published_validation: bool = True
 
     @property
     def references(self) -> tuple[Path, ...]:

@@ -21,7 +21,7 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.augment import augment
-from training.config import HeadBias, Precision, Recipe, ReleaseConfig, Select
+from training.config import HeadBias, LoopConfig, Precision, Recipe, ReleaseConfig, Select
 from training.data import Samples, TrainingData, fetched
 from training.errors import TrainingFailed
 from training.freeze import first_stages, freeze, frozen_stages_at, train_mode
@@ -76,7 +76,7 @@ def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.devi
     else:
         _resume(state, checkpoint, recipe, run)
     with _out_of_memory_named(recipe), _ask_to_stop() as stop:
-        while state.epoch < recipe.loop.epochs and not _waited_enough(state, recipe):
+        while not finished(state.history, recipe.loop):
             started = time.monotonic()
             images_per_s = _train_epoch(state, recipe, data.train, loss_of, run, stop, device)
             record, logits_nK = _validate(state, recipe, data, loss_of, device, images_per_s)
@@ -278,9 +278,11 @@ def _close_epoch(
     )
 
 
-def _waited_enough(state: State, recipe: Recipe) -> bool:
-    best = best_epoch(state.history, recipe.loop.select is Select.LOSS)
-    return bool(recipe.loop.early_stop and best and state.epoch - best.epoch >= recipe.loop.early_stop)
+def finished(history: list[EpochRecord], loop: LoopConfig) -> bool:
+    """Whether all epochs are done, or early stopping has waited long enough for a better one."""
+    best = best_epoch(history, loop.select is Select.LOSS)
+    waited = loop.early_stop and best and len(history) - best.epoch >= loop.early_stop
+    return bool(waited) or len(history) >= loop.epochs
 
 
 def _save(state: State, recipe: Recipe, run: RunFolder) -> None:
