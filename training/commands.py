@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from diagnosis_tool.cxr.bundle import CONVERTER, DEFAULT_FILE, resolve_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
@@ -19,11 +17,14 @@ from training.cross_validate import MANIFEST_FILE, plan, prove, shares, train_fo
 from training.data import load_training_data
 from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
+from training.devices import AUTO, pick_device
+from training.distributed import joined
 from training.errors import RecipeInvalid
 from training.files import write_whole
 from training.finish import calibrate_run, evaluate_and_keep, release_run, report_json, summary
 from training.fold_manifest import COMMITTED
-from training.loop import Stopped, train
+from training.interrupts import Stopped
+from training.loop import train
 from training.predictions import write_predictions
 from training.prepare import describe, issues_csv
 from training.recipe import load_recipe
@@ -168,15 +169,21 @@ def _add_training_options(sub: argparse.ArgumentParser, out_help: str) -> None:
     sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
     sub.add_argument("--out", type=Path, metavar="DIR", help=out_help)
     sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
-    sub.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    sub.add_argument("--device", default=AUTO, help="cpu, cuda, cuda:1 …; default: CUDA where there is any")
 
 
 def _train(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe, tuple(options.set))
-    data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
     run = RunFolder(options.out or RUNS / recipe.name)
-    print(f"{recipe.name}: {len(data.train)} images train, {len(data.validation)} validate; run folder {run.path}")
-    train(recipe, data, run, torch.device(options.device))
+    with joined(options.device) as (group, device):
+        with group.leader_first():
+            data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
+        if group.leads:
+            print(
+                f"{recipe.name}: {len(data.train)} images train, {len(data.validation)} validate; "
+                f"{group.size} processes on {device.type}; run folder {run.path}"
+            )
+        train(recipe, data, run, device, group)
     return 0
 
 
@@ -202,7 +209,7 @@ def _cross_validate(options: argparse.Namespace) -> int:
         )
         return 0
     for fold in range(options.folds) if options.fold is None else [options.fold]:
-        train_fold(whole, fold, options.cache, torch.device(options.device))
+        train_fold(whole, fold, options.cache, pick_device(options.device))
     proof = prove(whole)
     print(f"wrote {proof}" if proof else "the proof is written when all folds are finished")
     return 0
