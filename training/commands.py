@@ -13,11 +13,11 @@ from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpe
 from diagnosis_tool.errors import DiagnosisToolError
 from training.cache import cached_pixels
 from training.config import NIH_REFERENCES
-from training.cross_validate import MANIFEST_FILE, plan, prove, shares, train_fold
+from training.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
 from training.data import load_training_data
 from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
-from training.devices import AUTO, pick_device
+from training.devices import AUTO
 from training.distributed import joined
 from training.errors import RecipeInvalid
 from training.files import write_whole
@@ -201,18 +201,25 @@ def _cross_validate(options: argparse.Namespace) -> int:
     if options.fold is not None and not 0 <= options.fold < options.folds:
         raise RecipeInvalid(f"--fold {options.fold}: write 0 to {options.folds - 1}.")
     out = options.out or RUNS / f"{recipe.name}-folds"
-    whole = plan(recipe, options.data or Path(recipe.data.folder), out, options.folds)
-    if options.plan:
+    with joined(options.device) as (group, device):
+        with group.leader_first():
+            whole = plan(recipe, options.data or Path(recipe.data.folder), out, options.folds)
+        if not options.plan:
+            for fold in range(options.folds) if options.fold is None else [options.fold]:
+                train_fold(whole, fold, options.cache, device, group)
+        if group.leads:
+            _say_of_folds(whole, planned_only=options.plan)
+    return 0
+
+
+def _say_of_folds(whole: CrossValidation, *, planned_only: bool) -> None:
+    if planned_only:
         print(shares(whole))
-        print(
-            f"wrote {out / MANIFEST_FILE}; to settle it for everyone: copy it to {COMMITTED / whole.manifest.file_name}"
-        )
-        return 0
-    for fold in range(options.folds) if options.fold is None else [options.fold]:
-        train_fold(whole, fold, options.cache, pick_device(options.device))
+        settled = COMMITTED / whole.manifest.file_name
+        print(f"wrote {whole.out / MANIFEST_FILE}; to settle it for everyone: copy it to {settled}")
+        return
     proof = prove(whole)
     print(f"wrote {proof}" if proof else "the proof is written when all folds are finished")
-    return 0
 
 
 def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -14,6 +14,7 @@ from training.data import division_of, split_and_cached
 from training.datasets import read_dataset
 from training.datasets.base import Dataset, Record
 from training.datasets.leakage import trainable
+from training.distributed import ALONE, Group
 from training.errors import TrainingFailed
 from training.files import write_whole
 from training.fold_manifest import (
@@ -85,12 +86,14 @@ def plan(recipe: Recipe, folder: Path, out: Path, folds: int) -> CrossValidation
     return CrossValidation(recipe=recipe, dataset=dataset, records=records, manifest=manifest, out=out)
 
 
-def train_fold(what: CrossValidation, fold: int, cache: Path, device: torch.device) -> None:
+def train_fold(what: CrossValidation, fold: int, cache: Path, device: torch.device, group: Group = ALONE) -> None:
     """Trains one fold, or goes on with it; a finished one is left as it is. Raises what train() raises."""
     recipe = what.recipe_of(fold)
-    data = split_and_cached(recipe, what.dataset, what.manifest, cache)
-    print(f"fold {fold}: {len(data.train)} images train, {len(data.validation)} validate; {what.run(fold).path}")
-    train(recipe, data, what.run(fold), device)
+    with group.leader_first():
+        data = split_and_cached(recipe, what.dataset, what.manifest, cache)
+    if group.leads:
+        print(f"fold {fold}: {len(data.train)} images train, {len(data.validation)} validate; {what.run(fold).path}")
+    train(recipe, data, what.run(fold), device, group)
 
 
 def prove(what: CrossValidation) -> Path | None:
