@@ -1,4 +1,4 @@
-"""python -m training COMMAND: prepare, start-weights, train, calibrate, evaluate, release."""
+"""python -m training COMMAND; see training.commands."""
 
 import sys
 

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,15 +12,45 @@ from torch.nn import functional
 from training.config import AugmentConfig
 
 
-def augment(x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A batch that is part of a larger one: its first image is image `first` of `whole`."""
+
+    first: int
+    whole: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draws:
+    """Random numbers for `count` images that begin at `first` in a batch of `whole`."""
+
+    count: int
+    first: int
+    whole: int
+    generator: torch.Generator
+
+    def uniform(self, low: float, high: float) -> torch.Tensor:
+        """(count,) numbers in [low, high); drawn for the whole batch, so that a part gets those of its own images."""
+        if high <= low:
+            return torch.full((self.count,), low)
+        drawn = torch.empty(self.whole).uniform_(low, high, generator=self.generator)
+        return drawn[self.first : self.first + self.count]
+
+
+def augment(
+    x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, generator: torch.Generator, part: Part | None = None
+) -> torch.Tensor:
     """(B, H, W) uint8 -> (B, size_px, size_px) float32 grey values in 0..255.
 
     Rotation, then zoom, shift, a rectangle cut out at a random place, flip and resizing in one antialiased bilinear
     step, then contrast about the image's mean, then brightness. What comes into view from outside is black. The
-    generator lives on the CPU, so that the same seed changes the same images the same way on every device.
+    generator lives on the CPU, so that the same seed changes the same images the same way on every device. part: where
+    x_BHW lies in a batch that several processes divide; each image is then changed as if one process had the whole.
     """
+    part = part or Part(first=0, whole=len(x_BHW))
+    draws = _Draws(count=len(x_BHW), first=part.first, whole=part.whole, generator=generator)
     with _one_thread(x_BHW.device):
-        return _augmented(x_BHW, size_px, config, generator)
+        return _augmented(x_BHW, size_px, config, draws)
 
 
 @contextlib.contextmanager
@@ -37,33 +68,33 @@ def _one_thread(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _augmented(x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
-    batch, height, width = x_BHW.shape
+def _augmented(x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, draws: _Draws) -> torch.Tensor:
+    _, height, width = x_BHW.shape
     pixels_BHW = x_BHW.float()
     if config.rotate_deg:
-        pixels_BHW = rotate(pixels_BHW, _uniform(batch, -config.rotate_deg, config.rotate_deg, generator))
-    rows_B2, columns_B2 = _stretches(batch, config, generator)
-    flip_B = _uniform(batch, 0.0, 1.0, generator) < config.flip
+        pixels_BHW = rotate(pixels_BHW, draws.uniform(-config.rotate_deg, config.rotate_deg))
+    rows_B2, columns_B2 = _stretches(config, draws)
+    flip_B = draws.uniform(0.0, 1.0) < config.flip
     rows_BSH = resampling(rows_B2[:, 0] * height, rows_B2[:, 1] * height, height, size_px)
     columns_BSW = resampling(columns_B2[:, 0] * width, columns_B2[:, 1] * width, width, size_px)
     columns_BSW = torch.where(flip_B[:, None, None], columns_BSW.flip(1), columns_BSW)
     device = x_BHW.device
     pixels_BHW = rows_BSH.to(device) @ pixels_BHW @ columns_BSW.to(device).transpose(1, 2)
-    return _graded(pixels_BHW, config, generator)
+    return _graded(pixels_BHW, config, draws)
 
 
-def _stretches(batch: int, config: AugmentConfig, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _stretches(config: AugmentConfig, draws: _Draws) -> tuple[torch.Tensor, torch.Tensor]:
     """(B, 2) start and length, as parts of the side, of the rows and of the columns that are seen."""
-    part_B = _uniform(batch, *config.crop, generator)
-    places = [_uniform(batch, 0.0, 1.0, generator) for _ in range(2)]
+    part_B = draws.uniform(*config.crop)
+    places = [draws.uniform(0.0, 1.0) for _ in range(2)]
     # in proportion to the logarithm, so that wide and tall are equally likely
     low, high = (math.log(bound) / 2 for bound in config.aspect)
-    stretch_B = _uniform(batch, low, high, generator).exp()
-    scale_B = _uniform(batch, *config.scale, generator)
+    stretch_B = draws.uniform(low, high).exp()
+    scale_B = draws.uniform(*config.scale)
     seen = []
     for place_B, length_B in zip(places, (part_B / stretch_B, part_B * stretch_B), strict=True):
         length_B = length_B.clamp(max=1)
-        shift_B = _uniform(batch, -config.translate, config.translate, generator)
+        shift_B = draws.uniform(-config.translate, config.translate)
         start_B = 0.5 + (place_B * (1 - length_B) - 0.5 - shift_B) / scale_B
         seen.append(torch.stack([start_B, length_B / scale_B], dim=1))
     return seen[0], seen[1]
@@ -108,17 +139,12 @@ def _centres(side: int, device: torch.device) -> torch.Tensor:
     return (torch.arange(side, device=device) + 0.5) * (2 / side) - 1
 
 
-def _graded(x_BHW: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+def _graded(x_BHW: torch.Tensor, config: AugmentConfig, draws: _Draws) -> torch.Tensor:
     """Changes x_BHW in place."""
     if not config.contrast and not config.brightness:
         return x_BHW
-    batch = len(x_BHW)
-    gain = 1 + _uniform(batch, -config.contrast, config.contrast, generator)
-    shift = _uniform(batch, -config.brightness, config.brightness, generator)
+    gain = 1 + draws.uniform(-config.contrast, config.contrast)
+    shift = draws.uniform(-config.brightness, config.brightness)
     gain_B11, shift_B11 = (v[:, None, None].to(x_BHW.device) for v in (gain, shift))
     mean_B11 = x_BHW.mean(dim=(1, 2), keepdim=True)
     return x_BHW.mul_(gain_B11).add_(mean_B11 * (1 - gain_B11) + shift_B11).clamp_(0, 255)
-
-
-def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> torch.Tensor:
-    return torch.empty(count).uniform_(low, high, generator=generator) if high > low else torch.full((count,), low)

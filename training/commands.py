@@ -7,20 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from diagnosis_tool.cxr.bundle import CONVERTER, DEFAULT_FILE, resolve_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
 from diagnosis_tool.errors import DiagnosisToolError
 from training.cache import cached_pixels
 from training.config import NIH_REFERENCES
+from training.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
 from training.data import load_training_data
 from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
+from training.devices import AUTO
+from training.distributed import joined
+from training.errors import RecipeInvalid
 from training.files import write_whole
 from training.finish import calibrate_run, evaluate_and_keep, release_run, report_json, summary
-from training.loop import Stopped, train
+from training.fold_manifest import COMMITTED
+from training.interrupts import Stopped
+from training.loop import train
 from training.predictions import write_predictions
 from training.prepare import describe, issues_csv
 from training.recipe import load_recipe
@@ -55,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export_labels(commands)
     _add_start_weights(commands)
     _add_train(commands)
+    _add_cross_validate(commands)
     _add_calibrate(commands)
     _add_evaluate(commands)
     _add_release(commands)
@@ -154,22 +159,67 @@ def _start_weights(options: argparse.Namespace) -> int:
 
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     sub = commands.add_parser("train", help="train a recipe, or go on where it was stopped")
+    _add_training_options(sub, f"the run's folder (default {RUNS}/<recipe name>)")
+    sub.set_defaults(command=_train)
+
+
+def _add_training_options(sub: argparse.ArgumentParser, out_help: str) -> None:
     sub.add_argument("recipe", type=Path)
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example loop.epochs=2")
     sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
-    sub.add_argument("--out", type=Path, metavar="DIR", help=f"the run's folder (default {RUNS}/<recipe name>)")
+    sub.add_argument("--out", type=Path, metavar="DIR", help=out_help)
     sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
-    sub.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    sub.set_defaults(command=_train)
+    sub.add_argument("--device", default=AUTO, help="cpu, cuda, cuda:1 …; default: CUDA where there is any")
 
 
 def _train(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe, tuple(options.set))
-    data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
     run = RunFolder(options.out or RUNS / recipe.name)
-    print(f"{recipe.name}: {len(data.train)} images train, {len(data.validation)} validate; run folder {run.path}")
-    train(recipe, data, run, torch.device(options.device))
+    with joined(options.device) as (group, device):
+        with group.leader_first():
+            data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
+        if group.leads:
+            print(
+                f"{recipe.name}: {len(data.train)} images train, {len(data.validation)} validate; "
+                f"{group.size} processes on {device.type}; run folder {run.path}"
+            )
+        train(recipe, data, run, device, group)
     return 0
+
+
+def _add_cross_validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("cross-validate", help="train a recipe once for each fold, or go on where it was stopped")
+    _add_training_options(sub, f"the folder of all folds (default {RUNS}/<recipe name>-folds)")
+    sub.add_argument("--folds", type=int, default=5, help="patient-grouped parts of all that may train (default 5)")
+    sub.add_argument("--fold", type=int, metavar="K", help="only this one, from 0: one fold a process")
+    sub.add_argument("--plan", action="store_true", help="write the division and print its label counts; train nothing")
+    sub.set_defaults(command=_cross_validate)
+
+
+def _cross_validate(options: argparse.Namespace) -> int:
+    recipe = load_recipe(options.recipe, tuple(options.set))
+    if options.fold is not None and not 0 <= options.fold < options.folds:
+        raise RecipeInvalid(f"--fold {options.fold}: write 0 to {options.folds - 1}.")
+    out = options.out or RUNS / f"{recipe.name}-folds"
+    with joined(options.device) as (group, device):
+        with group.leader_first():
+            whole = plan(recipe, options.data or Path(recipe.data.folder), out, options.folds)
+        if not options.plan:
+            for fold in range(options.folds) if options.fold is None else [options.fold]:
+                train_fold(whole, fold, options.cache, device, group)
+        if group.leads:
+            _say_of_folds(whole, planned_only=options.plan)
+    return 0
+
+
+def _say_of_folds(whole: CrossValidation, *, planned_only: bool) -> None:
+    if planned_only:
+        print(shares(whole))
+        settled = COMMITTED / whole.manifest.file_name
+        print(f"wrote {whole.out / MANIFEST_FILE}; to settle it for everyone: copy it to {settled}")
+        return
+    proof = prove(whole)
+    print(f"wrote {proof}" if proof else "the proof is written when all folds are finished")
 
 
 def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

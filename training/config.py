@@ -31,6 +31,8 @@ class DataConfig:
     folder: relative to where the command is started. folds: patient-grouped parts of train_val; fold
     `validation_fold` validates. cache_size_px: side of the cached training images, from which crops are taken.
     split_seed: apart from the run's seed, so that runs of several seeds share one split.
+    published_validation: where the data set comes with a validation split, that one validates; false (cross-validate
+    says so): it is divided into the folds with the rest.
     nih_references: folders where NIH's test_list.txt and RSNA's nih_source.csv are looked for when the data's folder
     has none; without_nih_lists: train where they are nowhere (training.datasets.leakage).
     """
@@ -45,6 +47,7 @@ class DataConfig:
     normalise: Normalise = Normalise.AS_WRITTEN
     nih_references: tuple[str, ...] = NIH_REFERENCES
     without_nih_lists: bool = False
+    published_validation: bool = True
 
     @property
     def references(self) -> tuple[Path, ...]:
@@ -64,12 +67,14 @@ class HeadBias(StrEnum):
 class StartConfig:
     """Where the weights come from. weights: 'random', or a name that training.start_weights knows.
 
-    file: the unpacked weights; empty for start-weights/<weights>.safetensors.
+    file: the unpacked weights; empty for start-weights/<weights>.safetensors. blend: the part of all steps over which
+    ReLU6 turns into SiLU, for an EfficientNet-B started from Lite's weights; 0 for none (training.blend).
     """
 
     weights: str
     file: str = ""
     head_bias: HeadBias = HeadBias.RANDOM
+    blend: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,18 +220,13 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
-class Select(StrEnum):
-    """What the best epoch is chosen by, on validation."""
-
-    MEAN_AUC = "mean_auc"
-    LOSS = "loss"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopConfig:
     """ema_decay: 0 for none; the averaged weights are then validated and kept. accumulate: batches a step.
 
-    early_stop: epochs without a better value of `select` after which the run ends, 0 for never.
+    batch_size: of all processes together, where torchrun starts several. select: the figure on validation that the best
+    epoch is chosen by: mean_auc, loss, accuracy, f1, or auc:NAME, accuracy:NAME, f1:NAME of one output.
+    early_stop: epochs without a better value of `select` after which the run ends, 0 for never. compile: torch.compile.
     max_steps: ends each epoch early, 0 for never (for trying things out).
     """
 
@@ -236,9 +236,10 @@ class LoopConfig:
     channels_last: bool = True
     ema_decay: float = 0.0
     accumulate: int = 1
-    select: Select = Select.MEAN_AUC
+    select: str = "mean_auc"
     early_stop: int = 0
     max_steps: int = 0
+    compile: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from training.cache import PixelCache, cached_pixels
 from training.config import Recipe
 from training.datasets import read_dataset
 from training.datasets.base import Dataset, Record, Split, labels_NK
+from training.datasets.leakage import trainable
+from training.fold_manifest import FoldManifest, folds_for
 from training.splits import train_validation
 
 
@@ -62,12 +64,28 @@ def load_training_data(recipe: Recipe, folder: Path, cache_folder: Path) -> Trai
     Raises DatasetInvalid, ImagesUnreadable, TrainingFailed (disk full).
     """
     dataset = read_dataset(recipe.data.dataset, folder, recipe.data.references)
+    published = recipe.data.published_validation and dataset.of(Split.VALIDATION)
+    return split_and_cached(recipe, dataset, None if published else division_of(recipe, dataset), cache_folder)
+
+
+def division_of(recipe: Recipe, dataset: Dataset) -> FoldManifest:
+    """The folds that the recipe asks for, of everything that may train. Raises DatasetInvalid, TrainingFailed."""
+    usable = trainable(dataset, without_nih_lists=recipe.data.without_nih_lists)
+    return folds_for(usable, dataset=dataset.name, folds=recipe.data.folds, seed=recipe.data.split_seed)
+
+
+def split_and_cached(
+    recipe: Recipe, dataset: Dataset, division: FoldManifest | None, cache_folder: Path
+) -> TrainingData:
+    """The recipe's fold of a division that was settled before, or the published validation split; with its caches."""
     split = train_validation(
         dataset,
         folds=recipe.data.folds,
         validation_fold=recipe.data.validation_fold,
         seed=recipe.data.split_seed,
         without_nih_lists=recipe.data.without_nih_lists,
+        published_validation=recipe.data.published_validation,
+        fold_of=division.fold_of if division else None,
     )
     train_cache, validation_cache = open_caches(recipe, dataset, cache_folder)
     return TrainingData(

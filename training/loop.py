@@ -1,16 +1,12 @@
 """The training loop, to be read from top to bottom.
 
 Everything random at optimizer step t is drawn from (seed, t): a run that was stopped and resumed takes the same steps
-as one that was not.
+as one that was not, and several processes change the same images in the same way as one.
 """
 
-import contextlib
 import math
-import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,89 +17,112 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.augment import augment
-from training.config import HeadBias, Precision, Recipe, ReleaseConfig, Select
+from training.blend import blend_ratio, finish_blend, set_blend, start_blend
+from training.config import HeadBias, LoopConfig, Recipe
 from training.data import Samples, TrainingData, fetched
+from training.devices import autocast, compiled, eager_while, moved, use_channels_last
+from training.distributed import ALONE, Group
 from training.errors import TrainingFailed
 from training.freeze import first_stages, freeze, frozen_stages_at, train_mode
+from training.interrupts import Stop, Stopped, ask_to_stop, failures_named
 from training.losses import Loss, build_loss
 from training.metrics import auc, mean_defined, per_output
 from training.optim import AveragedWeights, build_optimizer, rate_factor, set_rate
 from training.predictions import logits_of
 from training.provenance import git_commit
-from training.recipe import recipe_to_json
-from training.run_folder import EpochRecord, RunFolder, RunInfo, best_epoch
+from training.run_folder import EpochRecord, RunFolder, RunInfo
 from training.sampling import epoch_order
+from training.selection import answer_figures, best_epoch, check_select
 from training.start_weights import load_start_weights
+from training.state import State, resume, save_checkpoint
 from training.statistics import with_pixel_statistics
 
 _SAVE_EVERY_S = 300.0  # so much work at most is lost to a power cut
 
 
-@dataclass
-class State:
-    """All that changes while training. step counts optimizer steps since the start; step_in_epoch within this one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What stays the same while training. steps: optimizer steps an epoch."""
 
-    network: ChestNetwork
-    optimizer: torch.optim.Optimizer
-    average: AveragedWeights | None
-    epoch: int = 0
-    step: int = 0
-    step_in_epoch: int = 0
-    loss_sum: float = 0.0
-    history: list[EpochRecord] = field(default_factory=list)
+    recipe: Recipe
+    data: TrainingData
+    run: RunFolder
+    device: torch.device
+    group: Group
+    loss_of: Loss
+    stop: Stop
+    steps: int
 
-    def kept_weights(self) -> dict[str, torch.Tensor]:
-        """What is validated, selected and released: the averaged weights where there are any."""
-        return self.average.state if self.average else self.network.state_dict()
-
-
-class Stopped(Exception):
-    """The user asked to stop; the checkpoint is written."""
+    @property
+    def loop(self) -> LoopConfig:
+        return self.recipe.loop
 
 
-def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.device) -> State:
+def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.device, group: Group = ALONE) -> State:
     """Trains, or goes on where the run's last checkpoint stands, until the last epoch or early stopping.
 
-    Raises RecipeInvalid when the loss does not fit the data; TrainingFailed for a loss that is not finite, a checkpoint
-    of another recipe, memory or disk that ran out; Stopped after the first Ctrl-C.
+    group: the processes that divide each batch; the first of them alone validates and writes.
+    Raises RecipeInvalid when the loss, the selection or the number of processes does not fit; TrainingFailed for a loss
+    that is not finite, a checkpoint of another recipe, memory or disk that ran out; Stopped after the first Ctrl-C.
     """
     loss_of = build_loss(recipe.loss, data.train.labels_nK, data.activation)
+    check_select(recipe.loop.select, data.outputs, data.validation.labels_nK)
     recipe = with_pixel_statistics(recipe, data.train)
-    state = _build(recipe, data, device)
+    batches = epoch_order(data.train.labels_nK, recipe.sampling, recipe.loop.batch_size, recipe.seed, 0)
+    group.check(len(batches[0]))
+    steps = max(1, len(batches) // recipe.loop.accumulate)
+    steps = min(steps, recipe.loop.max_steps) if recipe.loop.max_steps else steps
+    state = _build(recipe, data, device, group)
     checkpoint = run.last()
     if checkpoint is None:
-        _begin(state, recipe, data, run)
+        _begin(state, recipe, data, run, group)
     else:
-        _resume(state, checkpoint, recipe, run)
-    with _out_of_memory_named(recipe), _ask_to_stop() as stop:
-        while state.epoch < recipe.loop.epochs and not _waited_enough(state, recipe):
+        resume(state, checkpoint, recipe, run)
+    with failures_named(recipe), ask_to_stop() as stop:
+        job = _Job(
+            recipe=recipe, data=data, run=run, device=device, group=group, loss_of=loss_of, stop=stop, steps=steps
+        )
+        while not finished(state.history, recipe.loop):
             started = time.monotonic()
-            images_per_s = _train_epoch(state, recipe, data.train, loss_of, run, stop, device)
-            record, logits_nK = _validate(state, recipe, data, loss_of, device, images_per_s)
-            _close_epoch(state, recipe, run, record, started, data, logits_nK)
+            images_per_s = _train_epoch(state, job)
+            _close_epoch(state, job, images_per_s, started)
+    if _blend(state, job) == 1:
+        finish_blend(state.network)
     return state
 
 
-def _build(recipe: Recipe, data: TrainingData, device: torch.device) -> State:
+def finished(history: list[EpochRecord], loop: LoopConfig) -> bool:
+    """Whether all epochs are done, or early stopping has waited long enough for a better one."""
+    best = best_epoch(history, loop.select)
+    waited = loop.early_stop and best and len(history) - best.epoch >= loop.early_stop
+    return bool(waited) or len(history) >= loop.epochs
+
+
+def _build(recipe: Recipe, data: TrainingData, device: torch.device, group: Group) -> State:
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.network, len(data.outputs)).to(device)
     for epoch, _ in ((0, 0), *recipe.freeze.stages):
         freeze(network, _frozen(recipe, epoch))  # a name that the network does not have is found now
+    group.prepared(network, device)
+    if recipe.start.blend:
+        start_blend(network.features)
     if recipe.loop.channels_last:
-        _use_channels_last(network)
-    average = AveragedWeights(network, recipe.loop.ema_decay) if recipe.loop.ema_decay else None
-    return State(network=network, optimizer=build_optimizer(network, recipe.optimizer), average=average)
+        use_channels_last(network)
+    average = AveragedWeights(network, recipe.loop.ema_decay) if recipe.loop.ema_decay and group.leads else None
+    optimizer = build_optimizer(network, recipe.optimizer)
+    return State(network=network, optimizer=optimizer, average=average, forward=network)
 
 
-def _begin(state: State, recipe: Recipe, data: TrainingData, run: RunFolder) -> None:
+def _begin(state: State, recipe: Recipe, data: TrainingData, run: RunFolder, group: Group) -> None:
     """Puts the start weights in, and notes where they come from and what the run will see."""
     origin = load_start_weights(state.network, recipe.network.architecture, recipe.start)
     if recipe.start.head_bias is HeadBias.PRIOR:
         set_prior_bias(state.network, data.train.labels_nK, data.activation)
     if state.average:
         state.average = AveragedWeights(state.network, recipe.loop.ema_decay)
-    run.write_recipe(recipe)
-    run.write_info(_run_info(data, origin))
+    if group.leads:
+        run.write_recipe(recipe)
+        run.write_info(_run_info(data, origin))
 
 
 def _run_info(data: TrainingData, start_weights: str) -> RunInfo:
@@ -116,14 +135,6 @@ def _run_info(data: TrainingData, start_weights: str) -> RunInfo:
         test_images=data.test_images,
         train_patients=len(set(data.train.patients)),
         validation_patients=len(set(data.validation.patients)),
-    )
-
-
-def _use_channels_last(network: ChestNetwork) -> None:
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    # the network's own normalisation gives planes: mixed with such weights they are slower than either layout alone
-    network.features.register_forward_pre_hook(
-        lambda _, inputs: (inputs[0].contiguous(memory_format=torch.channels_last),)
     )
 
 
@@ -141,75 +152,93 @@ def _frozen(recipe: Recipe, epoch: int) -> tuple[str, ...]:
     return (*recipe.freeze.names, *(first_stages(recipe.network.architecture, count) if count else ()))
 
 
-def _train_epoch(
-    state: State, recipe: Recipe, samples: Samples, loss_of: Loss, run: RunFolder, stop: "_Stop", device: torch.device
-) -> float:
-    """One pass over the training images; returns images per second."""
-    loop = recipe.loop
-    batches = epoch_order(samples.labels_nK, recipe.sampling, loop.batch_size, recipe.seed, state.epoch)
-    steps = max(1, len(batches) // loop.accumulate)
-    steps = min(steps, loop.max_steps) if loop.max_steps else steps
-    first = state.step_in_epoch
-    todo = batches[first * loop.accumulate : steps * loop.accumulate]
-    started = saved = time.monotonic()
-    freeze(state.network, _frozen(recipe, state.epoch))
+def _blend(state: State, job: _Job) -> float:
+    """Sets the share of SiLU that goes with the step that comes next; 1 when nothing is blended."""
+    if not job.recipe.start.blend:
+        return 1.0
+    ratio = blend_ratio(state.step, job.loop.epochs * job.steps, job.recipe.start.blend)
+    set_blend(state.network, ratio)
+    return ratio
+
+
+def _thaw(state: State, job: _Job) -> None:
+    """Freezes what this epoch freezes, and makes state.forward anew where that changes who learns."""
+    freeze(state.network, _frozen(job.recipe, state.epoch))
     train_mode(state.network)
-    with tqdm(total=steps, initial=first, unit="step", desc=f"epoch {state.epoch + 1}/{loop.epochs}") as bar:
+    learns = frozenset(name for name, value in state.network.named_parameters() if value.requires_grad)
+    if learns != state.learns:
+        wrapped = job.group.wrapped(state.network)
+        state.forward, state.learns = compiled(wrapped) if job.loop.compile else wrapped, learns
+
+
+def _train_epoch(state: State, job: _Job) -> float:
+    """One pass over the training images; returns images per second, of all processes together."""
+    loop, samples, seed = job.loop, job.data.train, job.recipe.seed
+    batches = epoch_order(samples.labels_nK, job.recipe.sampling, loop.batch_size, seed, state.epoch)
+    first = state.step_in_epoch
+    todo = [job.group.share(batch) for batch in batches[first * loop.accumulate : job.steps * loop.accumulate]]
+    started = saved = time.monotonic()
+    _thaw(state, job)
+    title = f"epoch {state.epoch + 1}/{loop.epochs}"
+    with tqdm(total=job.steps, initial=first, unit="step", desc=title, disable=not job.group.leads) as bar:
         stream = fetched(samples, todo)
-        for _ in range(first, steps):
+        for _ in range(first, job.steps):
             micro = [batch for _, batch in zip(range(loop.accumulate), stream, strict=False)]
-            loss = _step(state, recipe, micro, loss_of, steps, device)
+            loss, stop = _step(state, job, micro)
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update()
-            if stop.asked or time.monotonic() - saved > _SAVE_EVERY_S:
-                _save(state, recipe, run)
+            if job.group.leads and (stop or time.monotonic() - saved > _SAVE_EVERY_S):
+                save_checkpoint(state, job.recipe, job.run)
                 saved = time.monotonic()
-            if stop.asked:
+            if stop:
                 raise Stopped(f"Stopped in epoch {state.epoch + 1} after step {state.step}; the same command goes on.")
-    return (steps - first) * loop.accumulate * loop.batch_size / max(1e-9, time.monotonic() - started)
+    return (job.steps - first) * loop.accumulate * loop.batch_size / max(1e-9, time.monotonic() - started)
 
 
-def _step(
-    state: State,
-    recipe: Recipe,
-    micro: list[tuple[torch.Tensor, torch.Tensor]],
-    loss_of: Loss,
-    steps_per_epoch: int,
-    device: torch.device,
-) -> float:
-    """One optimizer step over `accumulate` batches; returns its mean loss."""
-    generator = torch.Generator().manual_seed(_seed_of(recipe.seed, state.step))
-    torch.manual_seed(_seed_of(recipe.seed + 1, state.step))  # dropout draws from the global generator
-    total = recipe.loop.epochs * steps_per_epoch
+def _step(state: State, job: _Job, micro: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[float, bool]:
+    """One optimizer step over `accumulate` batches; returns its mean loss, and whether somebody asked to stop."""
+    recipe, network = job.recipe, state.network
     losses = [item.validation_loss for item in state.history]
-    set_rate(state.optimizer, rate_factor(recipe.schedule, state.step, steps_per_epoch, total, losses))
+    set_rate(state.optimizer, rate_factor(recipe.schedule, state.step, job.steps, job.loop.epochs * job.steps, losses))
     state.optimizer.zero_grad(set_to_none=True)
-    summed = 0.0
-    for x_BHW, labels_BK in micro:
-        x = augment(x_BHW.to(device), recipe.preprocess.size_px, recipe.augment, generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.loop.precision is Precision.BF16):
-            logits_BK, _ = state.network(x)
-        loss = loss_of(logits_BK.float(), labels_BK.to(device)) / len(micro)
-        loss.backward()  # type: ignore[no-untyped-call]
-        summed += float(loss.detach())
+    summed, stop = job.group.agreed(_gradients(state, job, micro), job.stop.asked, job.device)
     if not math.isfinite(summed):
         raise TrainingFailed(
             f"The loss is {summed} in epoch {state.epoch + 1} at step {state.step}. Lower optimizer.learning_rate, set "
             "optimizer.clip_norm, or say loop.precision=f32. The last good checkpoint was kept."
         )
     if recipe.optimizer.clip_norm:
-        torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.optimizer.clip_norm)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_norm)
     state.optimizer.step()
     if state.average:
-        state.average.update(state.network, state.step)
+        state.average.update(network, state.step)
     state.step += 1
     state.step_in_epoch += 1
     state.loss_sum += summed
+    return summed, stop
+
+
+def _gradients(state: State, job: _Job, micro: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
+    """Fills the gradients of the mean loss over all batches of a step; returns that loss over this process's images."""
+    recipe, group, summed = job.recipe, job.group, 0.0
+    generator = torch.Generator().manual_seed(_seed_of(recipe.seed, state.step))
+    # dropout draws from the global generator; each process has other images, so other masks
+    torch.manual_seed(_seed_of(recipe.seed + 1, state.step, *([group.rank] if group.rank else [])))
+    blending = _blend(state, job) < 1
+    for number, (x_BHW, labels_BK) in enumerate(micro, start=1):
+        part = group.part(len(x_BHW) * group.size)
+        x = augment(moved(x_BHW, job.device), recipe.preprocess.size_px, recipe.augment, generator, part)
+        with group.averaging(state.forward, last=number == len(micro)), eager_while(blending):
+            with autocast(job.device, recipe.loop.precision):
+                logits_BK, _ = state.forward(x)
+            loss = job.loss_of(logits_BK.float(), moved(labels_BK, job.device)) / len(micro)
+            loss.backward()  # type: ignore[no-untyped-call]
+        summed += float(loss.detach())
     return summed
 
 
-def _seed_of(seed: int, step: int) -> int:
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+def _seed_of(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 @torch.inference_mode()
@@ -224,12 +253,12 @@ def predict_logits(
     return np.asarray(torch.cat(logits).numpy())
 
 
-def _validate(
-    state: State, recipe: Recipe, data: TrainingData, loss_of: Loss, device: torch.device, images_per_s: float
-) -> tuple[EpochRecord, NDArray[np.float32]]:
+def _validate(state: State, job: _Job, images_per_s: float) -> tuple[EpochRecord, NDArray[np.float32]]:
+    recipe, data = job.recipe, job.data
+    blending = _blend(state, job) < 1
     own = {name: value.clone() for name, value in state.network.state_dict().items()} if state.average else None
     state.network.load_state_dict(state.kept_weights())
-    logits_nK = predict_logits(state.network, data.validation, 2 * recipe.loop.batch_size, device)
+    logits_nK = predict_logits(state.network, data.validation, 2 * recipe.loop.batch_size, job.device)
     if own is not None:
         state.network.load_state_dict(own)
     labels_nK = data.validation.labels_nK
@@ -240,120 +269,41 @@ def _validate(
         step=state.step,
         learning_rate=float(state.optimizer.param_groups[0]["lr"]),
         train_loss=state.loss_sum / max(1, state.step_in_epoch),
-        validation_loss=float(loss_of(torch.from_numpy(logits_nK), torch.from_numpy(labels_nK))),
+        validation_loss=float(job.loss_of(torch.from_numpy(logits_nK), torch.from_numpy(labels_nK))),
         mean_auc=mean_defined(findings),
         auc={output.name: value for output, value in zip(data.outputs, values, strict=True)},
         images_per_s=images_per_s,
         seconds=0.0,
+        answers=answer_figures(logits_nK, labels_nK, data.outputs, data.activation),
+        blending=blending,
     )
     return record, logits_nK
 
 
-def _close_epoch(
-    state: State,
-    recipe: Recipe,
-    run: RunFolder,
-    record: EpochRecord,
-    started: float,
-    data: TrainingData,
-    logits_nK: NDArray[np.float32],
-) -> None:
-    if not math.isfinite(record.validation_loss):
-        raise TrainingFailed(f"The validation loss is {record.validation_loss} after epoch {record.epoch}.")
-    record = replace(record, seconds=time.monotonic() - started)
+def _close_epoch(state: State, job: _Job, images_per_s: float, started: float) -> None:
+    """Validates and, where this process leads, writes what the epoch leaves; all processes learn the record."""
+    validated = _validate(state, job, images_per_s) if job.group.leads else None
+    record = job.group.told(replace(validated[0], seconds=time.monotonic() - started) if validated else None)
+    if record is None or not math.isfinite(record.validation_loss):
+        raise TrainingFailed(f"The validation loss is not finite after epoch {state.epoch + 1}.")
     state.history.append(record)
     state.epoch, state.step_in_epoch, state.loss_sum = state.epoch + 1, 0, 0.0
-    if best_epoch(state.history, recipe.loop.select is Select.LOSS) is record:
+    if validated:
+        _write_epoch(state, job, record, validated[1])
+
+
+def _write_epoch(state: State, job: _Job, record: EpochRecord, logits_nK: NDArray[np.float32]) -> None:
+    data, run = job.data, job.run
+    if best_epoch(state.history, job.loop.select) is record:
         run.write_best(state.kept_weights())
         run.write_validation(
             logits_of(data.validation.records, logits_nK, data.outputs, data.activation,
-                      dataset=data.dataset, split="validation", recipe=recipe.name)
+                      dataset=data.dataset, split="validation", recipe=job.recipe.name)
         )  # fmt: skip
     run.write_history(state.history)
-    _save(state, recipe, run)
+    save_checkpoint(state, job.recipe, run)
     mean = "n/a" if record.mean_auc is None else f"{record.mean_auc:.4f}"
     tqdm.write(
         f"epoch {record.epoch}: train loss {record.train_loss:.4f}, validation loss {record.validation_loss:.4f}, "
         f"mean AUC {mean}, {record.images_per_s:.1f} images/s, {record.seconds:.0f} s"
     )
-
-
-def _waited_enough(state: State, recipe: Recipe) -> bool:
-    best = best_epoch(state.history, recipe.loop.select is Select.LOSS)
-    return bool(recipe.loop.early_stop and best and state.epoch - best.epoch >= recipe.loop.early_stop)
-
-
-def _save(state: State, recipe: Recipe, run: RunFolder) -> None:
-    run.write_last(
-        {
-            "recipe": _trained_by(recipe),
-            "network": state.network.state_dict(),
-            "average": state.average.state if state.average else None,
-            "optimizer": state.optimizer.state_dict(),
-            "epoch": state.epoch,
-            "step": state.step,
-            "step_in_epoch": state.step_in_epoch,
-            "loss_sum": state.loss_sum,
-        }
-    )
-
-
-def _trained_by(recipe: Recipe) -> str:
-    """All of a recipe that training depends on: what a release is called may change meanwhile."""
-    return recipe_to_json(replace(recipe, release=ReleaseConfig(name="", version="")))
-
-
-def _resume(state: State, checkpoint: dict[str, Any], recipe: Recipe, run: RunFolder) -> None:
-    if checkpoint["recipe"] != _trained_by(recipe):
-        raise TrainingFailed(
-            f"{run.last_file} belongs to another recipe. Give a new --out, or the recipe it began with."
-        )
-    state.network.load_state_dict(checkpoint["network"])
-    if state.average:
-        state.average.state = {n: v.to(state.average.state[n].device) for n, v in checkpoint["average"].items()}
-    state.optimizer.load_state_dict(checkpoint["optimizer"])
-    for name in ("epoch", "step", "step_in_epoch", "loss_sum"):
-        setattr(state, name, checkpoint[name])
-    state.history = run.history()[: state.epoch]
-
-
-@dataclass
-class _Stop:
-    asked: bool = False
-
-
-@contextlib.contextmanager
-def _ask_to_stop() -> Iterator[_Stop]:
-    """The first Ctrl-C or SIGTERM is noted and obeyed between steps; the second acts at once."""
-    stop = _Stop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: object) -> None:
-        stop.asked = True
-        for known, handler in before.items():
-            signal.signal(known, handler)
-
-    try:
-        for number in before:
-            signal.signal(number, note)
-    except ValueError:  # not in the main thread: the caller stops us otherwise
-        before.clear()
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _out_of_memory_named(recipe: Recipe) -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        text = str(error)
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "not enough memory" not in text:
-            raise
-        raise TrainingFailed(
-            f"Memory ran out with batches of {recipe.loop.batch_size} at {recipe.preprocess.size_px} px. Halve "
-            "loop.batch_size and double loop.accumulate: the result is nearly the same."
-        ) from error

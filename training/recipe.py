@@ -10,6 +10,7 @@ from cattrs.errors import ClassValidationError
 from cattrs.v import format_exception, transform_error
 
 from diagnosis_tool.cxr.bundle import CONVERTER
+from diagnosis_tool.cxr.network_spec import NetworkSpec
 from training.config import (
     AugmentConfig,
     Balance,
@@ -116,6 +117,11 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
     return {
         "loop.epochs, batch_size and accumulate must be at least 1": min(loop.epochs, loop.batch_size, loop.accumulate)
         >= 1,
+        "loop.early_stop and max_steps must not be negative": min(loop.early_stop, loop.max_steps) >= 0,
+        "start.blend must lie in [0, 1], and above 0 it needs an EfficientNet-B with its own activations": not (
+            recipe.start.blend
+        )
+        or (0 < recipe.start.blend <= 1 and _is_silu_network(network)),
         "loop.ema_decay must lie in [0, 1)": 0 <= loop.ema_decay < 1,
         "data.validation_fold must lie in 0 .. data.folds - 1": 0 <= recipe.data.validation_fold < recipe.data.folds,
         "preprocess.size_px and data.cache_size_px must be at least 16": min(
@@ -128,6 +134,10 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
         **_optimizer_rules(recipe.optimizer, recipe.schedule),
         **_loss_rules(recipe.loss),
     }
+
+
+def _is_silu_network(network: NetworkSpec) -> bool:
+    return network.architecture.startswith("efficientnet_b") and network.trunk_activation in {"own", "silu"}
 
 
 def _augment_rules(augment: AugmentConfig) -> dict[str, bool]:

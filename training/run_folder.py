@@ -3,8 +3,7 @@ validation.npz (what the best weights said). All written whole."""
 
 import io
 import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +22,8 @@ from training.recipe import recipe_from, recipe_to_json
 class EpochRecord:
     """One line of the learning curve. auc has None for an output that validation cannot judge.
 
-    images_per_s: of training steps alone. seconds: of the whole epoch with validation.
+    images_per_s: of training steps alone. seconds: of the whole epoch with validation. answers: accuracy and F1 by
+    their names in loop.select. blending: validated while activations were not yet the released network's.
     """
 
     epoch: int
@@ -35,6 +35,8 @@ class EpochRecord:
     auc: dict[str, float | None]
     images_per_s: float
     seconds: float
+    answers: dict[str, float | None] = field(default_factory=dict)
+    blending: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +135,3 @@ class RunFolder:
             raise TrainingFailed(f"{file} cannot be read: {error.strerror}. Is this the folder of a run?") from error
         except ValueError as error:
             raise TrainingFailed(f"{file} is damaged: {error}.") from error
-
-
-def best_epoch(history: list[EpochRecord], by_loss: bool) -> EpochRecord | None:
-    """The epoch of the lowest validation loss or else of the highest mean AUC; the earliest of equals."""
-    if not history:
-        return None
-    return min(
-        history, key=lambda e: e.validation_loss if by_loss else -(e.mean_auc if e.mean_auc is not None else -math.inf)
-    )

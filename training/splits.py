@@ -1,7 +1,7 @@
 """Patient-grouped, label-stratified, seeded folds; train and validation come from them, always inside train_val."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,18 +21,31 @@ class TrainValidation:
 
 
 def train_validation(
-    dataset: Dataset, *, folds: int, validation_fold: int, seed: int, without_nih_lists: bool = False
+    dataset: Dataset,
+    *,
+    folds: int,
+    validation_fold: int,
+    seed: int,
+    without_nih_lists: bool = False,
+    published_validation: bool = True,
+    fold_of: Mapping[str, int] | None = None,
 ) -> TrainValidation:
     """Fold `validation_fold` of `folds` validates, the others train; the published test split takes no part.
 
-    Where the data set was published with a validation split, that one validates. NIH's test patients take no part,
-    whatever the data set (training.datasets.leakage).
+    Where the data set was published with a validation split, that one validates (unless published_validation is
+    False: then it is divided like the rest). fold_of: image to fold, where this was settled before. NIH's test patients
+    take no part, whatever the data set (training.datasets.leakage).
     Raises DatasetInvalid when a side is empty, a patient stands on two sides or may be one of NIH's test patients.
     """
     usable = trainable(dataset, without_nih_lists=without_nih_lists)
     validates_N = np.array([record.split is Split.VALIDATION for record in usable], dtype=bool)
-    if not validates_N.any():
-        validates_N = assign_folds(usable, folds=folds, seed=seed) == validation_fold
+    if not (published_validation and validates_N.any()):
+        fold_N = (
+            assign_folds(usable, folds=folds, seed=seed)
+            if fold_of is None
+            else np.array([fold_of[record.image] for record in usable], dtype=np.int64)
+        )
+        validates_N = fold_N == validation_fold
     split = TrainValidation(
         train=tuple(r for r, validates in zip(usable, validates_N, strict=True) if not validates),
         validation=tuple(r for r, validates in zip(usable, validates_N, strict=True) if validates),

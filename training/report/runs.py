@@ -10,11 +10,12 @@ import numpy as np
 from diagnosis_tool.cxr.bundle import CONVERTER
 from diagnosis_tool.cxr.calibration import Calibration, CalibrationMethod, probabilities
 from training.calibrate import Calibrated
-from training.config import DataConfig, Recipe, ReleaseConfig, Select
+from training.config import DataConfig, Recipe, ReleaseConfig
 from training.errors import TrainingFailed
 from training.metrics import mean_defined
 from training.predictions import Predictions, read_predictions
-from training.run_folder import EpochRecord, RunFolder, best_epoch
+from training.run_folder import EpochRecord, RunFolder
+from training.selection import best_epoch
 
 FITTED_HERE = "these images"
 """Where an operating point comes from that was chosen on the very images it is judged on."""
@@ -117,8 +118,7 @@ def _of_folds(folders: list[RunFolder]) -> Run:
     histories = tuple(tuple(folder.history()) for folder in members)
     if not any(histories):
         raise TrainingFailed(f"{folders[0].path} has no finished epoch yet: train it first.")
-    by_loss = recipe.loop.select is Select.LOSS
-    chosen = tuple(best for history in histories if (best := best_epoch(list(history), by_loss)))
+    chosen = tuple(best for history in histories if (best := best_epoch(history, recipe.loop.select)))
     predictions, notes = _pooled(members)
     return Run(
         title=recipe.name,

@@ -14,9 +14,11 @@ from training import loop
 from training.config import SamplingConfig
 from training.data import TrainingData, fetched, load_training_data
 from training.errors import RecipeInvalid, TrainingFailed
-from training.loop import Stopped, set_prior_bias, train
-from training.run_folder import RunFolder, best_epoch
+from training.interrupts import Stopped
+from training.loop import set_prior_bias, train
+from training.run_folder import RunFolder
 from training.sampling import epoch_order
+from training.selection import best_epoch
 
 CPU = torch.device("cpu")
 
@@ -131,7 +133,7 @@ def test_early_stopping_and_the_best_epoch(data, tmp_path):
     recipe = tiny_recipe(loop__epochs=30, loop__early_stop=2, loop__select="loss", optimizer__learning_rate=1e-9)
     train(recipe, data, run, CPU)
     history = run.history()
-    best = best_epoch(history, by_loss=True)
+    best = best_epoch(history, "loss")
     assert best.validation_loss == min(item.validation_loss for item in history)
     assert len(history) < 30
     assert len(history) - best.epoch == 2
@@ -199,14 +201,14 @@ def test_a_resumed_run_draws_the_same_weighted_images(data, tmp_path, monkeypatc
     recipe = tiny_recipe(sampling={"kind": "weighted"}, loop__epochs=2)
     straight, broken = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "broken")
     train(recipe, data, straight, CPU)
-    save_of, saved = loop._save, []
+    save_of, saved = loop.save_checkpoint, []
 
     def lost(*arguments):
         save_of(*arguments)
         saved.append(1)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "_save", lost)
+    monkeypatch.setattr(loop, "save_checkpoint", lost)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, data, broken, CPU)
     monkeypatch.undo()
