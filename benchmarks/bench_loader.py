@@ -6,7 +6,7 @@ from benchmarks import steps
 from benchmarks.films import films_of_1024_px
 from benchmarks.record import interleaved_medians, record
 
-_IMAGES, _BATCH, _STEP_BATCH = 256, 32, 8
+_IMAGES, _BATCH, _STEP_BATCH = 128, 32, 8
 
 
 def run() -> None:
@@ -18,7 +18,7 @@ def run() -> None:
             "f32": steps.training_step("resnet50", _STEP_BATCH, bf16=False),
             "bf16": steps.training_step("resnet50", _STEP_BATCH, bf16=True),
         }
-        seconds = interleaved_medians(tasks, rounds=5)
+        seconds = interleaved_medians(tasks, rounds=7)
     fastest = min(seconds["f32"], seconds["bf16"])
     ratio = (_IMAGES / seconds["load"]) / (_STEP_BATCH / fastest)
     how = f"images/s of loading / of the faster of the f32 and bf16 steps, 224 px, batch 8; {steps.conditions()}"

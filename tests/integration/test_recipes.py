@@ -28,6 +28,8 @@ from training.run_folder import RunFolder
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
 SOFTMAX, BINARY = "covidx-coatnet0", "rsna-resnet18-grey"
 """The two whose bundles are looked at further."""
+_LONG = {"nih14-effnet_b7-adam-step", "nih14-effnet_b7-sgd-step"}
+"""Half a minute each, most of it for writing B7's weights; nih14-effnet_b7-adam-exponential stays in every run."""
 _SIDES_PX = {"coatnet_0": 64, "resnet50_448": 64}  # where 32 px are too few for the network
 
 
@@ -70,10 +72,9 @@ class Workshop:
     def made(self, file: Path) -> Made:
         if file.stem not in self._made:
             recipe = load_recipe(file)
-            self._made[file.stem] = Made(
-                recipe=recipe, data=self.data(recipe.data.dataset), home=self.home / "made" / file.stem
-            )
-            self._make(file, self._made[file.stem])
+            made = Made(recipe=recipe, data=self.data(recipe.data.dataset), home=self.home / "made" / file.stem)
+            self._make(file, made)
+            self._made[file.stem] = made
         return self._made[file.stem]
 
     def _make(self, file: Path, made: Made) -> None:
@@ -118,11 +119,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+CASES = [pytest.param(f, id=f.stem, marks=[pytest.mark.long] if f.stem in _LONG else []) for f in RECIPES]
+
+
 def _named(stem: str) -> Path:
     return next(file for file in RECIPES if file.stem == stem)
 
 
-@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", CASES)
 def test_a_recipe_learns_is_released_and_read_by_the_tool(file: Path, workshop: Workshop) -> None:
     made = workshop.made(file)
     losses = [epoch.train_loss for epoch in RunFolder(made.run).history()]
