@@ -6,7 +6,7 @@ PORT   ?= 8000
 DATA_DIR ?= data
 export PORT DATA_DIR
 
-.PHONY: run install install-dev test test-long check bench screenshots clean
+.PHONY: run install install-dev test test-long check bench bench-long screenshots clean
 
 run: install                ## install if needed, migrate, start web and worker
 	$(BIN)/diagnosis-tool serve
@@ -40,8 +40,11 @@ test-long: install-dev
 	tests/system-packages.sh
 	$(BIN)/python -m pytest
 
-bench: install-dev
+bench: install-dev          ## measures the claims into build/bench.jsonl
 	$(BIN)/python -m benchmarks
+
+bench-long: install-dev     ## also the large networks
+	$(BIN)/python -m benchmarks --long
 
 screenshots: install-dev    ## docs/screenshots, from phantoms
 	tests/system-packages.sh

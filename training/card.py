@@ -1,13 +1,27 @@
 """MODEL_CARD.md: the figures of bundle.json in words and tables, and nothing that is not in it."""
 
+from collections.abc import Sequence
+
 from diagnosis_tool.cxr.bundle import BundleMetadata, Evaluation, Interval
-from diagnosis_tool.cxr.calibration import CalibrationMethod
+from diagnosis_tool.cxr.calibration import Activation, CalibrationMethod
+from diagnosis_tool.cxr.findings import OutputKind
+from training.datasets.nih import IMAGE_BLIND_POINTING, subset_note
+from training.evaluate import Report
 
 
-def model_card(metadata: BundleMetadata, notes: tuple[str, ...], *, weights_bytes: int) -> str:
-    """The card of a bundle, Markdown. notes: what calibration could not do."""
+def model_card(
+    metadata: BundleMetadata, notes: tuple[str, ...], *, weights_bytes: int, reports: Sequence[Report] = ()
+) -> str:
+    """The card of a bundle, Markdown. notes: what calibration could not do.
+
+    reports: those behind the last of metadata.evaluations, for what bundle.json does not hold: pointing accuracy.
+    """
+    pointing = {(report.dataset, report.split): _pointing(report) for report in reports}
     parts = [_head(metadata, weights_bytes), _data(metadata)]
-    parts += [_figures(evaluation) for evaluation in reversed(metadata.evaluations)]  # test before validation
+    parts += [
+        _figures(metadata, evaluation, pointing.get((evaluation.dataset, evaluation.split), ""))
+        for evaluation in reversed(metadata.evaluations)  # test before validation
+    ]
     parts += [_thresholds(metadata), _limits(metadata, notes), _again(metadata)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -20,13 +34,25 @@ def _head(metadata: BundleMetadata, weights_bytes: int) -> str:
 
 **For research. Not a medical device: no decision about a patient may rest on it.**
 
-Reads one frontal chest radiograph and answers {len(metadata.outputs)} outputs: {names}.
+Reads one frontal chest radiograph and answers {_outputs(len(metadata.outputs))}: {names}.{_exclusive(metadata)}
 
 - Network: {network.architecture}, {network.in_channels} input channels; weights {weights_bytes / 1e6:.1f} MB, float16.
 - Input: {spec.size_px} x {spec.size_px} px, {spec.geometry}, {spec.interpolation}; grey values between the
   {spec.window_low_percentile:g}th and {spec.window_high_percentile:g}th percentile become 0 to 255.
 - Allowed views: {", ".join(metadata.allowed_views)}.
 """
+
+
+def _outputs(count: int) -> str:
+    return "1 output" if count == 1 else f"{count} outputs"
+
+
+def _exclusive(metadata: BundleMetadata) -> str:
+    return " Exclusive classes (softmax): their probabilities sum to 1." if _is_softmax(metadata) else ""
+
+
+def _is_softmax(metadata: BundleMetadata) -> bool:
+    return metadata.activation is Activation.SOFTMAX
 
 
 def _data(metadata: BundleMetadata) -> str:
@@ -36,7 +62,7 @@ def _data(metadata: BundleMetadata) -> str:
 
 - Data: {record.dataset}; {record.train_images} images of {record.train_patients} patients trained it,
   {record.validation_images} images of {record.validation_patients} other patients chose the epoch and fitted the
-  calibration and thresholds. Images of the published test list took no part in either.
+  calibration and thresholds. Images of the test split took no part in either.
 - Start weights: {record.start_weights}.
 - Recipe `{record.recipe}`, {record.epochs} epochs, seed {record.seed}; released from commit {metadata.git_commit}.
 - Splits (sha256 of the sorted image lists): train `{record.train_split_sha256[:16]}`, validation
@@ -44,26 +70,47 @@ def _data(metadata: BundleMetadata) -> str:
 """
 
 
-def _figures(evaluation: Evaluation) -> str:
+def _figures(metadata: BundleMetadata, evaluation: Evaluation, pointing: str) -> str:
     fitted = evaluation.split == "validation"
     remark = (
         "The epoch, the calibration and the thresholds were chosen on these images: the figures flatter."
         if fitted
-        else ("These images were read once, after everything was fixed.")
+        else "No choice was made on these images."
     )
+    subset = subset_note(evaluation.dataset, evaluation.images)
+    remark += f" {subset}" if subset else ""
+    absences = ", ".join(output.name for output in metadata.outputs if output.kind is OutputKind.ABSENCE)
+    apart = f" ({absences} apart)" if absences else ""
     rows = "\n".join(f"| {name} | {_interval(value)} |" for name, value in evaluation.auc.items())
     return f"""
 ## {evaluation.dataset}, {evaluation.split}: {evaluation.images} images of {evaluation.patients} patients
 
 {remark} Intervals: 95%, patients drawn with replacement.
 
-**Mean AUC of the findings (No Finding apart): {_interval(evaluation.mean_auc)}.** Mean expected calibration error:
-{evaluation.mean_ece:.3f} (15 bins of equal mass).
+**Mean AUC of the findings{apart}: {_interval(evaluation.mean_auc)}.** Mean expected calibration error:
+{evaluation.mean_ece:.3f} (15 bins of equal mass).{pointing}
 
 | output | AUC |
 |---|---|
 {rows}
 """
+
+
+def _pointing(report: Report) -> str:
+    """A paragraph on where the heatmaps point, or nothing where the data set has no boxes."""
+    mean = report.pointing["mean"]
+    if mean is None:
+        return ""
+    prior = (
+        f" A location prior that never looks at the image reaches {IMAGE_BLIND_POINTING:.3f} (measured beforehand on "
+        "NIH's boxes, mean over eight findings)."
+        if report.dataset == "nih"
+        else ""
+    )
+    return (
+        f"\n\nPointing: the heatmap's maximum lies inside of a reader's box in {mean:.3f} of the boxes, mean over "
+        f"{len(report.boxes)} of the findings ({sum(report.boxes.values())} boxes).{prior}"
+    )
 
 
 def _interval(value: Interval | None) -> str:

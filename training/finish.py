@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata, Evaluation, Output
+from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata, Output
 from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
@@ -136,8 +136,8 @@ def release_run(run: RunFolder, recipe: Recipe, dataset: Dataset, models: Path) 
         git_commit=git_commit(),
     )
 
-    def on_test(classifier: BundleClassifier) -> Evaluation:
-        return as_evaluation(evaluate_bundle(classifier, dataset, Split.TEST.value))
+    def on_test(classifier: BundleClassifier) -> Report:
+        return evaluate_bundle(classifier, dataset, Split.TEST.value)
 
     evaluate: tuple[Evaluate, ...] = (on_test,) if dataset.of(Split.TEST) else ()
     return release(inputs, run, models / f"{recipe.release.name}-{recipe.release.version}", evaluate)

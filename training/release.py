@@ -18,7 +18,6 @@ from diagnosis_tool.cxr.bundle import (
     CONVERTER,
     SCHEMA_VERSION,
     BundleMetadata,
-    Evaluation,
     FileHash,
     Golden,
     GoldenInput,
@@ -35,6 +34,7 @@ from training.calibrate import Calibrated
 from training.card import model_card
 from training.config import Recipe
 from training.errors import TrainingFailed
+from training.evaluate import Report, as_evaluation
 from training.files import whole_folder
 from training.phantom import Anatomy, chest_phantom
 from training.run_folder import RunFolder, RunInfo
@@ -49,7 +49,7 @@ _GOLDEN_PEOPLE: Final = (
     (12, Anatomy(heart_size=1.35)),
     (13, Anatomy(effusion=0.35, nodule=0.04)),
 )
-Evaluate = Callable[[BundleClassifier], Evaluation]
+Evaluate = Callable[[BundleClassifier], Report]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +104,13 @@ def release(inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Seque
         metadata = _metadata(inputs, weights, golden)
         _write_metadata(metadata, scratch)
         classifier = load_classifier(scratch)
-        figures = tuple(one(classifier) for one in evaluate)
+        reports = tuple(one(classifier) for one in evaluate)
+        figures = tuple(as_evaluation(report) for report in reports)
         metadata = replace(metadata, evaluations=metadata.evaluations + figures)
         _write_metadata(metadata, scratch)
         size = sum((scratch / item.file).stat().st_size for item in weights)
-        (scratch / "MODEL_CARD.md").write_text(model_card(metadata, inputs.calibrated.notes, weights_bytes=size))
+        card = model_card(metadata, inputs.calibrated.notes, weights_bytes=size, reports=reports)
+        (scratch / "MODEL_CARD.md").write_text(card)
         load_classifier(scratch)
     return metadata
 

@@ -10,8 +10,9 @@ from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, Radi
 class FakeClassifier:
     """Probabilities follow the outputs' order and the image's mean; counts what it was asked to read."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, outputs: tuple[str, ...] = NIH_OUTPUTS) -> None:
         self.error = error
+        self.outputs = outputs
         self.reads = 0
         self.identity = ModelIdentity(
             bundle_name="fake", bundle_version="1", bundle_sha256="f" * 64, engine="fake", precision="f32"
@@ -29,12 +30,12 @@ class FakeClassifier:
             outputs=tuple(
                 OutputReading(
                     name=name,
-                    kind=OutputKind.ABSENCE if name == NO_FINDING else OutputKind.FINDING,
+                    kind=OutputKind.ABSENCE if name in {NO_FINDING, "normal"} else OutputKind.FINDING,
                     logit=0.0,
                     probability=shift + k / 20,
                     threshold=0.5,
                     heatmap=Heatmap(values=np.eye(5, dtype=np.uint8) * 255, scale=1.0 + k),
                 )
-                for k, name in enumerate(NIH_OUTPUTS)
+                for k, name in enumerate(self.outputs)
             ),
         )

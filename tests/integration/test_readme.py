@@ -30,7 +30,9 @@ def test_command_works(command: str, film_files: list[Path], tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("target", ["run", "install", "check", "test", "test-long", "bench", "screenshots"])
+@pytest.mark.parametrize(
+    "target", ["run", "install", "check", "test", "test-long", "bench", "bench-long", "screenshots"]
+)
 def test_make_knows_the_target(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

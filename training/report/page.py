@@ -140,7 +140,7 @@ def _section(number: int, group: view.Group) -> Section:
         details=details,
         auc_rows=view.auc_rows(group),
         published=view.beside(group),
-        notes=view.what_differs(group),
+        notes=(*view.on_a_subset(group), *view.what_differs(group)),
         charts=_charts(f"data-{number}", placed),
     )
 

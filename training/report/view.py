@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
+from training.datasets.nih import subset_note
 from training.report.judged import Judged
 from training.report.published import Published, published_on
 
@@ -112,6 +113,12 @@ def what_differs(group: Group) -> tuple[str, ...]:
     for system in _with_table(group):
         by_text.setdefault(system.differs, []).append(system.title)
     return tuple(f"{'; '.join(titles)}. {text}" for text, titles in by_text.items())
+
+
+def on_a_subset(group: Group) -> tuple[str, ...]:
+    """The sentence that must stand beside figures on a part of NIH's test list, if any run here has such."""
+    notes = {subset_note(group.dataset, judged.images) for judged in group.runs}
+    return tuple(note for note in notes if note)
 
 
 def _with_table(group: Group) -> list[Published]:

@@ -7,7 +7,7 @@ import pytest
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind, anatomical_rank
 from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading
 from diagnosis_tool.domain.studies import Prediction
-from diagnosis_tool.viewer.figures import NEGATIVE, POSITIVE, Order, findings_figure, rows
+from diagnosis_tool.viewer.figures import MUTED, NEGATIVE, POSITIVE, Order, findings_figure, rows
 
 
 def output(name: str, probability: float, threshold: float | None = 0.5) -> OutputReading:
@@ -94,6 +94,26 @@ def test_other_bundles_are_drawn_too() -> None:
     assert softmax["layout"]["yaxis"]["ticktext"][0] == "normal"
     go.Figure(binary)
     go.Figure(softmax)
+
+
+def test_normal_says_that_nothing_is_there() -> None:
+    given = prediction(output("normal", 0.8), output("pneumonia", 0.15, 0.1), output("COVID-19", 0.05))
+    first, *others = rows(given, Order.PROBABILITY)
+    assert (first.output.name, first.rank, first.colour) == ("normal", None, MUTED)
+    assert [(row.output.name, row.rank, row.colour) for row in others] == [
+        ("pneumonia", 1, POSITIVE),
+        ("COVID-19", 2, NEGATIVE),
+    ]
+    assert len(findings_figure(given)["layout"]["shapes"]) == 1  # the line between absence and findings
+    assert given.top == ("pneumonia", "COVID-19")
+
+
+def test_one_output_is_one_bar_with_its_rank() -> None:
+    figure = findings_figure(prediction(output("Pneumonia", 0.7, 0.4)))
+    assert figure["layout"]["yaxis"]["ticktext"] == ["Pneumonia ①"]
+    assert figure["data"][1]["x"] == [0.7]
+    assert figure["data"][2]["x"] == [0.4]
+    assert figure["layout"]["meta"]["rows"] == {"Pneumonia": 0.0}
 
 
 def test_the_margin_is_the_same_whatever_is_ranked(nih: Prediction) -> None:

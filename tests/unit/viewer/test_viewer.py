@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 from flask import Flask
 
 from diagnosis_tool.app import create_app
+from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.diagnose import diagnose
 from diagnosis_tool.services.submit import Upload, submit_study
@@ -24,7 +25,7 @@ Study = Callable[..., list[str]]
 def study(context: Context) -> Study:
     """Stores files, lets some be read; gives the instances' uids."""
 
-    def make(*files: bytes, read: bool = True) -> list[str]:
+    def make(*files: bytes, read: bool = True, outputs: tuple[str, ...] = NIH_OUTPUTS) -> list[str]:
         uploads = []
         for number, data in enumerate(files):
             blob = context.blobs.pending()
@@ -32,7 +33,7 @@ def study(context: Context) -> Study:
             uploads.append(Upload(file_name=f"{number}.png", blob=blob))
         stored = submit_study(context, uploads, user_id=1)
         while read and (job := context.jobs.claim("worker")) is not None:
-            diagnose(context, FakeClassifier(), job)
+            diagnose(context, FakeClassifier(outputs=outputs), job)
         return [instance.uid for instance in stored.instances]
 
     return make
@@ -66,6 +67,22 @@ def test_a_read_image_has_film_overlay_chart_and_top_four(context: Context, stud
     assert links.viewer(first) in shown
     assert "fake-1" in shown
     assert "relative, this image only" in shown
+
+
+@pytest.mark.parametrize(
+    ("outputs", "maps", "selected"),
+    [(("normal", "pneumonia", "COVID-19"), 2, "COVID-19"), (("Pneumonia",), 1, "Pneumonia")],
+)
+def test_a_bundle_of_three_outputs_or_of_one(
+    context: Context, study: Study, outputs: tuple[str, ...], maps: int, selected: str
+) -> None:
+    (uid,) = study(phantom_png(1), outputs=outputs)
+    children, is_final = callbacks.content(context, f"?instance={uid}")
+    components = found(children)
+    assert is_final
+    assert list(components[ids.READING].data["outputs"]) == list(outputs)
+    assert components[ids.SELECTED].data == selected  # never "normal": it says that there is nothing to see
+    assert text(children).count('"type": "map"') == maps
 
 
 def test_the_address_may_name_a_finding(context: Context, study: Study) -> None:

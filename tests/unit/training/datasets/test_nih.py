@@ -7,7 +7,7 @@ from diagnosis_tool.cxr.types import ViewPosition
 from tests.nih_phantoms import REAL
 from training.datasets import read_dataset
 from training.datasets.base import IssueKind, Split, labels_NK
-from training.datasets.nih import read_nih
+from training.datasets.nih import SUBSET_NOTE, TEST_IMAGES, read_nih, subset_note
 from training.errors import DatasetInvalid
 
 
@@ -113,3 +113,16 @@ def test_the_real_subset():
     assert dataset.issues == ()
     assert {box.image for box in dataset.boxes} <= {record.image for record in dataset.of(Split.TEST)}
     assert {box.finding for box in dataset.boxes} <= set(NIH_OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "images", "note"),
+    [
+        ("nih", TEST_IMAGES - 1, SUBSET_NOTE),
+        ("nih", TEST_IMAGES, None),
+        ("nih", None, None),
+        ("rsna", 100, None),
+    ],
+)
+def test_figures_on_a_part_of_the_test_list_are_said_not_to_compare(dataset, images, note):
+    assert subset_note(dataset, images) == note
