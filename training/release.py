@@ -66,13 +66,13 @@ class ReleaseInputs:
 
 
 def released_network(run: RunFolder, outputs: int) -> ChestNetwork:
-    """The run's best weights as they will be released: rounded to float16, computed in float32, in eval mode.
+    """The run's best weights as they will be released: rounded to float16 where its range allows, in eval mode.
 
-    Raises TrainingFailed when the weights belong to another network or do not fit float16.
+    Raises TrainingFailed when the weights belong to another network or are not finite.
     """
     recipe = run.recipe()
     network = build_network(recipe.network, outputs)
-    state = {name: _rounded(name, value) for name, value in run.best().items()}
+    state = {name: as_released(name, value) for name, value in run.best().items()}
     try:
         network.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)
     except RuntimeError as error:
@@ -82,13 +82,18 @@ def released_network(run: RunFolder, outputs: int) -> ChestNetwork:
     return network.eval()
 
 
-def _rounded(name: str, value: torch.Tensor) -> torch.Tensor:
+def as_released(name: str, value: torch.Tensor) -> torch.Tensor:
+    """A tensor of a run as the bundle stores it: float16, or float32 where a value lies beyond float16's range.
+
+    Raises TrainingFailed when a value is not finite.
+    """
     if not value.is_floating_point():
         return value
+    if not torch.isfinite(value).all():
+        raise TrainingFailed(f"{name} holds values that are not finite: the run diverged. Lower the learning rate.")
     half = value.half()
-    if not torch.isfinite(half).all():
-        raise TrainingFailed(f"{name} holds values beyond float16: the run diverged or must be released otherwise.")
-    return half
+    # a first layer that sees 0..255 has variances beyond float16's 65504; such a tensor is small and stays float32
+    return half if torch.isfinite(half).all() else value.float()
 
 
 def release(inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Sequence[Evaluate]) -> BundleMetadata:
@@ -116,7 +121,7 @@ def release(inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Seque
 
 
 def _write_weights(run: RunFolder, folder: Path) -> tuple[FileHash, ...]:
-    state = {name: _rounded(name, value).contiguous() for name, value in run.best().items()}
+    state = {name: as_released(name, value).contiguous() for name, value in run.best().items()}
     shards: list[dict[str, torch.Tensor]] = [{}]
     filled = 0
     for name, value in sorted(state.items()):
