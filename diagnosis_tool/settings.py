@@ -30,11 +30,6 @@ class Settings:
         """The SQLite file."""
         return self.data_dir / "diagnosis_tool.sqlite"
 
-    @property
-    def blobs_dir(self) -> Path:
-        """The folder of the uploaded files, named by their sha256."""
-        return self.data_dir / "blobs"
-
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
         """Reads DATA_DIR, HOST, PORT, WEB_THREADS, MODELS_DIR, BUNDLE and TORCH_THREADS; an empty value is as if unset.
