@@ -118,7 +118,7 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
         "loop.epochs, batch_size and accumulate must be at least 1": min(loop.epochs, loop.batch_size, loop.accumulate)
         >= 1,
         "loop.early_stop and max_steps must not be negative": min(loop.early_stop, loop.max_steps) >= 0,
-        "start.blend must lie in [0, 1], and above 0 it needs an EfficientNet-B with its own activations": not (
+        "start.blend must lie in [0, 1], and above 0 it needs an EfficientNet whose activations are SiLU": not (
             recipe.start.blend
         )
         or (0 < recipe.start.blend <= 1 and _is_silu_network(network)),
@@ -137,7 +137,8 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
 
 
 def _is_silu_network(network: NetworkSpec) -> bool:
-    return network.architecture.startswith("efficientnet_b") and network.trunk_activation in {"own", "silu"}
+    own = network.architecture.startswith("efficientnet_b") and network.trunk_activation == "own"
+    return own or (network.architecture.startswith("efficientnet_") and network.trunk_activation == "silu")
 
 
 def _augment_rules(augment: AugmentConfig) -> dict[str, bool]:
