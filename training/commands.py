@@ -17,7 +17,7 @@ from training.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove,
 from training.data import load_training_data
 from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
-from training.devices import AUTO
+from training.devices import AUTO, pick_device
 from training.distributed import joined
 from training.errors import RecipeInvalid
 from training.files import write_whole
@@ -31,6 +31,7 @@ from training.recipe import load_recipe
 from training.report.command import add_compare, write_evaluation_page
 from training.run_folder import RunFolder
 from training.start_weights import FOLDER, SOURCES, unpack
+from training.teach import teach
 
 CACHE = Path("build/cache")
 RUNS = Path("runs")
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_start_weights(commands)
     _add_train(commands)
     _add_cross_validate(commands)
+    _add_teach(commands)
     _add_calibrate(commands)
     _add_evaluate(commands)
     _add_release(commands)
@@ -220,6 +222,23 @@ def _say_of_folds(whole: CrossValidation, *, planned_only: bool) -> None:
         return
     proof = prove(whole)
     print(f"wrote {proof}" if proof else "the proof is written when all folds are finished")
+
+
+def _add_teach(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("teach", help="write what runs say about their training images, as data.soft_labels")
+    sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders that train wrote, of one split")
+    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipes' data.folder")
+    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
+    sub.add_argument("--device", default=AUTO)
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    sub.set_defaults(command=_teach)
+
+
+def _teach(options: argparse.Namespace) -> int:
+    taught = teach([RunFolder(run) for run in options.runs], options.data, options.cache, pick_device(options.device))
+    write_predictions(options.out, taught)
+    print(f"wrote {options.out}: {len(taught.images)} images by {taught.recipe}")
+    return 0
 
 
 def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -35,6 +35,7 @@ class DataConfig:
     says so): it is divided into the folds with the rest.
     nih_references: folders where NIH's test_list.txt and RSNA's nih_source.csv are looked for when the data's folder
     has none; without_nih_lists: train where they are nowhere (training.datasets.leakage).
+    soft_labels: probabilities by `teach` that are mixed into the training labels, with the share `soft_share`.
     """
 
     dataset: str
@@ -48,6 +49,8 @@ class DataConfig:
     nih_references: tuple[str, ...] = NIH_REFERENCES
     without_nih_lists: bool = False
     published_validation: bool = True
+    soft_labels: str = ""
+    soft_share: float = 0.0
 
     @property
     def references(self) -> tuple[Path, ...]:
@@ -63,16 +66,23 @@ class HeadBias(StrEnum):
     """The logit of each label's share in the training set: the first loss is already that of a sensible guess."""
 
 
+TRAINED: Final = "trained"
+"""In start.weights: start from what an earlier run learned."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartConfig:
-    """Where the weights come from. weights: 'random', or a name that training.start_weights knows.
+    """Where the weights come from. weights: 'random', 'trained', or a name that training.start_weights knows.
 
-    file: the unpacked weights; empty for start-weights/<weights>.safetensors. blend: the part of all steps over which
-    ReLU6 turns into SiLU, for an EfficientNet-B started from Lite's weights; 0 for none (training.blend).
+    trained: with weights = 'trained', the folder of a run or of a bundle, of this network or a smaller one that it can
+    grow from (training.earlier). file: unpacked weights; empty for start-weights/<weights>.safetensors. blend: the part
+    of all steps over which ReLU6 turns into SiLU, for a network started from Lite's weights; 0 for none
+    (training.blend).
     """
 
     weights: str
     file: str = ""
+    trained: str = ""
     head_bias: HeadBias = HeadBias.RANDOM
     blend: float = 0.0
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
 from training.cache import PixelCache, cached_pixels
-from training.config import Recipe
+from training.config import DataConfig, Recipe
 from training.datasets import read_dataset
 from training.datasets.base import Dataset, Record, Split, labels_NK
 from training.datasets.leakage import trainable
+from training.errors import TrainingFailed
 from training.fold_manifest import FoldManifest, folds_for
+from training.predictions import read_predictions
 from training.splits import train_validation
 
 
@@ -88,12 +90,15 @@ def split_and_cached(
         fold_of=division.fold_of if division else None,
     )
     train_cache, validation_cache = open_caches(recipe, dataset, cache_folder)
+    train, validation = samples_of(train_cache, split.train), samples_of(validation_cache, split.validation)
+    if recipe.data.soft_labels:
+        train = softened(train, validation, dataset.outputs, recipe.data)
     return TrainingData(
         dataset=dataset.name,
         outputs=dataset.outputs,
         activation=dataset.activation,
-        train=_samples(train_cache, split.train),
-        validation=_samples(validation_cache, split.validation),
+        train=train,
+        validation=validation,
         test_images=tuple(record.image for record in dataset.of(Split.TEST)),
     )
 
@@ -111,7 +116,8 @@ def open_caches(recipe: Recipe, dataset: Dataset, cache_folder: Path) -> tuple[P
     return training, network
 
 
-def _samples(cache: PixelCache, records: tuple[Record, ...]) -> Samples:
+def samples_of(cache: PixelCache, records: tuple[Record, ...]) -> Samples:
+    """Those of the records that the cache holds; the others could not be read, and nobody minded."""
     cached = frozenset(cache.images)
     present = tuple(record for record in records if record.image in cached)
     return Samples(
@@ -120,6 +126,29 @@ def _samples(cache: PixelCache, records: tuple[Record, ...]) -> Samples:
         labels_nK=labels_NK(present).astype(np.float32),
         records=present,
     )
+
+
+def softened(train: Samples, validation: Samples, outputs: tuple[Output, ...], config: DataConfig) -> Samples:
+    """The training side with config.soft_share of each label replaced by what the teachers said (distillation).
+
+    With binary cross-entropy that is the same loss as a weighted sum over both.
+    Raises TrainingFailed when the file does not cover the training images, answers other outputs, or its teachers
+    learned from images that validate here.
+    Source: Hinton et al. 2015, 'Distilling the knowledge in a neural network', at temperature 1.
+    """
+    taught = read_predictions(Path(config.soft_labels))
+    row_of = {image: row for row, image in enumerate(taught.images)}
+    known = [record.image for record in validation.records if record.image in row_of]
+    missing = [record.image for record in train.records if record.image not in row_of]
+    if taught.outputs != outputs or not taught.calibrated or known or missing:
+        raise TrainingFailed(
+            f"{config.soft_labels} does not go with this split: {len(missing)} training images have no soft label, "
+            f"{len(known)} validation images were learned from by its teachers (both must be 0), and it must hold "
+            f"probabilities of {len(outputs)} outputs in the data set's order. Make it by `teach` from runs of this "
+            "split."
+        )
+    soft_nK = taught.scores_NK[[row_of[record.image] for record in train.records]].astype(np.float32)
+    return replace(train, labels_nK=(1 - config.soft_share) * train.labels_nK + config.soft_share * soft_nK)
 
 
 def fetched(samples: Samples, batches: list[NDArray[np.int64]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -22,6 +22,7 @@ from training.config import HeadBias, LoopConfig, Recipe
 from training.data import Samples, TrainingData, fetched
 from training.devices import autocast, compiled, eager_while, moved, use_channels_last
 from training.distributed import ALONE, Group
+from training.earlier import start_from_earlier
 from training.errors import TrainingFailed
 from training.freeze import first_stages, freeze, frozen_stages_at, train_mode
 from training.interrupts import Stop, Stopped, ask_to_stop, failures_named
@@ -115,7 +116,11 @@ def _build(recipe: Recipe, data: TrainingData, device: torch.device, group: Grou
 
 def _begin(state: State, recipe: Recipe, data: TrainingData, run: RunFolder, group: Group) -> None:
     """Puts the start weights in, and notes where they come from and what the run will see."""
-    origin = load_start_weights(state.network, recipe.network.architecture, recipe.start)
+    origin = (
+        start_from_earlier(state.network, recipe, data)
+        if recipe.start.trained
+        else load_start_weights(state.network, recipe.network.architecture, recipe.start)
+    )
     if recipe.start.head_bias is HeadBias.PRIOR:
         set_prior_bias(state.network, data.train.labels_nK, data.activation)
     if state.average:
@@ -243,13 +248,20 @@ def _seed_of(*numbers: int) -> int:
 
 @torch.inference_mode()
 def predict_logits(
-    network: ChestNetwork, samples: Samples, batch_size: int, device: torch.device
+    network: ChestNetwork, samples: Samples, batch_size: int, device: torch.device, *, mirrored: bool = False
 ) -> NDArray[np.float32]:
-    """(n, K) logits of every image of `samples` as it lies in the cache, float32, nothing random."""
+    """(n, K) logits of every image of `samples` as it lies in the cache, float32, nothing random.
+
+    mirrored: the mean of the logits of the image and of its mirror image.
+    """
     network.eval()
     batches = np.array_split(np.arange(len(samples)), max(1, math.ceil(len(samples) / batch_size)))
     stream = tqdm(fetched(samples, batches), total=len(batches), unit="batch", desc="validating", leave=False)
-    logits = [network(x_BHW.to(device))[0].float().cpu() for x_BHW, _ in stream]
+    sides = (False, True) if mirrored else (False,)
+    logits = [
+        torch.stack([network((x_BHW.flip(2) if side else x_BHW).to(device))[0].float().cpu() for side in sides]).mean(0)
+        for x_BHW, _ in stream
+    ]
     return np.asarray(torch.cat(logits).numpy())
 
 

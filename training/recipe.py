@@ -12,14 +12,17 @@ from cattrs.v import format_exception, transform_error
 from diagnosis_tool.cxr.bundle import CONVERTER
 from diagnosis_tool.cxr.network_spec import NetworkSpec
 from training.config import (
+    TRAINED,
     AugmentConfig,
     Balance,
+    HeadBias,
     LossConfig,
     LossKind,
     Normalise,
     OptimizerConfig,
     OptimizerKind,
     Recipe,
+    SamplingKind,
     ScheduleConfig,
     ScheduleKind,
     Weight,
@@ -122,6 +125,11 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
             recipe.start.blend
         )
         or (0 < recipe.start.blend <= 1 and _is_silu_network(network)),
+        "start.trained names a run or bundle when start.weights is 'trained', and only then; its head is kept, so "
+        "start.head_bias is left out": (recipe.start.weights == TRAINED) == bool(recipe.start.trained)
+        and not (recipe.start.trained and recipe.start.head_bias is HeadBias.PRIOR),
+        "data.soft_share must lie in (0, 1] with data.soft_labels, and be left out without; both need loss.kind bce "
+        "and no sampling": _softens_well(recipe),
         "loop.ema_decay must lie in [0, 1)": 0 <= loop.ema_decay < 1,
         "data.validation_fold must lie in 0 .. data.folds - 1": 0 <= recipe.data.validation_fold < recipe.data.folds,
         "preprocess.size_px and data.cache_size_px must be at least 16": min(
@@ -139,6 +147,13 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
 def _is_silu_network(network: NetworkSpec) -> bool:
     own = network.architecture.startswith("efficientnet_b") and network.trunk_activation == "own"
     return own or (network.architecture.startswith("efficientnet_") and network.trunk_activation == "silu")
+
+
+def _softens_well(recipe: Recipe) -> bool:
+    if not recipe.data.soft_labels:
+        return recipe.data.soft_share == 0
+    plain = recipe.loss.kind is LossKind.BCE and recipe.sampling.kind is SamplingKind.NONE
+    return plain and 0 < recipe.data.soft_share <= 1
 
 
 def _augment_rules(augment: AugmentConfig) -> dict[str, bool]:

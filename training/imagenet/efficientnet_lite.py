@@ -70,7 +70,7 @@ def widened_trunk(lite: State, fresh: nn.Module) -> State:
     for name, value in lite.items():
         if name not in state:
             raise ValueError(f"there is no place for {name}: the source is the deeper network")
-        state[name] = _leading(value, state[name], name)
+        state[name] = leading(value, state[name], name)
     for name, module in fresh.named_modules():
         if isinstance(module, nn.BatchNorm2d) and f"{name}.running_var" in lite:
             width = len(lite[f"{name}.running_var"])
@@ -83,7 +83,11 @@ def widened_trunk(lite: State, fresh: nn.Module) -> State:
     return state
 
 
-def _leading(small: torch.Tensor, large: torch.Tensor, name: str) -> torch.Tensor:
+def leading(small: torch.Tensor, large: torch.Tensor, name: str) -> torch.Tensor:
+    """`large` with `small` in its leading places, and zeros where the leading rows go on.
+
+    Raises ValueError, with the name, when `small` is the larger one.
+    """
     if small.dim() != large.dim() or any(s > b for s, b in zip(small.shape, large.shape, strict=True)):
         raise ValueError(f"{name}: {tuple(small.shape)} does not go into {tuple(large.shape)}")
     if small.dim() == 0:
