@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diagnosis_tool.cxr.bundle import BUNDLE_FILE, open_bundle
-from diagnosis_tool.cxr.classifier import load_network
 from diagnosis_tool.cxr.network import ChestNetwork
 from diagnosis_tool.cxr.network_spec import NetworkSpec
 from diagnosis_tool.cxr.trunks import build_trunk
@@ -38,6 +37,8 @@ class Earlier:
 def read_earlier(path: Path) -> Earlier:
     """A bundle's or a run's weights. Raises BundleInvalid or TrainingFailed when `path` is neither or damaged."""
     if (path / BUNDLE_FILE).is_file():
+        from diagnosis_tool.cxr.classifier import load_network  # with it comes Grad-CAM, which training has no use for
+
         bundle = open_bundle(path)
         training = bundle.metadata.training
         return Earlier(

@@ -1,0 +1,106 @@
+"""The chain for a lent GPU, from the tars that travel there to the parts that come back."""
+
+import shutil
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from diagnosis_tool.cxr.trunks import build_trunk
+from training import start_weights as known
+from training.lease import __main__ as lease
+from training.lease import chain, parts
+from training.lease.chain import CHAIN, recipe_of
+from training.lease.parts import halved, packed_tars
+from training.run_folder import RunFolder
+
+SMALL = {
+    "lite2": ("network.architecture=efficientnet_lite0", "preprocess.size_px=33"),
+    "resnet50": ("network.architecture=resnet18", "preprocess.size_px=32", "start.weights=random"),
+    "b7": ("network.architecture=efficientnet_b0", "preprocess.size_px=33"),
+    "b7-large": ("network.architecture=efficientnet_b0", "preprocess.size_px=65"),
+}
+TRIAL = [
+    option
+    for pair in ("loop.precision=f32", "loop.batch_size=4", "loop.epochs=1", "loop.max_steps=1", "data.folds=4")
+    for option in ("--set", pair)
+]
+
+
+@pytest.fixture
+def start_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of nobody under the names that the chain starts from."""
+    folder = tmp_path / "start-weights"
+    folder.mkdir()
+    torch.manual_seed(0)
+    for name, architecture in (
+        ("efficientnet_lite2-imagenet", "efficientnet_lite0"),
+        ("resnet50_v1-imagenet", "resnet18"),
+    ):
+        save_file(build_trunk(architecture, 0).features.state_dict(), folder / f"{name}.safetensors")
+    source = known.SOURCES["efficientnet_lite2-imagenet"]
+    monkeypatch.setitem(
+        known.SOURCES, "efficientnet_lite2-imagenet", replace(source, architectures=("efficientnet_lite0",))
+    )
+    return folder
+
+
+def test_from_tars_to_parts(nih_folder, start_weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(lease, "CHAIN", tuple(replace(s, settings=s.settings + SMALL[s.run]) for s in CHAIN))
+    monkeypatch.setattr(parts, "TAR_BYTES", 8 * 2**20)
+    home, work = tmp_path / "home", tmp_path / "there"
+    data = shutil.copytree(nih_folder, home / "nih-256")
+    assert lease.main(["carry", "--data", str(data), "--start-weights", str(start_weights), "--out", str(home)]) == 0
+    tars = sorted(home.glob("carry-*.tar"))
+    assert len(tars) > 1
+    assert lease.main(["--work", str(work), "unpack", *map(str, tars)]) == 0
+    assert lease.main(["--work", str(work), "train", "--device", "cpu", *TRIAL]) == 0
+    assert (work / "soft-labels.npz").is_file()
+    grown = RunFolder(work / "runs" / "b7-large")
+    assert "grown to efficientnet_b0" in grown.info().start_weights
+    # what is finished is not trained again
+    before = grown.last_file.stat().st_mtime_ns
+    assert lease.main(["--work", str(work), "train", "--device", "cpu", *TRIAL]) == 0
+    assert grown.last_file.stat().st_mtime_ns == before
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(parts, "PART_BYTES", 2**20)
+    for first in range(0, 40, 4):
+        lease.main(["--work", str(work), "pack", "b7-large", "--out", str(out), "--first", str(first)])
+    pieces = sorted(out.iterdir())
+    assert all(piece.stat().st_size <= 2**20 for piece in pieces)
+    whole = tmp_path / "whole.tar"
+    whole.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    with tarfile.open(whole) as archive:
+        archive.extractall(tmp_path / "back", filter="data")
+    back = RunFolder(tmp_path / "back" / "b7-large")
+    assert back.recipe() == grown.recipe()
+    assert back.history() == grown.history()
+    for name, value in grown.best().items():
+        np.testing.assert_allclose(back.best()[name].float(), value.float(), rtol=1e-3, atol=1e-7)
+
+
+def test_the_chain_itself_names_recipes_that_fit(tmp_path):
+    sizes = {step.run: recipe_of(step, tmp_path).preprocess.size_px for step in CHAIN}
+    assert sizes["lite2"] % 32 == sizes["b7"] % 32 == sizes["b7-large"] % 32 == 1
+    assert recipe_of(CHAIN[0], tmp_path, ("loop.epochs=1",)).loop.epochs == 1
+    assert [step.run for step in chain.CHAIN if step.teachers] == ["b7", "b7-large"]
+
+
+def test_a_value_beyond_float16_stays_as_it_is(tmp_path):
+    file = tmp_path / "state.safetensors"
+    file.write_bytes(halved({"large": torch.tensor([1e6]), "small": torch.tensor([0.5]), "count": torch.tensor(3)}))
+    state = load_file(file)
+    assert {name: value.dtype for name, value in state.items()} == {
+        "large": torch.float32, "small": torch.float16, "count": torch.int64,
+    }  # fmt: skip
+
+
+def test_no_tar_is_larger_than_a_call_carries(nih_folder, start_weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "TAR_BYTES", 10**5)
+    for tar in packed_tars(nih_folder, start_weights, tmp_path / "tars")[:-3]:
+        assert tar.stat().st_size <= 10**5 + 20480

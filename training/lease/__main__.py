@@ -1,0 +1,102 @@
+"""`python -m training.lease`: each call goes on where the last one stopped, and what is finished is skipped.
+
+Imports only what training needs: a lent machine is bare, and what it lacks has to travel.
+"""
+
+import argparse
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.data import load_training_data
+from training.devices import AUTO, pick_device
+from training.lease.chain import CHAIN, Step, recipe_of
+from training.lease.parts import pack, packed_tars
+from training.loop import train
+from training.predictions import write_predictions
+from training.run_folder import RunFolder
+from training.teach import teach
+
+_DATA = "nih-256"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where everything lies on the lent machine, under one folder."""
+
+    work: Path
+
+    @property
+    def data(self) -> Path:
+        """NIH's layout."""
+        return self.work / _DATA
+
+    @property
+    def cache(self) -> Path:
+        """Decoded pixels."""
+        return self.work / "cache"
+
+    def run(self, name: str) -> RunFolder:
+        """A step's run."""
+        return RunFolder(self.work / "runs" / name)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one command; 0 when it did what was asked."""
+    options = _parser().parse_args(arguments)
+    place = Place(work=options.work)
+    match options.command:
+        case "carry":
+            for file in packed_tars(options.data, options.start_weights, options.out):
+                print(file, file.stat().st_size)
+        case "unpack":
+            _unpack(options.files, place)
+        case "train":
+            for step in CHAIN:
+                _train(step, place, tuple(options.set), options.device)
+        case "pack":
+            for file in pack(place.run(options.run), options.out, options.first, options.count):
+                print(file)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.lease", description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("lease"), help="where all lies on the lent machine")
+    commands = parser.add_subparsers(dest="command", required=True)
+    carry = commands.add_parser("carry", help="at home: make the tars that travel, each small enough for one call")
+    carry.add_argument("--data", type=Path, default=Path("../shared/data/nih-256"))
+    carry.add_argument("--start-weights", type=Path, default=Path("start-weights"))
+    carry.add_argument("--out", type=Path, required=True)
+    commands.add_parser("unpack", help="there: unpack tars").add_argument("files", type=Path, nargs="+")
+    chain = commands.add_parser("train", help="there: the chain of runs, or go on with it")
+    chain.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every run; for trials")
+    chain.add_argument("--device", default=AUTO)
+    parts = commands.add_parser("pack", help="there: some of the 15-MiB parts of a finished run, as float16")
+    parts.add_argument("run", choices=[step.run for step in CHAIN])
+    parts.add_argument("--out", type=Path, required=True)
+    parts.add_argument("--first", type=int, default=0)
+    parts.add_argument("--count", type=int, default=4)
+    return parser
+
+
+def _unpack(files: list[Path], place: Place) -> None:
+    place.work.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        with tarfile.open(file) as archive:
+            archive.extractall(place.work, filter="data")
+
+
+def _train(step: Step, place: Place, overrides: tuple[str, ...], device: str) -> None:
+    recipe = recipe_of(step, place.work, overrides)
+    if recipe.data.soft_labels and not Path(recipe.data.soft_labels).is_file():
+        taught = teach([place.run(name) for name in step.teachers], place.data, place.cache, pick_device(device))
+        write_predictions(Path(recipe.data.soft_labels), taught)
+    data = load_training_data(recipe, place.data, place.cache)
+    print(f"{step.run}: {recipe.loop.epochs} epochs at {recipe.preprocess.size_px} px", flush=True)
+    train(recipe, data, place.run(step.run), pick_device(device))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,83 @@
+"""What travels to a lent machine and back: tars that are small enough, float16 weights in parts."""
+
+import io
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors.torch import load_file, save
+
+from training.files import write_whole
+from training.run_folder import RunFolder
+
+PART_BYTES: Final = 15 * 2**20
+TAR_BYTES: Final = 56 * 2**20
+"""Leaves room for the checkout and the wheels in one call of 64 MiB."""
+_STARTS: Final = ("efficientnet_lite2-imagenet", "resnet50_v1-imagenet")
+
+
+def packed_tars(data: Path, start_weights: Path, out: Path) -> list[Path]:
+    """Tars of the data set's folder and of the start weights (as float16), each below TAR_BYTES."""
+    items: list[tuple[str, bytes]] = []
+    for file in sorted(path for path in data.rglob("*") if path.is_file()):
+        items.append((f"{data.name}/{file.relative_to(data)}", file.read_bytes()))
+    items += [
+        (f"start-weights/{name}.safetensors", halved(load_file(start_weights / f"{name}.safetensors")))
+        for name in _STARTS
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    return [_tar(out / f"carry-{n}.tar", group) for n, group in enumerate(_groups(items, TAR_BYTES), start=1)]
+
+
+def halved(state: dict[str, torch.Tensor]) -> bytes:
+    """A safetensors file with floats as float16, but for tensors beyond its range."""
+    limit = torch.finfo(torch.float16).max
+    fits = {n: v.is_floating_point() and bool((v.abs() <= limit).all()) for n, v in state.items()}
+    return save({name: value.half() if fits[name] else value for name, value in state.items()})
+
+
+def pack(run: RunFolder, out: Path, first: int, count: int) -> list[Path]:
+    """Writes parts first .. first + count - 1 of the run's tar (float16 best weights, recipe, figures) into `out`.
+
+    At home: `cat NAME.tar.* | tar x`; the folder is then a run that `calibrate` and `release` take.
+    """
+    files = [run.recipe_file, run.info_file, run.history_file, run.validation_file]
+    items = [(f"{run.path.name}/{file.name}", file.read_bytes()) for file in files]
+    items.append((f"{run.path.name}/{run.best_file.name}", halved(run.best())))
+    whole = _tar_bytes(items)
+    numbers = range(first, min(first + count, -(-len(whole) // PART_BYTES)))
+    out.mkdir(parents=True, exist_ok=True)
+    parts = [out / f"{run.path.name}.tar.{number:02d}" for number in numbers]
+    for number, part in zip(numbers, parts, strict=True):
+        write_whole(part, whole[number * PART_BYTES : (number + 1) * PART_BYTES])
+    return parts
+
+
+def _groups(items: Iterable[tuple[str, bytes]], limit: int) -> list[list[tuple[str, bytes]]]:
+    groups: list[list[tuple[str, bytes]]] = [[]]
+    size = 0
+    for name, data in items:
+        padded = len(data) + 1536  # tar's header, and the padding behind
+        if groups[-1] and size + padded > limit:
+            groups.append([])
+            size = 0
+        groups[-1].append((name, data))
+        size += padded
+    return groups
+
+
+def _tar(file: Path, items: list[tuple[str, bytes]]) -> Path:
+    write_whole(file, _tar_bytes(items))
+    return file
+
+
+def _tar_bytes(items: list[tuple[str, bytes]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in items:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
