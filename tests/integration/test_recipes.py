@@ -28,7 +28,7 @@ from training.run_folder import RunFolder
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
 SOFTMAX, BINARY = "covidx-coatnet0", "rsna-resnet18-grey"
 """The two whose bundles are looked at further."""
-_LONG = {"nih14-effnet_b7-adam-step", "nih14-effnet_b7-sgd-step"}
+_LONG = {"nih14-effnet_b7-adam-step", "nih14-effnet_b7-sgd-step", "nih14-efficientnet_b7"}
 """Half a minute each, most of it for writing B7's weights; nih14-effnet_b7-adam-exponential stays in every run."""
 _SIDES_PX = {"coatnet_0": 64, "resnet50_448": 64}  # where 32 px are too few for the network
 
@@ -93,6 +93,9 @@ def _small(recipe: Recipe) -> tuple[str, ...]:
     changes = {
         "start.weights": "random",
         "start.head_bias": "random",
+        "start.trained": "''",
+        "data.soft_labels": "''",
+        "data.soft_share": 0,
         "preprocess.size_px": side_px,
         "network.input_px": side_px if recipe.network.input_px else 0,
         "data.cache_size_px": side_px + 16,
