@@ -4,12 +4,15 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from training.config import AugmentConfig
+
+_BLOCK: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +72,17 @@ def _one_thread(device: torch.device) -> Iterator[None]:
 
 
 def _augmented(x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, draws: _Draws) -> torch.Tensor:
-    _, height, width = x_BHW.shape
+    device, (_, height, width) = x_BHW.device, x_BHW.shape
     pixels_BHW = x_BHW.float()
     if config.rotate_deg:
         pixels_BHW = rotate(pixels_BHW, draws.uniform(-config.rotate_deg, config.rotate_deg))
     rows_B2, columns_B2 = _stretches(config, draws)
-    flip_B = draws.uniform(0.0, 1.0) < config.flip
-    rows_BSH = resampling(rows_B2[:, 0] * height, rows_B2[:, 1] * height, height, size_px)
-    columns_BSW = resampling(columns_B2[:, 0] * width, columns_B2[:, 1] * width, width, size_px)
-    columns_BSW = torch.where(flip_B[:, None, None], columns_BSW.flip(1), columns_BSW)
-    device = x_BHW.device
-    pixels_BHW = rows_BSH.to(device) @ pixels_BHW @ columns_BSW.to(device).transpose(1, 2)
+    flipped_n = (draws.uniform(0.0, 1.0) < config.flip).nonzero()[:, 0].to(device)
+    rows = resampling_blocks(rows_B2 * height, height, size_px)
+    columns = resampling_blocks(columns_B2 * width, width, size_px)
+    pixels_BHW = torch.cat([w.to(device) @ pixels_BHW[:, seen] for w, seen in rows], dim=1)
+    pixels_BHW = torch.cat([pixels_BHW[:, :, seen] @ w.to(device).mT for w, seen in columns], dim=2)
+    pixels_BHW[flipped_n] = pixels_BHW[flipped_n].flip(2)
     return _graded(pixels_BHW, config, draws)
 
 
@@ -100,6 +103,25 @@ def _stretches(config: AugmentConfig, draws: _Draws) -> tuple[torch.Tensor, torc
     return seen[0], seen[1]
 
 
+def resampling_blocks(stretch_B2: torch.Tensor, source: int, size: int) -> Iterator[tuple[torch.Tensor, slice]]:
+    """resampling() in blocks of its rows: (B, rows, columns) weights, or (1, ...) for all, and which columns these are.
+
+    stretch_B2: start and length, in pixels. A new pixel needs only the few old ones under it: the columns that are left
+    out are 0, and the product takes a third of the time. Blocks of 16 and 56 rows are as fast, 112 are slower.
+    """
+    if bool((stretch_B2 == stretch_B2[0]).all()):
+        stretch_B2 = stretch_B2[:1]  # one matrix for all images
+    start_B, length_B = stretch_B2.unbind(1)
+    weights_BSH = resampling(start_B, length_B, source, size)
+    step_B = length_B / size
+    reach_B = step_B.clamp(min=1)
+    for first in range(0, size, _BLOCK):
+        end = min(first + _BLOCK, size)
+        low = max(0, int((start_B + first * step_B - reach_B).min()))
+        high = max(0, math.ceil((start_B + end * step_B + reach_B).max()))
+        yield weights_BSH[:, first:end, low:high], slice(low, high)
+
+
 def resampling(start_B: torch.Tensor, length_B: torch.Tensor, source: int, size: int) -> torch.Tensor:
     """(B, size, source) weights that resize the stretch [start, start + length) of `source` pixels to `size` pixels.
 
@@ -117,21 +139,21 @@ def resampling(start_B: torch.Tensor, length_B: torch.Tensor, source: int, size:
     seen_BST = (pixel_BST >= 0) & (pixel_BST < source) & ((centres_BS >= 0) & (centres_BS <= source))[:, :, None]
     weight_BST = np.maximum(weight_BST, 0) * seen_BST
     weight_BST /= np.maximum(weight_BST.sum(axis=2, keepdims=True), 1e-6)
-    weights_BSH = np.zeros((len(start_B), size, source), np.float32)
-    image_B11, row_S1 = np.arange(len(start_B))[:, None, None], np.arange(size)[:, None]
-    np.add.at(weights_BSH, (image_B11, row_S1, pixel_BST.clip(0, source - 1).astype(np.int64)), weight_BST)
-    return torch.from_numpy(weights_BSH)
+    weights_BSH = np.zeros((len(start_B), size, 1 + source + 1), np.float32)  # a place each side for what lies outside
+    np.put_along_axis(weights_BSH, pixel_BST.clip(-1, source).astype(np.int64) + 1, weight_BST, axis=2)
+    return torch.from_numpy(weights_BSH[:, :, 1:-1])
 
 
 def rotate(x_BHW: torch.Tensor, degrees_B: torch.Tensor) -> torch.Tensor:
     """(B, H, W) float images turned about their centres, counter-clockwise; corners that come into view are 0."""
-    angle_B11 = (degrees_B * (math.pi / 180)).to(x_BHW.device)[:, None, None]
-    cos, sin = angle_B11.cos(), angle_B11.sin()
+    angle_B1 = (degrees_B * (math.pi / 180)).to(x_BHW.device)[:, None]
+    cos, sin = angle_B1.cos(), angle_B1.sin()
     height, width = x_BHW.shape[1:]
-    y_H1, x_W = _centres(height, x_BHW.device)[:, None], _centres(width, x_BHW.device)
-    grid_BHW2 = torch.empty(*x_BHW.shape, 2, device=x_BHW.device)  # x, y; each axis counts from -1 to 1
-    torch.add(cos * x_W, sin * (-height / width) * y_H1, out=grid_BHW2[..., 0])
-    torch.add(sin * (width / height) * x_W, cos * y_H1, out=grid_BHW2[..., 1])
+    y_H, x_W = _centres(height, x_BHW.device), _centres(width, x_BHW.device)  # each axis counts from -1 to 1
+    # (x, y) as one complex number: one addition a pixel then makes both
+    from_x_BW = torch.complex(cos * x_W, sin * (width / height) * x_W)
+    from_y_BH = torch.complex(sin * (-height / width) * y_H, cos * y_H)
+    grid_BHW2 = torch.view_as_real(from_x_BW[:, None] + from_y_BH[:, :, None])
     return functional.grid_sample(x_BHW[:, None], grid_BHW2, mode="bilinear", align_corners=False)[:, 0]
 
 

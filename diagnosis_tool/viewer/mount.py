@@ -1,9 +1,10 @@
 """Mounts the Dash app on the Flask app."""
 
+from http import HTTPStatus
 from typing import Final
 
 from dash import Dash
-from flask import Flask
+from flask import Flask, abort, request
 
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.viewer import callbacks, files, layout, links
@@ -45,4 +46,21 @@ def mount_viewer(server: Flask, context: Context) -> list[str]:
     )
     app.layout = layout.page()
     callbacks.register(app, context)
+    server.before_request(lambda: _refuse_malformed(app))
     return list(app.csp_hashes())
+
+
+def _refuse_malformed(app: Dash) -> None:
+    """Answers 400 to a request that names no callback of the server's, or not its inputs: Dash would break on it."""
+    if request.method != "POST" or request.path != f"{links.PREFIX}_dash-update-component":
+        return
+    body = request.get_json()
+    callback = app.callback_map.get(str(body.get("output"))) if isinstance(body, dict) else None
+    if callback is None or "callback" not in callback:  # without: one that the browser runs
+        abort(HTTPStatus.BAD_REQUEST)
+    for part in ("inputs", "state"):
+        values = body.get(part, [])
+        if not isinstance(values, list) or len(values) != len(callback[part]):
+            abort(HTTPStatus.BAD_REQUEST)
+        if not all(isinstance(value, dict) and {"id", "property"} <= value.keys() for value in values):
+            abort(HTTPStatus.BAD_REQUEST)

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from tests.nih_phantoms import phantom_of
-from training.augment import augment, resampling, rotate
+from training.augment import augment, resampling, resampling_blocks, rotate
 from training.config import AugmentConfig
 
 
@@ -33,6 +33,19 @@ def test_a_crop_is_pillows_resize_of_the_box(start, length):
     box = (start, start, start + length, start + length)
     expected = np.asarray(Image.fromarray(x[0].numpy()).resize((40, 40), Image.Resampling.BILINEAR, box=box))
     assert np.abs(result - expected).max() <= 1.01
+
+
+@pytest.mark.parametrize("start", [[0.0, 0.0], [10.0, 30.5], [-70.0, 60.0], [-300.0, -200.0]])
+@pytest.mark.parametrize(("length", "size"), [(96.0, 40), (48.0, 40), (66.5, 200)])
+def test_the_blocks_are_the_whole_matrix(start, length, size):
+    stretch = torch.tensor([[s, length] for s in start])
+    whole = resampling(stretch[:, 0], stretch[:, 1], 96, size)
+    blocks = list(resampling_blocks(stretch, 96, size))
+    rows = [torch.zeros(len(weights), weights.shape[1], 96) for weights, _ in blocks]
+    for row, (weights, columns) in zip(rows, blocks, strict=True):
+        row[:, :, columns] = weights
+    assert torch.equal(torch.cat(rows, dim=1).expand_as(whole), whole)
+    assert {len(weights) for weights, _ in blocks} == {len(set(start))}  # one for all images where they agree
 
 
 def test_flip_mirrors():

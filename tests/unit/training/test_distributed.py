@@ -1,12 +1,15 @@
-"""Two CPU processes under torchrun take the steps of one.
+"""Two CPU processes under torchrun take the steps of one, stop together, and go through folds.
 
 The network is VGG-16, which has no BatchNorm: torch synchronises batch statistics on CUDA alone, and with statistics of
 half a batch each the two runs would differ by design. Dropout is 0: each process has its own masks.
 """
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +27,11 @@ from training.run_folder import RunFolder
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def _options(home: Path, nih_folder: Path, out: str) -> list[str]:
-    settings = {
+_SMALL = {"loop.batch_size": "2"}  # the recipe's own small network: nothing is compared with one process
+
+
+def _options(home: Path, nih_folder: Path, out: str, settings: dict[str, str] | None = None) -> list[str]:
+    settings = settings or {
         "network.architecture": "vgg16", "network.head_dropout": "0.0", "freeze.stages": "[[0, 4], [1, 3]]",
         "loop.batch_size": "2", "loop.accumulate": "2", "loop.ema_decay": "0.0", "start.head_bias": "random",
         "optimizer.kind": "sgd", "optimizer.learning_rate": "0.02",
@@ -60,6 +66,44 @@ def test_two_processes_have_the_loss_curve_of_one(nih_folder, tmp_path):
         torch.testing.assert_close(two.best()[name], value, rtol=1e-4, atol=1e-6)
     assert sorted(file.name for file in two.path.iterdir()) == sorted(file.name for file in one.path.iterdir())
     assert said.count("epoch 1: train loss") == said.count("2 processes on cpu") == 1  # one of them speaks
+
+
+@pytest.mark.long
+def test_ctrl_c_stops_both_and_the_same_command_goes_on(nih_folder, tmp_path):
+    run, epochs = RunFolder(tmp_path / "stopped"), 6
+    options = [
+        *_options(tmp_path, nih_folder, "stopped", _SMALL),
+        f"--set=loop.epochs={epochs}",
+        "--set=loop.early_stop=0",
+    ]
+    process = _torchrun(options)
+    end = time.monotonic() + 300
+    while not run.history() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert said.count("the same command goes on") >= 1, said
+    done = run.history()
+    assert 1 <= len(done) < epochs
+    again = _torchrun(options)
+    said, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert run.history()[: len(done)] == done
+    assert [record.epoch for record in run.history()] == list(range(1, epochs + 1))
+
+
+@pytest.mark.long
+def test_cross_validation_by_two_processes_is_proven(nih_folder, tmp_path):
+    _, *options = _options(tmp_path, nih_folder, "folds", _SMALL)
+    process = _torchrun(["cross-validate", *options, "--folds", "3", "--set=loop.epochs=1"])
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    proof = json.loads((tmp_path / "folds" / "proof.json").read_text())
+    assert proof["every_image_validated_exactly_once"] is True
+    assert proof["patients_trained_and_validated"] == 0
+    assert len(proof["fold"]) == 3
+    assert said.count("proof.json") == 1  # one of them speaks
 
 
 def test_a_part_is_augmented_as_in_the_whole_batch():

@@ -89,6 +89,29 @@ def test_bodies_of_other_routes_are_small(client: FlaskClient) -> None:
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize("body", [{}, [], "x", {"output": "none.children"}, {"output": ["x"], "inputs": 3}])
+def test_a_malformed_callback_request_is_the_clients_fault(client: FlaskClient, body: object) -> None:
+    assert client.post("/viewer/_dash-update-component", json=body).status_code == 400
+
+
+def test_a_callback_without_its_inputs_is_refused_and_with_them_answered(client: FlaskClient) -> None:
+    known = client.get("/viewer/_dash-dependencies").json
+    output, inputs, state = next((c["output"], c["inputs"], c["state"]) for c in known if not c["clientside_function"])
+    places = [place.rsplit(".", 1) for place in output.strip(".").split("...")]
+    body = {
+        "output": output,
+        "outputs": [{"id": i, "property": p} for i, p in places],
+        "inputs": inputs,
+        "state": state,
+    }
+    assert client.post("/viewer/_dash-update-component", json=body).status_code == 200
+    for wrong in ([], [None] * len(inputs), [{"id": "x"}] * len(inputs), 3):
+        answer = client.post("/viewer/_dash-update-component", json={**body, "inputs": wrong})
+        assert answer.status_code == 400
+    browsers = next(c["output"] for c in known if c["clientside_function"])
+    assert client.post("/viewer/_dash-update-component", json={"output": browsers}).status_code == 400
+
+
 def test_health_and_readiness(client: FlaskClient, context: Context) -> None:
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503
