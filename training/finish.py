@@ -11,7 +11,7 @@ from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.types import ModelIdentity
-from training.calibrate import Calibrated, fit_calibration, youden_points
+from training.calibrate import Calibrated, fit_calibration, operating_points
 from training.config import Recipe
 from training.data import TrainingData
 from training.datasets.base import Dataset, IssueKind, Split
@@ -42,7 +42,9 @@ def calibrate_run(run: RunFolder, data: TrainingData) -> Calibrated:
     source = f"{data.dataset} validation"
     calibration, notes = fit_calibration(logits_nK, labels_nK, data.outputs, data.activation, source)
     probabilities_nK = probabilities(logits_nK, data.activation, calibration)
-    points = youden_points(probabilities_nK, labels_nK, data.outputs, samples.patients, source=source, seed=recipe.seed)
+    points = operating_points(
+        probabilities_nK, labels_nK, data.outputs, samples.patients, source=source, seed=recipe.seed
+    )
     read = Read(
         records=samples.records,
         outputs=data.outputs,
