@@ -97,7 +97,10 @@ def fit_temperature(
     activation: Activation = Activation.SOFTMAX,
     weights_n: Array | None = None,
 ) -> float:
-    """1/T of the likeliest activation(logits / T), by golden-section search over T in 0.05..20 (the loss is unimodal)."""
+    """1/T of the likeliest activation(logits / T), by golden-section search over T in 0.05..20.
+
+    The loss is unimodal in log T.
+    """
     weights_n1 = np.ones((len(logits_nK), 1)) if weights_n is None else weights_n[:, None]
 
     def loss(log_t: float) -> float:
