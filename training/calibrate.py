@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.bundle import Evaluation, Interval, OperatingPoint, Output
 from diagnosis_tool.cxr.calibration import Activation, Calibration, CalibrationMethod
-from training.metrics import Array, Labels, interval, patient_weights
+from training.metrics import Array, Labels, interval, patient_weights, share_replicates
 
 _NEWTON_STEPS = 50
 _CONVERGED = 1e-10
@@ -187,11 +187,7 @@ CRITERIA: Final[dict[str, Callable[[Array, Labels], float]]] = {
 
 
 def _share(hit_n: NDArray[np.bool_], among_n: NDArray[np.bool_], weights_RN: Array) -> Interval:
-    chosen_RN = weights_RN[:, among_n]
-    totals = chosen_RN.sum(axis=1)
-    with np.errstate(invalid="ignore"):  # a replicate without any such image gives NaN, which interval() leaves out
-        replicates = (chosen_RN * hit_n[among_n]).sum(axis=1) / totals
-    low, high = interval(replicates)
+    low, high = interval(share_replicates(hit_n, among_n, weights_RN))
     return Interval(value=float(hit_n[among_n].mean()), low=low, high=high)
 
 

@@ -20,7 +20,7 @@ from training.datasets.nih_sample import write_encoded_labels
 from training.devices import AUTO
 from training.distributed import joined
 from training.errors import RecipeInvalid
-from training.evidence.command import add_calibration_study
+from training.evidence.command import add_calibration_study, add_evidence
 from training.files import write_whole
 from training.finish import calibrate_run, evaluate_and_keep, release_run, report_json, summary
 from training.fold_manifest import COMMITTED
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_release(commands)
     add_compare(commands)
     add_calibration_study(commands)
+    add_evidence(commands)
     return parser
 
 

@@ -88,6 +88,13 @@ def auc_replicates(scores_NK: Array, labels_NK: Labels, weights_RN: NDArray[np.u
     return result
 
 
+def share_replicates(hit_N: NDArray[np.bool_], among_N: NDArray[np.bool_], weights_RN: Array) -> Array:
+    """(R,) the share of the images `among_N` that are hit, in every replicate; NaN in one that holds none of them."""
+    chosen_RN = weights_RN[:, among_N]
+    with np.errstate(invalid="ignore"):
+        return np.asarray((chosen_RN * hit_N[among_N]).sum(axis=1) / chosen_RN.sum(axis=1))
+
+
 def interval(replicates_R: Array) -> tuple[float, float]:
     """The 2.5th and 97.5th percentile of the replicates that are numbers; (nan, nan) when none is."""
     finite = replicates_R[np.isfinite(replicates_R)]
