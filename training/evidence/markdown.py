@@ -146,8 +146,8 @@ them. The difference is paired: same images, same replicates.
 
 'Resized first' brings the film to the network's size with another kernel before the tool's own. Turned films are black
 where nothing was. Brightness multiplies grey values and clips; the tool's window takes most of it back. A JPEG file
-that is compressed again as it once was hardly changes (the films of the subset are JPEG files). '12 bits for 8' puts four
-random bits below each grey level.
+that is compressed again as it once was hardly changes (the films of the subset are JPEG files). '12 bits for 8' puts
+four random bits below each grey level.
 
 {_table(head, rows)}
 """
