@@ -95,7 +95,7 @@ def _stated(
     stated_NK = np.zeros_like(said.scores_NK)
     for half in (0, 1):
         fit, rest = np.flatnonzero(half_n == half), np.flatnonzero(half_n != half)
-        weights_n = calibration_weights([records[n] for n in fit], config)
+        weights_n = calibration_weights([records[int(n)] for n in fit], config)
         logits_nK, labels_nK = said.scores_NK[fit], said.labels_NK[fit]
         if method == ISOTONIC:
             stated_NK[rest] = _isotonic(logits_nK, labels_nK, weights_n, said.scores_NK[rest])

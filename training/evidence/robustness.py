@@ -93,7 +93,7 @@ def _turned(degrees: int) -> Change:
 
 
 def _brightness(factor: float) -> Change:
-    return lambda pixels_HW, _: _like(pixels_HW, pixels_HW * factor)
+    return lambda pixels_HW, _: _like(pixels_HW, pixels_HW.astype(np.float64) * factor)
 
 
 def _other_depth(pixels_HW: Pixels, rng: np.random.Generator) -> Pixels:
@@ -109,7 +109,8 @@ def _floats(pixels_HW: Pixels) -> Image.Image:
 
 def _like(pixels_HW: Pixels, changed: "Image.Image | Array") -> Pixels:
     largest = np.iinfo(pixels_HW.dtype).max
-    return np.clip(np.rint(np.asarray(changed)), 0, largest).astype(pixels_HW.dtype)
+    result: Pixels = np.clip(np.rint(np.asarray(changed)), 0, largest).astype(pixels_HW.dtype)
+    return result
 
 
 def measure(
@@ -121,7 +122,8 @@ def measure(
 ) -> Robustness:
     """Reads every record once as it is and once for each change. Raises DatasetInvalid when none could be read."""
     changes = changes_at(size_px)
-    read, rows = [], []
+    read: list[Record] = []
+    rows = []
     for record in tqdm(records, unit="image", desc="robustness"):
         rng = np.random.default_rng([SEED, len(read)])
         try:
