@@ -4,18 +4,20 @@ Source: Platt 1999 (with its smoothed targets); Lin, Lin and Weng 2007, 'A note 
 Youden 1950, 'Index for rating diagnostic tests'.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.bundle import Evaluation, Interval, OperatingPoint, Output
 from diagnosis_tool.cxr.calibration import Activation, Calibration, CalibrationMethod
-from training.metrics import Array, Labels, interval, patient_weights
+from training.metrics import Array, Labels, interval, patient_weights, share_replicates
 
 _NEWTON_STEPS = 50
 _CONVERGED = 1e-10
+_ROUNDING = 1e-9  # 0.9 * 30 is a little above 27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +31,23 @@ class Calibrated:
 
 
 def fit_calibration(
-    logits_nK: Array, labels_nK: Labels, outputs: Sequence[Output], activation: Activation, fitted_on: str
+    logits_nK: Array,
+    labels_nK: Labels,
+    outputs: Sequence[Output],
+    activation: Activation,
+    fitted_on: str,
+    *,
+    method: CalibrationMethod = CalibrationMethod.PLATT,
+    weights_n: Array | None = None,
 ) -> tuple[Calibration, tuple[str, ...]]:
-    """Platt per output for independent outputs, one temperature for exclusive ones; and notes for the card.
+    """Logits to probabilities by `method`, and notes for the card. Exclusive outputs always get one temperature.
 
-    An output without positives or without negatives cannot be fitted: it keeps its raw score, and a note says so.
+    weights_n: what each image counts, None for 1 each. By Platt, an output without positives or without negatives
+    cannot be fitted: it keeps its raw score, and a note says so.
     """
-    if activation is Activation.SOFTMAX:
-        inverse = fit_temperature(logits_nK, labels_nK)
+    weights_n = np.ones(len(logits_nK)) if weights_n is None else weights_n
+    if activation is Activation.SOFTMAX or method is CalibrationMethod.TEMPERATURE:
+        inverse = fit_temperature(logits_nK, labels_nK, activation, weights_n)
         count = len(outputs)
         method, slopes, intercepts = CalibrationMethod.TEMPERATURE, (inverse,) * count, (0.0,) * count
         return Calibration(method=method, slope=slopes, intercept=intercepts, fitted_on=fitted_on), ()
@@ -46,44 +57,58 @@ def fit_calibration(
             notes.append(f"{output.name} could not be calibrated: {fitted_on} has only one kind of label for it.")
             pairs.append((1.0, 0.0))
         else:
-            pairs.append(fit_platt(logits_nK[:, k], labels_nK[:, k]))
+            pairs.append(fit_platt(logits_nK[:, k], labels_nK[:, k], weights_n))
     slope, intercept = zip(*pairs, strict=True)
     calibration = Calibration(method=CalibrationMethod.PLATT, slope=slope, intercept=intercept, fitted_on=fitted_on)
     return calibration, tuple(notes)
 
 
-def fit_platt(logits_n: Array, labels_n: Labels) -> tuple[float, float]:
+def fit_platt(logits_n: Array, labels_n: Labels, weights_n: Array | None = None) -> tuple[float, float]:
     """Slope and intercept of the likeliest sigmoid(slope * logit + intercept), by Newton's method with step halving.
 
     Targets are drawn in from 0 and 1 as Platt does, so that a separable set has a finite answer.
     """
-    positives = float(labels_n.sum())
-    negatives = len(labels_n) - positives
+    weights_n = np.ones(len(logits_n)) if weights_n is None else weights_n
+    positives = float(weights_n @ labels_n)
+    negatives = float(weights_n.sum()) - positives
     target_n = np.where(labels_n > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     design_n2 = np.stack([logits_n, np.ones_like(logits_n)], axis=1)
-    weights = np.array([1.0, 0.0])
-    loss = _cross_entropy(design_n2 @ weights, target_n)
+    fitted = np.array([1.0, 0.0])
+    loss = _cross_entropy(design_n2 @ fitted, target_n, weights_n)
     for _ in range(_NEWTON_STEPS):
-        score_n = _sigmoid(design_n2 @ weights)
-        gradient = design_n2.T @ (score_n - target_n)
-        curvature = (design_n2 * (score_n * (1 - score_n))[:, None]).T @ design_n2
+        score_n = _sigmoid(design_n2 @ fitted)
+        gradient = design_n2.T @ (weights_n * (score_n - target_n))
+        curvature = (design_n2 * (weights_n * score_n * (1 - score_n))[:, None]).T @ design_n2
         step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
         scale = 1.0
-        while (tried := _cross_entropy(design_n2 @ (weights - scale * step), target_n)) > loss and scale > 1e-6:
+        while (
+            tried := _cross_entropy(design_n2 @ (fitted - scale * step), target_n, weights_n)
+        ) > loss and scale > 1e-6:
             scale /= 2
-        weights, fell, loss = weights - scale * step, loss - tried, tried
+        fitted, fell, loss = fitted - scale * step, loss - tried, tried
         if abs(fell) < _CONVERGED:
             break
-    return float(weights[0]), float(weights[1])
+    return float(fitted[0]), float(fitted[1])
 
 
-def fit_temperature(logits_nK: Array, labels_nK: Labels) -> float:
-    """1/T of the likeliest softmax(logits / T), by golden-section search over T in 0.05..20 (the loss is unimodal)."""
+def fit_temperature(
+    logits_nK: Array,
+    labels_nK: Labels,
+    activation: Activation = Activation.SOFTMAX,
+    weights_n: Array | None = None,
+) -> float:
+    """1/T of the likeliest activation(logits / T), by golden-section search over T in 0.05..20.
+
+    The loss is unimodal in log T.
+    """
+    weights_n1 = np.ones((len(logits_nK), 1)) if weights_n is None else weights_n[:, None]
 
     def loss(log_t: float) -> float:
         z = logits_nK / np.exp(log_t)
+        if activation is Activation.SIGMOID:
+            return _cross_entropy(z, labels_nK, weights_n1)
         z = z - z.max(axis=1, keepdims=True)
-        return float(-(labels_nK * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum())
+        return float(-(weights_n1 * labels_nK * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum())
 
     low, high, golden = np.log(0.05), np.log(20.0), (np.sqrt(5) - 1) / 2
     for _ in range(80):
@@ -92,7 +117,7 @@ def fit_temperature(logits_nK: Array, labels_nK: Labels) -> float:
     return float(np.exp(-(low + high) / 2))
 
 
-def youden_points(
+def operating_points(
     probabilities_nK: Array,
     labels_nK: Labels,
     outputs: Sequence[Output],
@@ -101,7 +126,7 @@ def youden_points(
     source: str,
     seed: int,
 ) -> tuple[OperatingPoint, ...]:
-    """For each output that has both kinds of label, the threshold of the largest sensitivity + specificity - 1.
+    """For each output that has both kinds of label, the points of CRITERIA in their order.
 
     Intervals: 95%, patients drawn with replacement, the threshold held fixed.
     """
@@ -111,18 +136,19 @@ def youden_points(
         positive_n = labels_nK[:, k] > 0
         if not positive_n.any() or positive_n.all():
             continue
-        threshold = youden_threshold(probabilities_nK[:, k], labels_nK[:, k])
-        called_n = probabilities_nK[:, k] >= threshold
-        points.append(
-            OperatingPoint(
-                output=output.name,
-                criterion="youden",
-                threshold=threshold,
-                sensitivity=_share(called_n, positive_n, weights_RN),
-                specificity=_share(~called_n, ~positive_n, weights_RN),
-                source=source,
+        for criterion, threshold_of in CRITERIA.items():
+            threshold = threshold_of(probabilities_nK[:, k], labels_nK[:, k])
+            called_n = probabilities_nK[:, k] >= threshold
+            points.append(
+                OperatingPoint(
+                    output=output.name,
+                    criterion=criterion,
+                    threshold=threshold,
+                    sensitivity=_share(called_n, positive_n, weights_RN),
+                    specificity=_share(~called_n, ~positive_n, weights_RN),
+                    source=source,
+                )
             )
-        )
     return tuple(points)
 
 
@@ -135,16 +161,33 @@ def youden_threshold(scores_n: Array, labels_n: Labels) -> float:
     positive = np.bincount(group_n, labels_n.astype(np.float64))
     negative = np.bincount(group_n, 1.0 - labels_n)
     at_or_above = np.cumsum(positive[::-1])[::-1] / positive.sum() - np.cumsum(negative[::-1])[::-1] / negative.sum()
-    best = int(np.argmax(at_or_above))
-    return float(values[best]) if best == 0 else float((values[best] + values[best - 1]) / 2)
+    return _half_way_below(values, int(np.argmax(at_or_above)))
+
+
+def sensitivity_threshold(scores_n: Array, labels_n: Labels, least: float = 0.90) -> float:
+    """The highest score at or above which at least the share `least` of the positives is called positive.
+
+    It lies half-way to the next lower score, as youden_threshold does.
+    """
+    positive_n = np.sort(scores_n[labels_n > 0])[::-1]
+    needed = max(1, int(np.ceil(least * len(positive_n) - _ROUNDING)))
+    values = np.unique(scores_n)
+    return _half_way_below(values, int(np.searchsorted(values, positive_n[needed - 1])))
+
+
+def _half_way_below(values: Array, chosen: int) -> float:
+    return float(values[chosen]) if chosen == 0 else float((values[chosen] + values[chosen - 1]) / 2)
+
+
+CRITERIA: Final[dict[str, Callable[[Array, Labels], float]]] = {
+    "youden": youden_threshold,
+    "sensitivity_90": sensitivity_threshold,
+}
+"""How a threshold is chosen, by the name that it has in bundles; diagnosis_tool.cxr.bundle.OperatingPoint explains."""
 
 
 def _share(hit_n: NDArray[np.bool_], among_n: NDArray[np.bool_], weights_RN: Array) -> Interval:
-    chosen_RN = weights_RN[:, among_n]
-    totals = chosen_RN.sum(axis=1)
-    with np.errstate(invalid="ignore"):  # a replicate without any such image gives NaN, which interval() leaves out
-        replicates = (chosen_RN * hit_n[among_n]).sum(axis=1) / totals
-    low, high = interval(replicates)
+    low, high = interval(share_replicates(hit_n, among_n, weights_RN))
     return Interval(value=float(hit_n[among_n].mean()), low=low, high=high)
 
 
@@ -152,5 +195,5 @@ def _sigmoid(z: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(z / 2)))
 
 
-def _cross_entropy(z: Array, target: Array) -> float:
-    return float((np.logaddexp(0, z) - target * z).sum())
+def _cross_entropy(z: Array, target: Array | Labels, weights: Array) -> float:
+    return float((weights * (np.logaddexp(0, z) - target * z)).sum())

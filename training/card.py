@@ -132,8 +132,12 @@ def _thresholds(metadata: BundleMetadata) -> str:
     return f"""
 ## Probabilities and operating points
 
-Calibration: {how}. Operating points were chosen on {source}; youden is the threshold of the largest sensitivity +
-specificity - 1.
+Calibration: {how}.
+
+Operating points were chosen on {source}. youden: the threshold of the largest sensitivity + specificity - 1; the tool
+calls a finding 'above its operating point' by this one. sensitivity_90: the highest threshold that still finds at least
+90% of the positives there, at the price of more false alarms; on other patients it may find fewer.
+Intervals: 95%, patients drawn with replacement, the threshold held fixed.
 
 | output | criterion | threshold | sensitivity | specificity |
 |---|---|---|---|---|

@@ -20,6 +20,7 @@ from training.datasets.nih_sample import write_encoded_labels
 from training.devices import AUTO, pick_device
 from training.distributed import joined
 from training.errors import RecipeInvalid
+from training.evidence.command import add_calibration_study, add_evidence
 from training.files import write_whole
 from training.finish import calibrate_run, evaluate_and_keep, release_run, report_json, summary
 from training.fold_manifest import COMMITTED
@@ -66,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_release(commands)
     add_compare(commands)
+    add_calibration_study(commands)
+    add_evidence(commands)
     return parser
 
 
@@ -244,6 +247,7 @@ def _teach(options: argparse.Namespace) -> int:
 def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     sub = commands.add_parser("calibrate", help="fit probabilities and operating points of a run on its validation")
     _add_run(sub)
+    sub.add_argument("--recipe", type=Path, metavar="FILE", help="take the [calibration] table from this recipe")
     sub.set_defaults(command=_calibrate)
 
 
@@ -256,8 +260,9 @@ def _add_run(sub: argparse.ArgumentParser) -> None:
 def _calibrate(options: argparse.Namespace) -> int:
     run = RunFolder(options.run)
     recipe = run.recipe()
+    config = load_recipe(options.recipe).calibration if options.recipe else recipe.calibration
     data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
-    calibrated = calibrate_run(run, data)
+    calibrated = calibrate_run(run, data, config)
     write_whole(run.calibration_file, (json.dumps(CONVERTER.unstructure(calibrated), indent=1) + "\n").encode())
     figures = calibrated.evaluation
     print(f"wrote {run.calibration_file}: validation mean AUC {figures.mean_auc.value:.4f}, ECE {figures.mean_ece:.4f}")

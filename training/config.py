@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from diagnosis_tool.cxr.calibration import CalibrationMethod
 from diagnosis_tool.cxr.network_spec import NetworkSpec
 from diagnosis_tool.cxr.preprocess import PreprocessSpec
 
@@ -252,6 +253,30 @@ class LoopConfig:
     compile: bool = False
 
 
+class Weighting(StrEnum):
+    """What each validation image counts when the calibration is fitted."""
+
+    NONE = "none"
+    WARD = "ward"
+    """As if the images came from a stated ward; see training.ward."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationConfig:
+    """How logits become probabilities after training; nothing here changes what is trained.
+
+    method: platt or temperature, of independent outputs; exclusive classes always get one temperature.
+    weighting: ward needs the ward's share of AP views (ap_share), and its shares of follow-up numbers: the band that
+    starts at follow_up_from[b] and ends before the next one's start makes follow_up_shares[b] of the films.
+    """
+
+    method: CalibrationMethod = CalibrationMethod.PLATT
+    weighting: Weighting = Weighting.NONE
+    ap_share: float = 0.0
+    follow_up_from: tuple[int, ...] = ()
+    follow_up_shares: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseConfig:
     """What the released bundle is called, and what its card must say beside the figures."""
@@ -279,3 +304,4 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)

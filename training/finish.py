@@ -11,8 +11,8 @@ from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.types import ModelIdentity
-from training.calibrate import Calibrated, fit_calibration, youden_points
-from training.config import Recipe
+from training.calibrate import Calibrated, fit_calibration, operating_points
+from training.config import CalibrationConfig, Recipe
 from training.data import TrainingData
 from training.datasets.base import Dataset, IssueKind, Split
 from training.errors import TrainingFailed
@@ -22,14 +22,17 @@ from training.provenance import git_commit
 from training.recipe import recipe_to_json
 from training.release import Evaluate, ReleaseInputs, release, released_network
 from training.run_folder import RunFolder
+from training.ward import calibration_weights, weighting_words
 
 
-def calibrate_run(run: RunFolder, data: TrainingData) -> Calibrated:
+def calibrate_run(run: RunFolder, data: TrainingData, config: CalibrationConfig) -> Calibrated:
     """Fits probabilities and operating points on validation, with the weights and the engine that will be released.
 
-    Raises TrainingFailed when the split is not the one that the run trained on.
+    config: how; for the probabilities images are weighted as it says, and count 1 each for the operating points and
+    all figures. Raises TrainingFailed when the split is not the one that the run trained on.
     """
-    recipe, samples = run.recipe(), data.validation
+    recipe = run.recipe()
+    samples = data.validation
     if tuple(record.image for record in samples.records) != run.info().validation_images:
         raise TrainingFailed(
             f"The data's validation images are not those of {run.path}: use the data it was trained on."
@@ -40,9 +43,21 @@ def calibrate_run(run: RunFolder, data: TrainingData) -> Calibrated:
     )
     labels_nK = samples.labels_nK.astype(np.uint8)
     source = f"{data.dataset} validation"
-    calibration, notes = fit_calibration(logits_nK, labels_nK, data.outputs, data.activation, source)
+    weights_n = calibration_weights(samples.records, config)
+    words = weighting_words(config, weights_n)
+    calibration, notes = fit_calibration(
+        logits_nK,
+        labels_nK,
+        data.outputs,
+        data.activation,
+        f"{source}, {words}" if words else source,
+        method=config.method,
+        weights_n=weights_n,
+    )
     probabilities_nK = probabilities(logits_nK, data.activation, calibration)
-    points = youden_points(probabilities_nK, labels_nK, data.outputs, samples.patients, source=source, seed=recipe.seed)
+    points = operating_points(
+        probabilities_nK, labels_nK, data.outputs, samples.patients, source=source, seed=recipe.seed
+    )
     read = Read(
         records=samples.records,
         outputs=data.outputs,
@@ -117,10 +132,15 @@ def summary(report: Report) -> str:
 def release_run(run: RunFolder, recipe: Recipe, dataset: Dataset, models: Path) -> BundleMetadata:
     """Releases a calibrated run under `models`; its test figures are of the data set's published test split.
 
-    recipe: the run's, or one that differs from it in [release] alone: name and limits may be written afterwards.
+    recipe: the run's, or one that differs from it in [release] and [calibration] alone: name and limits may be written
+    afterwards, and the calibration is the one that `calibrate` kept.
     """
-    if recipe_to_json(replace(recipe, release=run.recipe().release)) != recipe_to_json(run.recipe()):
-        raise TrainingFailed(f"The recipe differs from that of {run.path} in more than its [release] table.")
+    trained = run.recipe()
+    same = replace(recipe, release=trained.release, calibration=trained.calibration)
+    if recipe_to_json(same) != recipe_to_json(trained):
+        raise TrainingFailed(
+            f"The recipe differs from that of {run.path} in more than its [release] table and its [calibration] table."
+        )
     if not run.calibration_file.is_file():
         raise TrainingFailed(
             f"{run.calibration_file} is not there: run `python -m training calibrate {run.path}` first."

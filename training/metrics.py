@@ -70,9 +70,10 @@ def expected_calibration_error(probabilities_N: Array, labels_N: Labels, bins: i
 def patient_weights(patients: Sequence[str], seed: int, replicates: int = REPLICATES) -> NDArray[np.uint8]:
     """(replicates, N) how often each image counts when patients are drawn with replacement."""
     _, patient_N = np.unique(np.asarray(patients), return_inverse=True)
-    count = int(patient_N.max()) + 1 if len(patient_N) else 0
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(count, np.full(count, 1 / max(count, 1)), size=replicates)
+    if len(patient_N) == 0:
+        return np.zeros((replicates, 0), dtype=np.uint8)
+    count = int(patient_N.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=replicates)
     return np.minimum(drawn, 255).astype(np.uint8)[:, patient_N]
 
 
@@ -86,6 +87,13 @@ def auc_replicates(scores_NK: Array, labels_NK: Labels, weights_RN: NDArray[np.u
             value = _auc_sorted(starts, labels_N, weights_N[order].astype(np.float64))
             result[r, k] = np.nan if value is None else value
     return result
+
+
+def share_replicates(hit_N: NDArray[np.bool_], among_N: NDArray[np.bool_], weights_RN: Array) -> Array:
+    """(R,) the share of the images `among_N` that are hit, in every replicate; NaN in one that holds none of them."""
+    chosen_RN = weights_RN[:, among_N]
+    with np.errstate(invalid="ignore"):
+        return np.asarray((chosen_RN * hit_N[among_N]).sum(axis=1) / chosen_RN.sum(axis=1))
 
 
 def interval(replicates_R: Array) -> tuple[float, float]:

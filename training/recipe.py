@@ -1,7 +1,9 @@
 """Reads recipes strictly from TOML: unknown and missing keys, impossible values and combinations are errors."""
 
 import json
+import math
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
@@ -10,11 +12,13 @@ from cattrs.errors import ClassValidationError
 from cattrs.v import format_exception, transform_error
 
 from diagnosis_tool.cxr.bundle import CONVERTER
+from diagnosis_tool.cxr.calibration import CalibrationMethod
 from diagnosis_tool.cxr.network_spec import NetworkSpec
 from training.config import (
     TRAINED,
     AugmentConfig,
     Balance,
+    CalibrationConfig,
     HeadBias,
     LossConfig,
     LossKind,
@@ -26,6 +30,7 @@ from training.config import (
     ScheduleConfig,
     ScheduleKind,
     Weight,
+    Weighting,
 )
 from training.errors import RecipeInvalid
 
@@ -141,6 +146,7 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
         **_augment_rules(recipe.augment),
         **_optimizer_rules(recipe.optimizer, recipe.schedule),
         **_loss_rules(recipe.loss),
+        **_calibration_rules(recipe.calibration),
     }
 
 
@@ -168,6 +174,27 @@ def _augment_rules(augment: AugmentConfig) -> dict[str, bool]:
         ),
         "augment.rotate_deg and augment.brightness must not be negative": min(augment.rotate_deg, augment.brightness)
         >= 0,
+    }
+
+
+def _calibration_rules(calibration: CalibrationConfig) -> dict[str, bool]:
+    starts, shares = calibration.follow_up_from, calibration.follow_up_shares
+    is_ward = calibration.weighting is Weighting.WARD
+    return {
+        "calibration.method must be platt or temperature": calibration.method is not CalibrationMethod.NONE,
+        'calibration.ap_share, follow_up_from and follow_up_shares have no effect without weighting = "ward": leave '
+        "them out": is_ward or not (calibration.ap_share or starts or shares),
+        "calibration.ap_share must lie in (0, 1)": not is_ward or 0 < calibration.ap_share < 1,
+        "calibration.follow_up_from must rise from 0, and follow_up_shares have one share above 0 for each, sum 1": (
+            not is_ward
+            or (
+                starts[:1] == (0,)
+                and all(low < high for low, high in pairwise(starts))
+                and len(starts) == len(shares)
+                and min(shares) > 0
+                and math.isclose(sum(shares), 1, abs_tol=1e-6)
+            )
+        ),
     }
 
 

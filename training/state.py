@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from diagnosis_tool.cxr.network import ChestNetwork
-from training.config import Recipe, ReleaseConfig
+from training.config import CalibrationConfig, Recipe, ReleaseConfig
 from training.errors import TrainingFailed
 from training.optim import AveragedWeights
 from training.recipe import recipe_from, recipe_to_json
@@ -55,8 +55,8 @@ def save_checkpoint(state: State, recipe: Recipe, run: RunFolder) -> None:
 
 
 def _training_part(recipe: Recipe) -> Recipe:
-    """All of a recipe that training depends on: what a release is called may change meanwhile."""
-    return replace(recipe, release=ReleaseConfig(name="", version=""))
+    """All of a recipe that training depends on: name and calibration of a release may change meanwhile."""
+    return replace(recipe, release=ReleaseConfig(name="", version=""), calibration=CalibrationConfig())
 
 
 def resume(state: State, checkpoint: dict[str, Any], recipe: Recipe, run: RunFolder) -> None:

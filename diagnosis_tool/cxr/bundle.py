@@ -49,7 +49,8 @@ class OperatingPoint:
     """A threshold on an output's probability, with what it was worth where it was chosen.
 
     criterion: how it was chosen; 'youden' (largest sensitivity + specificity - 1) is what 'above its operating point'
-    means in the tool. source: the data it was chosen on.
+    means in the tool; 'sensitivity_90' is the highest threshold with a sensitivity of at least 0.90, for who would
+    rather look twice than miss something. source: the data it was chosen on.
     """
 
     output: str

@@ -5,7 +5,14 @@ from sklearn.linear_model import LogisticRegression
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation, CalibrationMethod, probabilities
 from diagnosis_tool.cxr.findings import OutputKind
-from training.calibrate import fit_calibration, fit_platt, fit_temperature, youden_points, youden_threshold
+from training.calibrate import (
+    fit_calibration,
+    fit_platt,
+    fit_temperature,
+    operating_points,
+    sensitivity_threshold,
+    youden_threshold,
+)
 
 OUTPUTS = tuple(Output(name=name, kind=OutputKind.FINDING) for name in "ab")
 
@@ -71,9 +78,26 @@ def test_youden_is_the_best_of_all_thresholds():
     assert j(threshold) == pytest.approx(max(j(t) for t in logits))
 
 
+@pytest.mark.parametrize("positives", [1, 9, 10, 30, 37])
+def test_sensitivity_90_is_the_highest_threshold_that_finds_nine_in_ten(positives):
+    rng = np.random.default_rng(positives)
+    scores = np.round(rng.normal(0, 1, 300), 2)  # with ties
+    labels = np.zeros(300, np.uint8)
+    labels[rng.choice(300, positives, replace=False)] = 1
+    threshold = sensitivity_threshold(scores, labels)
+
+    def sensitivity(t):
+        return (scores[labels == 1] >= t).mean()
+
+    assert sensitivity(threshold) >= 0.9
+    higher = scores[scores > threshold]
+    assert all(sensitivity(t) < 0.9 for t in np.unique(higher)[1:])  # the first of them calls the same images
+    assert min(higher.min() - threshold, threshold - scores[scores < threshold].max()) > 1e-3
+
+
 def test_points_carry_intervals_and_skip_outputs_that_cannot_be_judged():
     logits, labels = _data(400)
-    points = youden_points(
+    points = operating_points(
         np.stack([logits, logits], axis=1),
         np.stack([labels, np.zeros_like(labels)], axis=1),
         OUTPUTS,
@@ -81,6 +105,30 @@ def test_points_carry_intervals_and_skip_outputs_that_cannot_be_judged():
         source="x validation",
         seed=0,
     )
-    assert [point.output for point in points] == ["a"]
-    for share in (points[0].sensitivity, points[0].specificity):
-        assert 0 < share.low < share.value < share.high < 1
+    assert [(point.output, point.criterion) for point in points] == [("a", "youden"), ("a", "sensitivity_90")]
+    for point in points:
+        for share in (point.sensitivity, point.specificity):
+            assert 0 < share.low < share.value < share.high <= 1
+    assert points[1].sensitivity.value >= 0.9 > points[0].sensitivity.value
+    assert points[1].threshold < points[0].threshold
+
+
+def test_an_image_of_weight_two_counts_as_two_images():
+    logits, labels = _data(600)
+    weights = np.where(np.arange(600) < 200, 2.0, 1.0)
+    twice = np.concatenate([np.arange(600), np.arange(200)])
+    expected = fit_platt(logits[twice], labels[twice])
+    assert fit_platt(logits, labels, weights) == pytest.approx(expected, rel=1e-6)
+    assert fit_platt(logits, labels) != pytest.approx(expected, rel=1e-3)
+
+
+def test_one_temperature_for_independent_outputs():
+    rng = np.random.default_rng(0)
+    z = rng.normal(0, 2, (20_000, 2))
+    labels = (rng.random(z.shape) < 1 / (1 + np.exp(-z))).astype(np.uint8)
+    calibration, _ = fit_calibration(
+        z * 3, labels, OUTPUTS, Activation.SIGMOID, "x", method=CalibrationMethod.TEMPERATURE
+    )
+    assert calibration.method is CalibrationMethod.TEMPERATURE
+    assert calibration.slope == pytest.approx((1 / 3, 1 / 3), rel=0.05)
+    assert calibration.intercept == (0.0, 0.0)

@@ -1,11 +1,14 @@
 """The whole way by the commands alone: prepare, train, calibrate, release, evaluate."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from diagnosis_tool.cxr.bundle import open_bundle
+from diagnosis_tool.cxr.calibration import CalibrationMethod
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.findings import NIH_FINDINGS, NIH_OUTPUTS
 from diagnosis_tool.cxr.image_file import read_image_file
@@ -122,9 +125,31 @@ def test_release_may_rename_but_not_change_what_was_trained(released, nih_folder
     recipe.write_text(recipe.read_text().replace('version = "0.1"', 'version = "0.2"'))
     assert main([*release, str(recipe)]) == 0
     assert open_bundle(tmp_path / "tiny-0.2").metadata.version == "0.2"
+    recipe.write_text(recipe.read_text() + '[calibration]\nmethod = "temperature"\n')
+    assert main([*release, str(recipe)]) == 0  # what calibrate kept is released
+    assert open_bundle(tmp_path / "tiny-0.2").metadata.calibration.method is CalibrationMethod.PLATT
     recipe.write_text(recipe.read_text().replace("size_px = 32", "size_px = 64"))
     assert main([*release, str(recipe)]) == 1
     assert "more than its [release] table" in capsys.readouterr().err
+
+
+def test_calibrate_takes_the_ward_of_another_recipe(released, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(released / "run", run)
+    data = write_nih(tmp_path / "nih")  # the very data of the run
+    recipe = write_recipe(tmp_path / "ward.toml")
+    ward = '[calibration]\nweighting = "ward"\nap_share = 0.5\nfollow_up_from = [0, 1]\nfollow_up_shares = [0.1, 0.9]\n'
+    recipe.write_text(recipe.read_text().replace("epochs = 2", "epochs = 7") + ward)
+    index = data / "Data_Entry_2017.csv"
+    index.write_text(re.sub(r"(_000.*)PA", r"\1AP", index.read_text()))
+    index.write_text(re.sub(r"(0000000[2468]_.*)PA", r"\1AP", index.read_text()))
+    common = ["calibrate", str(run), "--data", str(data), "--cache", str(tmp_path / "cache")]
+    assert main([*common, "--recipe", str(recipe)]) == 0
+    weighted = json.loads((run / "calibration.json").read_text())["calibration"]
+    before = json.loads((released / "run" / "calibration.json").read_text())["calibration"]
+    assert "50% of the films are AP" in weighted["fitted_on"]
+    assert before["fitted_on"] == "nih validation"
+    assert weighted["slope"] != before["slope"]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +172,10 @@ def test_errors_say_what_and_where_and_the_exit_code_is_not_0(arguments, message
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["prepare", "start-weights", "train", "calibrate", "evaluate", "release"])
+@pytest.mark.parametrize(
+    "command",
+    ["prepare", "start-weights", "train", "calibrate", "evaluate", "release", "evidence", "calibration-study"],
+)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -17,6 +17,9 @@ from training.start_weights import RANDOM, SOURCES
 RECIPES = sorted((Path(__file__).parents[3] / "training" / "recipes").glob("*.toml"))
 FIRST = next(path for path in RECIPES if path.stem == "nih14-mobilenet_v2-first")
 
+WARD = ("calibration.weighting=ward", "calibration.ap_share=0.55", "calibration.follow_up_from=[0, 3]",
+        "calibration.follow_up_shares=[0.4, 0.6]")  # fmt: skip
+
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_is_valid_and_named_as_its_file(path):
@@ -48,6 +51,25 @@ def test_set_replaces_values_of_every_type():
 def test_wrong_values_are_errors_that_name_them(override, message):
     with pytest.raises(RecipeInvalid, match=re.escape(message)):
         load_recipe(FIRST, (override,))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("calibration.method=none",), "must be platt or temperature"),
+        (("calibration.method=isotonic",), "isotonic"),
+        (("calibration.ap_share=0.5",), "have no effect"),
+        (("calibration.weighting=ward",), "ap_share must lie in (0, 1)"),
+        ((*WARD, "calibration.follow_up_from=[1, 3]"), "must rise from 0"),
+        ((*WARD, "calibration.follow_up_from=[0, 0]"), "must rise from 0"),
+        ((*WARD, "calibration.follow_up_shares=[0.5, 0.4]"), "must rise from 0"),
+        ((*WARD, "calibration.follow_up_shares=[0.5, 0.3, 0.2]"), "must rise from 0"),
+    ],
+)
+def test_a_ward_that_cannot_be_is_an_error(overrides, message):
+    assert load_recipe(FIRST, WARD).calibration.follow_up_shares == (0.4, 0.6)
+    with pytest.raises(RecipeInvalid, match=re.escape(message)):
+        load_recipe(FIRST, overrides)
 
 
 def test_a_missing_preprocess_key_is_an_error(tmp_path):

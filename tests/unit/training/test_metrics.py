@@ -81,3 +81,7 @@ def test_intervals_hold_the_value_and_narrow_with_more_patients():
         widths.append(high - low)
     assert widths[1] < widths[0] / 3
     assert np.isnan(interval(np.array([np.nan, np.nan]))).all()
+
+
+def test_no_images_have_no_weights():
+    assert patient_weights([], seed=0, replicates=7).shape == (7, 0)

@@ -1,0 +1,131 @@
+"""All evidence for one bundle: one pass over NIH's test list, one over Kermany's test folder, one for robustness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from diagnosis_tool.cxr.bundle import Interval
+from diagnosis_tool.cxr.classifier import BundleClassifier
+from training.datasets import read_dataset
+from training.datasets.base import Dataset, Record, Split
+from training.errors import DatasetInvalid
+from training.evaluate import SEED, Report, judge, read_all
+from training.evidence.answers import Answers, answers_of
+from training.evidence.estimates import aucs_of, each, weights_of
+from training.evidence.robustness import Robustness, measure
+from training.evidence.said import narrowed
+from training.evidence.subgroups import Partition, partitions_of
+
+EXTERNAL_FINDING: Final = "Pneumonia"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class External:
+    """Another hospital's films. auc: of the bundle's pneumonia output, None where it has none or labels lack a kind."""
+
+    dataset: str
+    images: int
+    patients: int
+    positives: int
+    refused: int
+    auc: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The JSON of `evidence`. limit: how many images of each set were read at most, None for all (a trial if not).
+
+    test: what `evaluate` gives for the same images, but for pointing, which is not measured here.
+    """
+
+    bundle: str
+    bundle_sha256: str
+    git_commit: str
+    limit: int | None
+    test: Report
+    subgroups: tuple[Partition, ...]
+    robustness: Robustness
+    external: External | None
+    answers: Answers
+
+
+def find_nih(data: Path) -> Path:
+    """`data`, or the first folder in it, that has NIH's index and test list. Raises DatasetInvalid."""
+    for folder in _folders(data):
+        if all((folder / name).is_file() for name in ("Data_Entry_2017.csv", "test_list.txt")):
+            return folder
+    raise DatasetInvalid(f"Neither {data} nor a folder in it has Data_Entry_2017.csv and test_list.txt.")
+
+
+def find_kermany(data: Path) -> Path | None:
+    """`data`, or the first folder in it, with test/NORMAL and test/PNEUMONIA; None when there is none."""
+    for folder in _folders(data):
+        if all((folder / "test" / name).is_dir() for name in ("NORMAL", "PNEUMONIA")):
+            return folder
+    return None
+
+
+def _folders(data: Path) -> tuple[Path, ...]:
+    if not data.is_dir():
+        raise DatasetInvalid(f"{data} is no folder: say where the data lies with --data.")
+    return data, *sorted(folder for folder in data.iterdir() if folder.is_dir())
+
+
+def gather(
+    classifier: BundleClassifier, data: Path, *, robustness_images: int, limit: int | None, git_commit: str
+) -> Evidence:
+    """Reads and judges everything. robustness_images: how many of the test list, drawn by a fixed seed."""
+    metadata = classifier.bundle.metadata
+    folder = find_nih(data)
+    nih = read_dataset("nih", folder)
+    read = read_all(classifier, metadata.outputs, some(nih.of(Split.TEST), limit), ())
+    said = narrowed(metadata.outputs, nih.outputs, read.records, read.probabilities_NK)
+    robust = measure(
+        classifier,
+        metadata.outputs,
+        nih.outputs,
+        some(read.records, robustness_images),
+        metadata.preprocess.size_px,
+    )
+    other = find_kermany(data)
+    return Evidence(
+        bundle=classifier.identity.bundle,
+        bundle_sha256=classifier.identity.bundle_sha256,
+        git_commit=git_commit,
+        limit=limit,
+        test=judge(read, classifier.identity, nih.outputs, dataset=nih.name, split=Split.TEST.value),
+        subgroups=partitions_of(said),
+        robustness=robust,
+        external=external_of(classifier, read_dataset("kermany", other, (folder,)), limit) if other else None,
+        answers=answers_of(said, metadata.operating_points),
+    )
+
+
+def some(records: Sequence[Record], count: int | None) -> tuple[Record, ...]:
+    """At most `count` of the records, drawn by a fixed seed, in their order; all for None."""
+    if count is None or count >= len(records):
+        return tuple(records)
+    chosen = np.random.default_rng(SEED).choice(len(records), count, replace=False)
+    return tuple(records[n] for n in np.sort(chosen))
+
+
+def external_of(classifier: BundleClassifier, dataset: Dataset, limit: int | None) -> External | None:
+    """The pneumonia output on the test split; None when the split is empty or the bundle has no such output."""
+    outputs = classifier.bundle.metadata.outputs
+    records = some(dataset.of(Split.TEST), limit)
+    if not records or EXTERNAL_FINDING not in {output.name for output in outputs}:
+        return None
+    read = read_all(classifier, outputs, records, ())
+    said = narrowed(outputs, dataset.outputs, read.records, read.probabilities_NK)
+    (auc,) = each(aucs_of(said.probabilities_NK, said.labels_NK, weights_of(said.patients)))
+    return External(
+        dataset=dataset.name,
+        images=len(said.records),
+        patients=len(set(said.patients)),
+        positives=int(said.labels_NK.sum()),
+        refused=len(read.refused),
+        auc=auc,
+    )

@@ -1,0 +1,193 @@
+"""Evidence as Markdown that explains itself: what was done, the table, and what it does not say."""
+
+from collections.abc import Iterable, Sequence
+
+from diagnosis_tool.cxr.bundle import Interval
+from training.datasets.nih import subset_note
+from training.evidence.answers import Answers, AtPoint
+from training.evidence.gather import Evidence, External
+from training.evidence.robustness import Robustness
+from training.evidence.subgroups import Partition
+from training.report.published import published_on
+
+
+def evidence_markdown(evidence: Evidence) -> str:
+    """The whole page."""
+    parts = [
+        _head(evidence),
+        _field(evidence),
+        _answers(evidence.answers),
+        _subgroups(evidence.subgroups),
+        _robustness(evidence.robustness),
+        _external(evidence.external),
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _head(evidence: Evidence) -> str:
+    test = evidence.test
+    trial = (
+        f"\n\n**A trial with at most {evidence.limit} images of each set: its figures are not those of the model.**"
+        if evidence.limit
+        else ""
+    )
+    note = subset_note(test.dataset, test.n) or ""
+    return f"""
+# Evidence for {evidence.bundle}
+
+Bundle sha256 `{evidence.bundle_sha256[:16]}`, measured at commit {evidence.git_commit}.{trial}
+
+{test.n} images of {test.patients} patients of {test.dataset}'s published test list were read through the very
+classifier of the tool, {len(test.refused)} were refused. No choice was made on these images.
+{note}
+Brackets: 95% intervals, patients drawn with replacement. n/a: the labels cannot give the figure.
+Mean expected calibration error over the findings, 15 bins of equal mass: {_number(test.mean_ece)}.
+
+    python -m training evidence --bundle {evidence.bundle} --data DIR --json FILE --markdown FILE
+"""
+
+
+def _field(evidence: Evidence) -> str:
+    test, systems = evidence.test, published_on(evidence.test.dataset)
+    findings = [name for name in test.auc if name in {answer.finding for answer in evidence.answers.findings}]
+    rows = [
+        [
+            name,
+            _pair(test.auc[name], test.ci.auc[name]),
+            *(_number(system.auc.get(name)) for system in systems),
+        ]
+        for name in findings
+    ]
+    judged = tuple(name for name in findings if test.auc[name] is not None)
+    means = [_number(system.mean_auc_of(judged)) for system in systems]
+    rows.append([f"**mean of {len(judged)}**", _pair(test.mean_auc, test.ci.mean_auc), *means])
+    differs: dict[str, list[str]] = {}
+    for system in systems:
+        differs.setdefault(system.differs, []).append(system.title)
+    lines = "\n".join(f"- {'; '.join(titles)}: {text}" for text, titles in differs.items())
+    return f"""
+## AUC by finding, beside what others published
+
+{_table(["finding", "ours", *(system.title for system in systems)], rows)}
+
+What differs from ours, so that no digit may be compared with another:
+
+{lines}
+"""
+
+
+def _answers(answers: Answers) -> str:
+    rows = []
+    for answer in answers.findings:
+        youden, sensitive = answer.at("youden"), answer.at("sensitivity_90")
+        rows.append(
+            [
+                answer.finding,
+                str(answer.positives),
+                f"{answer.all_negative:.3f}",
+                *_point(youden),
+                *_point(sensitive)[1:],
+            ]
+        )
+    mean = _number(answers.mean_accuracy.get("youden"))
+    rows.append(["**mean**", "", f"{answers.mean_all_negative:.3f}", mean, "", "", "", ""])
+    head = ["finding", "positives", "accuracy of always no", "accuracy, youden", "sensitivity, youden",
+            "specificity, youden", "sensitivity, sensitivity_90", "specificity, sensitivity_90"]  # fmt: skip
+    return f"""
+## Answers at the operating points
+
+Thresholds were chosen on validation patients and are used here as they are in the bundle. youden is what the tool calls
+'above its operating point'; sensitivity_90 is the one that found at least 90% there. Rare findings make 'always no'
+look accurate though it finds nothing: read sensitivity and specificity, not accuracy.
+
+{_table(head, rows)}
+"""
+
+
+def _point(point: AtPoint | None) -> list[str]:
+    return (
+        ["n/a"] * 3 if point is None else [_interval(v) for v in (point.accuracy, point.sensitivity, point.specificity)]
+    )
+
+
+def _subgroups(partitions: Sequence[Partition]) -> str:
+    tables = []
+    for one in partitions:
+        head = ["finding", *(f"{g.name} ({g.images} images, {g.patients} patients)" for g in one.groups)]
+        findings = one.groups[0].auc if one.groups else {}
+        rows = [[name, *(_interval(group.auc[name]) for group in one.groups)] for name in findings]
+        rows.append([f"**mean of {len(one.common)}**", *(_interval(group.mean_auc) for group in one.groups)])
+        tables.append(f"### By {one.name}\n\n{_table(head, rows)}")
+    joined = "\n\n".join(tables)
+    return f"""
+## Subgroups
+
+Means are over the findings that every group of the table can judge. What differs between groups is not only the
+patients: AP films are taken in bed, of sicker people; groups have other shares of each finding. With few positives
+an interval is wide, and a difference inside of it says nothing.
+
+{joined}
+"""
+
+
+def _robustness(robustness: Robustness) -> str:
+    rows = [["as it is", _interval(robustness.mean_auc), "", ""]]
+    rows += [
+        [e.change, _interval(e.mean_auc), _interval(e.difference, signed=True), _interval(e.moved, digits=4)]
+        for e in robustness.effects
+    ]
+    head = ["the image", "mean AUC", "difference", "mean change of a probability"]
+    return f"""
+## The same films, a little different
+
+{robustness.images} images of {robustness.patients} patients, drawn by a fixed seed ({robustness.left_out}
+left out because a variant was refused); mean over the {len(robustness.judged)} findings that have positives among
+them. The difference is paired: same images, same replicates.
+
+'Resized first' brings the film to the network's size with another kernel before the tool's own. Turned films are black
+where nothing was. Brightness multiplies grey values and clips; the tool's window takes most of it back. A JPEG file
+that is compressed again as it once was hardly changes (the films of the subset are JPEG files). '12 bits for 8' puts
+four random bits below each grey level.
+
+{_table(head, rows)}
+"""
+
+
+def _external(external: External | None) -> str:
+    if external is None:
+        body = "n/a: no folder with Kermany's layout was there, or the bundle has no Pneumonia output."
+    else:
+        body = (
+            f"AUC of our Pneumonia output, pneumonia against normal: **{_interval(external.auc)}** on "
+            f"{external.images} films ({external.positives} with pneumonia) of {external.patients} patients; "
+            f"{external.refused} refused."
+        )
+    return f"""
+## Another hospital: Kermany's test folder
+
+{body}
+
+What differs: children of one to five years in Guangzhou, the model learned from adults at the NIH; their pneumonia is
+against normal films only, ours is one finding among many, mined from reports; no other finding is labelled there.
+Nothing was fitted or chosen on these films.
+"""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
+
+
+def _interval(value: Interval | None, *, signed: bool = False, digits: int = 3) -> str:
+    if value is None:
+        return "n/a"
+    form = f"{'+' if signed else ''}.{digits}f"
+    return f"{value.value:{form}} ({value.low:{form}} to {value.high:{form}})"
+
+
+def _pair(value: float | None, ends: tuple[float, float] | None) -> str:
+    return "n/a" if value is None or ends is None else f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
