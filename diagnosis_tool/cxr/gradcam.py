@@ -4,7 +4,7 @@ pytorch-grad-cam runs on the head alone, whose input is the feature map that the
 run again. Not thread-safe: hooks are stateful.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ class _LayerCAM(_Signed, LayerCAM):  # type: ignore[misc]
     pass
 
 
-_METHODS: Final = {
+_METHODS: Final[dict[Explanation, type[Any]]] = {
     Explanation.GRADCAM: _GradCAM,
     Explanation.GRADCAM_PLUS_PLUS: _GradCAMPlusPlus,
     Explanation.HIRESCAM: _HiResCAM,
