@@ -5,7 +5,8 @@ import torch
 
 from benchmarks.record import interleaved_medians, record
 from diagnosis_tool.cxr.engines import TorchEngine
-from diagnosis_tool.cxr.gradcam import gradcam
+from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec
+from diagnosis_tool.cxr.gradcam import explain
 from diagnosis_tool.cxr.network import build_network
 from tests.bundles import network_spec
 from training.phantom import chest_phantom
@@ -18,9 +19,17 @@ def run() -> None:
     engine = TorchEngine(network)
     x = chest_phantom(seed=0, height_px=224, width_px=224)[None]
 
+    spec = ExplanationSpec(
+        method=Explanation.GRADCAM,
+        mean_maps=tuple(tuple((0.0,) * 7 for _ in range(7)) for _ in range(15)),
+        opposite=0.5,
+        smoothing_cells=1.0,
+        box_threshold=0.5,
+    )
+
     def with_heatmaps() -> object:
         _, features = engine.run(x)
-        return gradcam(network.head, np.asarray(features[0]), 15)
+        return explain(network.head, np.asarray(features[0]), 15, spec)
 
     seconds = interleaved_medians({"predict": lambda: engine.run(x), "with": with_heatmaps}, rounds=15)
     ratio = seconds["with"] / seconds["predict"]

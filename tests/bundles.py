@@ -71,7 +71,7 @@ def metadata(outputs: tuple[str, ...], activation: str, network: dict[str, Any],
     """bundle.json as plain values, without weights and golden inputs."""
     interval = {"value": 0.7, "low": 0.6, "high": 0.8}
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "name": f"{network['architecture']}-test",
         "version": "0.1",
         "git_commit": "0" * 40,
@@ -90,6 +90,13 @@ def metadata(outputs: tuple[str, ...], activation: str, network: dict[str, Any],
             "slope": [1.0] * len(outputs),
             "intercept": [0.0] * len(outputs),
             "fitted_on": "nothing: random weights",
+        },
+        "explanation": {
+            "method": "gradcam",
+            "mean_maps": [],
+            "opposite": 0.0,
+            "smoothing_cells": 0.0,
+            "box_threshold": 0.5,
         },
         "operating_points": [
             {

@@ -1,27 +1,15 @@
 """MODEL_CARD.md: the figures of bundle.json in words and tables, and nothing that is not in it."""
 
-from collections.abc import Sequence
-
-from diagnosis_tool.cxr.bundle import BundleMetadata, Evaluation, Interval
+from diagnosis_tool.cxr.bundle import BundleMetadata, Evaluation, Interval, Localisation
 from diagnosis_tool.cxr.calibration import Activation, CalibrationMethod
 from diagnosis_tool.cxr.findings import OutputKind
-from training.datasets.nih import IMAGE_BLIND_POINTING, subset_note
-from training.evaluate import Report
+from training.datasets.nih import subset_note
 
 
-def model_card(
-    metadata: BundleMetadata, notes: tuple[str, ...], *, weights_bytes: int, reports: Sequence[Report] = ()
-) -> str:
-    """The card of a bundle, Markdown. notes: what calibration could not do.
-
-    reports: those behind the last of metadata.evaluations, for what bundle.json does not hold: pointing accuracy.
-    """
-    pointing = {(report.dataset, report.split): _pointing(report) for report in reports}
+def model_card(metadata: BundleMetadata, notes: tuple[str, ...], *, weights_bytes: int) -> str:
+    """The card of a bundle, Markdown. notes: what calibration could not do."""
     parts = [_head(metadata, weights_bytes), _data(metadata)]
-    parts += [
-        _figures(metadata, evaluation, pointing.get((evaluation.dataset, evaluation.split), ""))
-        for evaluation in reversed(metadata.evaluations)  # test before validation
-    ]
+    parts += [_figures(metadata, evaluation) for evaluation in reversed(metadata.evaluations)]  # test before validation
     parts += [_thresholds(metadata), _limits(metadata, notes), _again(metadata)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -40,6 +28,7 @@ Reads one frontal chest radiograph and answers {_outputs(len(metadata.outputs))}
 - Input: {spec.size_px} x {spec.size_px} px, {spec.geometry}, {spec.interpolation}; grey values between the
   {spec.window_low_percentile:g}th and {spec.window_high_percentile:g}th percentile become 0 to 255.
 - Allowed views: {", ".join(metadata.allowed_views)}.
+- Heatmaps: {_explanation(metadata)}.
 """
 
 
@@ -70,7 +59,7 @@ def _data(metadata: BundleMetadata) -> str:
 """
 
 
-def _figures(metadata: BundleMetadata, evaluation: Evaluation, pointing: str) -> str:
+def _figures(metadata: BundleMetadata, evaluation: Evaluation) -> str:
     fitted = evaluation.split == "validation"
     remark = (
         "The epoch, the calibration and the thresholds were chosen on these images: the figures flatter."
@@ -88,29 +77,43 @@ def _figures(metadata: BundleMetadata, evaluation: Evaluation, pointing: str) ->
 {remark} Intervals: 95%, patients drawn with replacement.
 
 **Mean AUC of the findings{apart}: {_interval(evaluation.mean_auc)}.** Mean expected calibration error:
-{evaluation.mean_ece:.3f} (15 bins of equal mass).{pointing}
+{evaluation.mean_ece:.3f} (15 bins of equal mass).
 
 | output | AUC |
 |---|---|
 {rows}
-"""
+{_located(evaluation.localisation)}"""
 
 
-def _pointing(report: Report) -> str:
-    """A paragraph on where the heatmaps point, or nothing where the data set has no boxes."""
-    mean = report.pointing["mean"]
-    if mean is None:
+def _explanation(metadata: BundleMetadata) -> str:
+    spec = metadata.explanation
+    steps = [str(spec.method)]
+    steps += ["less the map of the average training film"] if spec.mean_maps else []
+    steps += [f"less {spec.opposite:g} of the mirrored place's evidence"] if spec.opposite else []
+    steps += [f"smoothed over {spec.smoothing_cells:g} cells of the feature map"] if spec.smoothing_cells else []
+    return ", ".join(steps)
+
+
+def _located(found: Localisation | None) -> str:
+    """A table on where the heatmaps point, or nothing where the data set has no boxes."""
+    if found is None:
         return ""
-    prior = (
-        f" A location prior that never looks at the image reaches {IMAGE_BLIND_POINTING:.3f} (measured beforehand on "
-        "NIH's boxes, mean over eight findings)."
-        if report.dataset == "nih"
-        else ""
+    heads = "".join(f" IoU >= {t} | blind |" for t in found.iou)
+    rows = "\n".join(
+        f"| {name} | {found.boxes.get(name, sum(found.boxes.values()))} | {found.pointing[name]:.3f} | "
+        f"{found.pointing_blind[name]:.3f} |"
+        + "".join(f" {found.iou[t][name]:.3f} | {found.iou_blind[t][name]:.3f} |" for t in found.iou)
+        for name in found.pointing
     )
-    return (
-        f"\n\nPointing: the heatmap's maximum lies inside of a reader's box in {mean:.3f} of the boxes, mean over "
-        f"{len(report.boxes)} of the findings ({sum(report.boxes.values())} boxes).{prior}"
-    )
+    return f"""
+Heatmaps against readers' boxes. Pointing: the maximum lies inside of the box. IoU: of the box with the heatmap's region
+above {found.box_threshold:g} of its maximum. Blind: a location prior that never looks at the image (other patients'
+boxes of the finding).
+
+| finding | boxes | pointing | blind |{heads}
+|---|---|---|---|{"---|" * 2 * len(found.iou)}
+{rows}
+"""
 
 
 def _interval(value: Interval | None) -> str:

@@ -21,6 +21,7 @@ from training.devices import AUTO, pick_device
 from training.distributed import joined
 from training.errors import RecipeInvalid
 from training.evidence.command import add_calibration_study, add_evidence
+from training.explain import table
 from training.files import write_whole
 from training.finish import calibrate_run, evaluate_and_keep, release_run, report_json, summary
 from training.fold_manifest import COMMITTED
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_calibrate(commands)
     _add_evaluate(commands)
     _add_release(commands)
+    _add_explain(commands)
     add_compare(commands)
     add_calibration_study(commands)
     add_evidence(commands)
@@ -302,11 +304,25 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("explain", help="compare explanations on RSNA's boxes of films that may train")
+    sub.add_argument("model", type=Path, metavar="BUNDLE_OR_RUN", help="a bundle's folder, or a run of NIH's outputs")
+    sub.add_argument("--data", type=Path, required=True, metavar="DIR", help="RSNA's labels and nih_source.csv")
+    sub.add_argument("--nih", type=Path, required=True, metavar="DIR", help="NIH's films, in the published layout")
+    sub.add_argument("--mean-images", type=int, default=300, help="films for the mean maps (default 300)")
+    sub.set_defaults(command=_explain)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    print(table(options.model, options.data, options.nih, mean_images=options.mean_images))
+    return 0
+
+
 def _add_release(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     sub = commands.add_parser("release", help="make a bundle of a calibrated run")
     _add_run(sub)
     sub.add_argument("--models", type=Path, default=MODELS, metavar="DIR", help=f"where bundles lie (default {MODELS})")
-    sub.add_argument("--recipe", type=Path, metavar="FILE", help="take the [release] table from this recipe")
+    sub.add_argument("--recipe", type=Path, metavar="FILE", help="take [release] and [explanation] from this recipe")
     sub.add_argument("--default", action="store_true", help="name this bundle in DEFAULT")
     sub.set_defaults(command=_release)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from diagnosis_tool.cxr.calibration import CalibrationMethod
+from diagnosis_tool.cxr.explanation import Explanation
 from diagnosis_tool.cxr.network_spec import NetworkSpec
 from diagnosis_tool.cxr.preprocess import PreprocessSpec
 
@@ -287,6 +288,20 @@ class ReleaseConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplanationConfig:
+    """What becomes the bundle's ExplanationSpec; the defaults won on RSNA's boxes (docs/results/heatmaps.md).
+
+    mean_images: training images, evenly drawn, over which the mean maps are taken; 0 for no mean maps.
+    """
+
+    method: Explanation = Explanation.GRADCAM
+    mean_images: int = 300
+    opposite: float = 0.5
+    smoothing_cells: float = 1.0
+    box_threshold: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Everything that decides a run. The same recipe, data and machine give the same loss curve."""
 
@@ -305,3 +320,4 @@ class Recipe:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    explanation: ExplanationConfig = field(default_factory=ExplanationConfig)

@@ -7,15 +7,15 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
-from diagnosis_tool.cxr.bundle import Evaluation, Interval, Output
+from diagnosis_tool.cxr.bundle import Evaluation, Interval, Localisation, Output
 from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import Classifier, Heatmap, ModelIdentity
+from diagnosis_tool.cxr.types import Classifier, ModelIdentity
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from training.datasets.base import Box, Record, read_radiograph
 from training.errors import DatasetInvalid
+from training.localise import Located, localisation, locate
 from training.metrics import (
     Array,
     Labels,
@@ -31,7 +31,6 @@ from training.metrics import (
 
 SEED: Final = 2017
 """Of the bootstrap, so that an evaluation gives the same intervals every time."""
-_POINTING_PX: Final = 256  # a heatmap's maximum is sought on this grid: a box of 4% of the side still has 10 points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +45,15 @@ class Refused:
 class Read:
     """Everything that the classifier said. probabilities_NK: (N, K) calibrated, columns as in `outputs`.
 
-    pointed: for each (box, read image) whether the finding's heatmap has its maximum inside the box.
+    located: each box on a read image, and what the heatmap of its finding was worth there. box_threshold: the part of
+    a heatmap's maximum above which its region was taken.
     """
 
     records: tuple[Record, ...]
     outputs: tuple[Output, ...]
     probabilities_NK: Array
-    pointed: tuple[tuple[Box, bool], ...]
+    located: tuple[Located, ...]
+    box_threshold: float
     refused: tuple[Refused, ...]
     seconds: float
 
@@ -70,8 +71,8 @@ class Report:
     """The JSON of `evaluate`. Figures are null where they are not defined, never a number.
 
     mean_auc and mean_ece are over findings (No Finding apart); left_out names those that the labels cannot judge.
-    ece: 15 bins of equal mass. pointing: share of boxes that hold the maximum of their finding's heatmap, by finding
-    and as the mean over boxed findings. images_per_s: decoding, reading and heatmaps. n: images that were read.
+    ece: 15 bins of equal mass. localisation: pointing and overlap with readers' boxes, beside a prior that never looks
+    at the image; None without boxes. images_per_s: decoding, reading and heatmaps. n: images that were read.
     """
 
     bundle: str
@@ -92,21 +93,25 @@ class Report:
     ece: dict[str, float | None]
     mean_ece: float | None
     positives: dict[str, int]
-    pointing: dict[str, float | None]
-    boxes: dict[str, int]
+    localisation: Localisation | None
     images_per_s: float
 
 
 def read_all(
-    classifier: Classifier, bundle_outputs: Sequence[Output], records: Sequence[Record], boxes: Sequence[Box]
+    classifier: Classifier,
+    bundle_outputs: Sequence[Output],
+    records: Sequence[Record],
+    boxes: Sequence[Box],
+    *,
+    box_threshold: float,
 ) -> Read:
-    """Reads every record once. Raises DatasetInvalid when there is none."""
+    """Reads every record once. box_threshold: the bundle's. Raises DatasetInvalid when there is none."""
     if not records:
         raise DatasetInvalid("There is no image to evaluate: look into the split lists and the files.")
     boxed: dict[str, list[Box]] = {}
     for box in boxes:
         boxed.setdefault(box.image, []).append(box)
-    read, rows, pointed, refused = [], [], [], []
+    read, rows, located, refused = [], [], [], []
     started = time.perf_counter()
     for record in tqdm(records, unit="image", desc="reading"):
         try:
@@ -117,25 +122,20 @@ def read_all(
         read.append(record)
         rows.append([output.probability for output in reading.outputs])
         maps = {output.name: output.heatmap for output in reading.outputs}
-        pointed += [(b, points_into(maps[b.finding], b)) for b in boxed.get(record.image, []) if b.finding in maps]
+        located += [
+            locate(maps[box.finding], box, record.patient, box_threshold)
+            for box in boxed.get(record.image, [])
+            if box.finding in maps
+        ]
     return Read(
         records=tuple(read),
         outputs=tuple(bundle_outputs),
         probabilities_NK=np.array(rows, dtype=np.float64).reshape(len(rows), len(bundle_outputs)),
-        pointed=tuple(pointed),
+        located=tuple(located),
+        box_threshold=box_threshold,
         refused=tuple(refused),
         seconds=time.perf_counter() - started,
     )
-
-
-def points_into(heatmap: Heatmap, box: Box) -> bool:
-    """Whether the heatmap, enlarged as the viewer shows it, is highest inside the box. An empty map points nowhere."""
-    if heatmap.scale <= 0:
-        return False
-    image = Image.fromarray(heatmap.values.astype(np.float32))
-    large = np.asarray(image.resize((_POINTING_PX, _POINTING_PX), Image.Resampling.BICUBIC))
-    row, column = np.unravel_index(int(np.argmax(large)), large.shape)
-    return box.holds((float(column) + 0.5) / _POINTING_PX, (float(row) + 0.5) / _POINTING_PX)
 
 
 def judge(
@@ -156,7 +156,6 @@ def judge(
     values = dict(zip(names, per_output(auc, scores_NK, labels_NK), strict=True))
     ece = dict(zip(names, per_output(expected_calibration_error, scores_NK, labels_NK), strict=True))
     findings = [name for name in names if kinds[name] is OutputKind.FINDING]
-    pointing, boxes = _pointing(read.pointed)
     return Report(
         bundle=identity.bundle,
         bundle_sha256=identity.bundle_sha256,
@@ -176,8 +175,7 @@ def judge(
         ece=ece,
         mean_ece=mean_defined([ece[name] for name in findings]),
         positives={name: int(labels_NK[:, k].sum()) for k, name in enumerate(names)},
-        pointing=pointing,
-        boxes=boxes,
+        localisation=localisation(read.located, read.box_threshold),
         images_per_s=len(read.records) / read.seconds if read.seconds else 0.0,
     )
 
@@ -211,14 +209,6 @@ def _pair(replicates_R: Array) -> tuple[float, float] | None:
     return (low, high) if np.isfinite(low) else None
 
 
-def _pointing(pointed: Sequence[tuple[Box, bool]]) -> tuple[dict[str, float | None], dict[str, int]]:
-    by_finding: dict[str, list[bool]] = {}
-    for box, hit in pointed:
-        by_finding.setdefault(box.finding, []).append(hit)
-    shares: dict[str, float | None] = {name: float(np.mean(by_finding[name])) for name in sorted(by_finding)}
-    return {**shares, "mean": mean_defined(list(shares.values()))}, {n: len(h) for n, h in sorted(by_finding.items())}
-
-
 def as_evaluation(report: Report) -> Evaluation:
     """The part of a report that travels in the bundle. Raises DatasetInvalid when no finding could be judged."""
     if report.mean_auc is None or report.ci.mean_auc is None or report.mean_ece is None:
@@ -236,4 +226,5 @@ def as_evaluation(report: Report) -> Evaluation:
         mean_auc=Interval(value=report.mean_auc, low=mean_low, high=mean_high),
         auc=intervals,
         mean_ece=report.mean_ece,
+        localisation=report.localisation,
     )

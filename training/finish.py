@@ -17,9 +17,9 @@ from training.data import TrainingData
 from training.datasets.base import Dataset, IssueKind, Split
 from training.errors import TrainingFailed
 from training.evaluate import Read, Report, as_evaluation, common_columns, judge, read_all
+from training.explain import explanation_of
 from training.predictions import Predictions
 from training.provenance import git_commit
-from training.recipe import recipe_to_json
 from training.release import Evaluate, ReleaseInputs, release, released_network
 from training.run_folder import RunFolder
 from training.ward import calibration_weights, weighting_words
@@ -62,7 +62,8 @@ def calibrate_run(run: RunFolder, data: TrainingData, config: CalibrationConfig)
         records=samples.records,
         outputs=data.outputs,
         probabilities_NK=probabilities_nK,
-        pointed=(),
+        located=(),
+        box_threshold=recipe.explanation.box_threshold,
         refused=(),
         seconds=0.0,
     )
@@ -85,10 +86,12 @@ def evaluate_bundle(classifier: BundleClassifier, dataset: Dataset, split: str) 
 def evaluate_and_keep(classifier: BundleClassifier, dataset: Dataset, split: str) -> tuple[Report, Predictions]:
     """As evaluate_bundle, with what was said about each image, for reports."""
     records = dataset.records if split == "all" else dataset.of(Split(split))
-    read = read_all(classifier, classifier.bundle.metadata.outputs, records, dataset.boxes)
+    metadata = classifier.bundle.metadata
+    threshold = metadata.explanation.box_threshold
+    read = read_all(classifier, metadata.outputs, records, dataset.boxes, box_threshold=threshold)
     missing = tuple(issue.image for issue in dataset.issues if issue.kind is IssueKind.MISSING_FILE)
     report = judge(read, classifier.identity, dataset.outputs, dataset=dataset.name, split=split, missing=missing)
-    return report, predictions_of(read, classifier.bundle.metadata, dataset, split)
+    return report, predictions_of(read, metadata, dataset, split)
 
 
 def predictions_of(read: Read, metadata: BundleMetadata, dataset: Dataset, split: str) -> Predictions:
@@ -113,8 +116,10 @@ def predictions_of(read: Read, metadata: BundleMetadata, dataset: Dataset, split
 
 
 def report_json(report: Report) -> str:
-    """The report as `evaluate --json` writes it."""
-    return json.dumps(CONVERTER.unstructure(report), indent=1, allow_nan=False) + "\n"
+    """The report as `evaluate --json` writes it; the figures of heatmaps stand beside the others."""
+    data = CONVERTER.unstructure(report)
+    located = data.pop("localisation") or {"boxes": {}, "pointing": {"mean": None}}
+    return json.dumps(data | located, indent=1, allow_nan=False) + "\n"
 
 
 def summary(report: Report) -> str:
@@ -122,9 +127,11 @@ def summary(report: Report) -> str:
     if report.mean_auc is None or report.ci.mean_auc is None:
         return f"{report.n} images read; no finding has both positives and negatives: mean AUC n/a"
     low, high = report.ci.mean_auc
+    found = report.localisation
+    pointing = f"{found.pointing['mean']:.3f} (blind {found.pointing_blind['mean']:.3f})" if found else "n/a"
     return (
         f"{report.n} images of {report.patients} patients: mean AUC {report.mean_auc:.4f} ({low:.4f} to {high:.4f}), "
-        f"mean ECE {report.mean_ece:.4f}, pointing {report.pointing['mean']}, {report.images_per_s:.1f} images/s, "
+        f"mean ECE {report.mean_ece:.4f}, pointing {pointing}, {report.images_per_s:.1f} images/s, "
         f"{len(report.refused)} refused"
     )
 
@@ -132,14 +139,15 @@ def summary(report: Report) -> str:
 def release_run(run: RunFolder, recipe: Recipe, dataset: Dataset, models: Path) -> BundleMetadata:
     """Releases a calibrated run under `models`; its test figures are of the data set's published test split.
 
-    recipe: the run's, or one that differs from it in [release] and [calibration] alone: name and limits may be written
-    afterwards, and the calibration is the one that `calibrate` kept.
+    recipe: the run's, or one that differs from it in [release], [explanation] and [calibration] alone: these may be
+    written afterwards, and the calibration is the one that `calibrate` kept.
     """
     trained = run.recipe()
-    same = replace(recipe, release=trained.release, calibration=trained.calibration)
-    if recipe_to_json(same) != recipe_to_json(trained):
+    same = replace(recipe, release=trained.release, explanation=trained.explanation, calibration=trained.calibration)
+    if same != trained:
         raise TrainingFailed(
-            f"The recipe differs from that of {run.path} in more than its [release] table and its [calibration] table."
+            f"The recipe differs from that of {run.path} in more than its [release], [explanation] and [calibration] "
+            "tables."
         )
     if not run.calibration_file.is_file():
         raise TrainingFailed(
@@ -152,6 +160,7 @@ def release_run(run: RunFolder, recipe: Recipe, dataset: Dataset, models: Path) 
         outputs=dataset.outputs,
         activation=dataset.activation,
         calibrated=calibrated,
+        explanation=explanation_of(run, recipe.explanation, dataset),
         epochs=len(run.history()),
         git_commit=git_commit(),
     )

@@ -27,6 +27,7 @@ from diagnosis_tool.cxr.bundle import (
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier
 from diagnosis_tool.cxr.engines import TorchEngine
+from diagnosis_tool.cxr.explanation import ExplanationSpec
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
 from diagnosis_tool.cxr.types import Radiograph, ViewPosition
@@ -61,6 +62,7 @@ class ReleaseInputs:
     outputs: tuple[Output, ...]
     activation: Activation
     calibrated: Calibrated
+    explanation: ExplanationSpec
     epochs: int
     git_commit: str
 
@@ -109,12 +111,11 @@ def release(inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Seque
         metadata = _metadata(inputs, weights, golden)
         _write_metadata(metadata, scratch)
         classifier = load_classifier(scratch)
-        reports = tuple(one(classifier) for one in evaluate)
-        figures = tuple(as_evaluation(report) for report in reports)
+        figures = tuple(as_evaluation(one(classifier)) for one in evaluate)
         metadata = replace(metadata, evaluations=metadata.evaluations + figures)
         _write_metadata(metadata, scratch)
         size = sum((scratch / item.file).stat().st_size for item in weights)
-        card = model_card(metadata, inputs.calibrated.notes, weights_bytes=size, reports=reports)
+        card = model_card(metadata, inputs.calibrated.notes, weights_bytes=size)
         (scratch / "MODEL_CARD.md").write_text(card)
         load_classifier(scratch)
     return metadata
@@ -175,6 +176,7 @@ def _metadata(inputs: ReleaseInputs, weights: tuple[FileHash, ...], golden: Gold
         network=recipe.network,
         preprocess=recipe.preprocess,
         calibration=inputs.calibrated.calibration,
+        explanation=inputs.explanation,
         operating_points=inputs.calibrated.operating_points,
         allowed_views=(ViewPosition.PA, ViewPosition.AP),
         training=TrainingRecord(

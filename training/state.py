@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from diagnosis_tool.cxr.network import ChestNetwork
-from training.config import CalibrationConfig, Recipe, ReleaseConfig
+from training.config import CalibrationConfig, ExplanationConfig, Recipe, ReleaseConfig
 from training.errors import TrainingFailed
 from training.optim import AveragedWeights
 from training.recipe import recipe_from, recipe_to_json
@@ -55,8 +55,13 @@ def save_checkpoint(state: State, recipe: Recipe, run: RunFolder) -> None:
 
 
 def _training_part(recipe: Recipe) -> Recipe:
-    """All of a recipe that training depends on: name and calibration of a release may change meanwhile."""
-    return replace(recipe, release=ReleaseConfig(name="", version=""), calibration=CalibrationConfig())
+    """All of a recipe that training depends on: name, calibration and explanation of a release may change meanwhile."""
+    return replace(
+        recipe,
+        release=ReleaseConfig(name="", version=""),
+        calibration=CalibrationConfig(),
+        explanation=ExplanationConfig(),
+    )
 
 
 def resume(state: State, checkpoint: dict[str, Any], recipe: Recipe, run: RunFolder) -> None:

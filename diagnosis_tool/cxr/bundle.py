@@ -16,13 +16,14 @@ from cattrs.errors import ClassValidationError
 from cattrs.v import format_exception, transform_error
 
 from diagnosis_tool.cxr.calibration import Activation, Calibration
+from diagnosis_tool.cxr.explanation import ExplanationSpec
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network_spec import NetworkSpec
 from diagnosis_tool.cxr.preprocess import PreprocessSpec
 from diagnosis_tool.cxr.types import ViewPosition
 from diagnosis_tool.errors import BundleInvalid
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUNDLE_FILE: Final = "bundle.json"
 DEFAULT_FILE: Final = "DEFAULT"
 
@@ -81,9 +82,28 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Localisation:
+    """Where the heatmaps point against readers' boxes; each figure by finding, and as their 'mean'.
+
+    boxes: how many were judged. box_threshold: part of a map's maximum above which its region was taken.
+    pointing: share of boxes that hold the heatmap's maximum. iou: by T, share of boxes whose intersection over union
+    with the box around the region is T or more (Wang et al. 2017). …_blind: of a location prior that never looks at the
+    image, how often other patients' boxes of the finding cover each place.
+    """
+
+    boxes: dict[str, int]
+    box_threshold: float
+    pointing: dict[str, float]
+    pointing_blind: dict[str, float]
+    iou: dict[str, dict[str, float]]
+    iou_blind: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Figures on one split. auc has None for an output without positives or without negatives; mean_auc is over the
     findings that have one. mean_ece: expected calibration error, 15 equal-mass bins, mean over findings.
+    localisation: None where the data set has no boxes.
     """
 
     dataset: str
@@ -93,6 +113,7 @@ class Evaluation:
     mean_auc: Interval
     auc: dict[str, Interval | None]
     mean_ece: float
+    localisation: Localisation | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +154,7 @@ class BundleMetadata:
     network: NetworkSpec
     preprocess: PreprocessSpec
     calibration: Calibration
+    explanation: ExplanationSpec
     operating_points: tuple[OperatingPoint, ...]
     allowed_views: tuple[ViewPosition, ...]
     training: TrainingRecord
@@ -244,6 +266,7 @@ def _check_consistency(metadata: BundleMetadata) -> None:
     problems += [
         f"golden {g.file} must have one logit an output" for g in metadata.golden.inputs if len(g.logits) != len(names)
     ]
+    problems += metadata.explanation.problems(len(names))
     if metadata.network.input_px not in (0, metadata.preprocess.size_px):
         problems.append("network.input_px must be preprocess.size_px, or 0 for a network that takes any size")
     if not metadata.golden.inputs:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from diagnosis_tool.cxr.bundle import Bundle, open_bundle
 from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.engines import Engine, TorchEngine
-from diagnosis_tool.cxr.gradcam import gradcam
+from diagnosis_tool.cxr.gradcam import explain
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from diagnosis_tool.cxr.preprocess import preprocess
 from diagnosis_tool.cxr.quality import refuse_unreadable
@@ -47,8 +47,16 @@ class BundleClassifier:
         refuse_unreadable(radiograph)
         self._refuse_view(radiograph.view_position)
         logits_BK, features_BChw = self.engine.run(preprocess(radiograph, self.bundle.metadata.preprocess)[None])
-        heatmaps = gradcam(self._head, features_BChw[0], len(self.bundle.metadata.outputs))
+        metadata = self.bundle.metadata
+        heatmaps = explain(self._head, features_BChw[0], len(metadata.outputs), metadata.explanation)
         return Reading(identity=self.identity, outputs=self._outputs(logits_BK, heatmaps))
+
+    def verify_explanation(self) -> None:
+        """Explains an empty image. Raises BundleInvalid when the bundle's explanation does not fit its network."""
+        metadata = self.bundle.metadata
+        size_px = metadata.preprocess.size_px
+        _, features_BChw = self.engine.run(np.zeros((1, size_px, size_px), np.uint8))
+        explain(self._head, features_BChw[0], len(metadata.outputs), metadata.explanation)
 
     def _refuse_view(self, view: ViewPosition) -> None:
         allowed = self.bundle.metadata.allowed_views
@@ -86,7 +94,9 @@ def load_classifier(path: Path) -> BundleClassifier:
     network = load_network(bundle)
     engine = TorchEngine(network)
     verify_golden(bundle, engine)
-    return BundleClassifier(bundle, network, engine)
+    classifier = BundleClassifier(bundle, network, engine)
+    classifier.verify_explanation()
+    return classifier
 
 
 def load_network(bundle: Bundle) -> ChestNetwork:

@@ -1,8 +1,10 @@
-"""Grad-CAM over the cached feature map: all outputs for a few percent of a forward pass.
+"""Explanations over the cached feature map: all outputs for a few percent of a forward pass.
 
-Source: Selvaraju et al. 2017, 'Grad-CAM'. pytorch-grad-cam runs on the head alone, whose input is the feature map that
-the forward pass returned, so no trunk is run again. Not thread-safe: hooks are stateful.
+pytorch-grad-cam runs on the head alone, whose input is the feature map that the forward pass returned, so no trunk is
+run again. Not thread-safe: hooks are stateful.
 """
+
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -12,9 +14,10 @@ from torch import nn
 from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before pytorch_grad_cam, which imports torchvision
 
 # isort: split
-from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
+from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec, refined
 from diagnosis_tool.cxr.types import Heatmap
 
 
@@ -30,28 +33,60 @@ class _HeadOverFeatures(nn.Module):
         return self.head(self.tap(features_BChw))  # type: ignore[no-any-return]
 
 
-class _UnscaledGradCAM(GradCAM):  # type: ignore[misc]  # the library is untyped
-    """Stops before the library's two min-max normalisations, which would lose the scale and move the map."""
+class _Signed:
+    """Stops before the library clips and min-max normalises, which would lose sign and scale and move the map."""
 
     def compute_cam_per_layer(
         self, input_tensor: torch.Tensor, targets: list[nn.Module], eigen_smooth: bool
     ) -> list[NDArray[np.float32]]:
-        activations = self.activations_and_grads.activations[0].numpy()
-        gradients = self.activations_and_grads.gradients[0].numpy()
-        cam = self.get_cam_image(input_tensor, self.target_layers[0], targets, activations, gradients, eigen_smooth)
-        return [np.maximum(cam, 0)[:, None]]
+        held = self.activations_and_grads  # type: ignore[attr-defined]  # the library's, which is untyped
+        activations, gradients = held.activations[0].numpy(), held.gradients[0].numpy()
+        layer = self.target_layers[0]  # type: ignore[attr-defined]
+        cam = self.get_cam_image(input_tensor, layer, targets, activations, gradients, eigen_smooth)  # type: ignore[attr-defined]
+        return [cam]
 
     def aggregate_multi_layers(self, cam_per_target_layer: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        return cam_per_target_layer[0][:, 0]
+        return cam_per_target_layer[0]
 
 
-def gradcam(head: nn.Module, features_Chw: NDArray[np.float32], outputs: int) -> tuple[Heatmap, ...]:
-    """Heatmaps of all outputs of one image, in the order of the logits. The arguments are those of gradcam_maps."""
-    return tuple(_quantise(map_hw) for map_hw in gradcam_maps(head, features_Chw, outputs))
+class _GradCAM(_Signed, GradCAM):  # type: ignore[misc]  # the library is untyped
+    pass
 
 
-def gradcam_maps(head: nn.Module, features_Chw: NDArray[np.float32], outputs: int) -> NDArray[np.float32]:
-    """Evidence for each output, (outputs, h, w), not below 0, in units of the logit.
+class _GradCAMPlusPlus(_Signed, GradCAMPlusPlus):  # type: ignore[misc]
+    pass
+
+
+class _HiResCAM(_Signed, HiResCAM):  # type: ignore[misc]
+    pass
+
+
+class _LayerCAM(_Signed, LayerCAM):  # type: ignore[misc]
+    pass
+
+
+_METHODS: Final[dict[Explanation, type[Any]]] = {
+    Explanation.GRADCAM: _GradCAM,
+    Explanation.GRADCAM_PLUS_PLUS: _GradCAMPlusPlus,
+    Explanation.HIRESCAM: _HiResCAM,
+    Explanation.LAYERCAM: _LayerCAM,
+}
+
+
+def explain(
+    head: nn.Module, features_Chw: NDArray[np.float32], outputs: int, spec: ExplanationSpec
+) -> tuple[Heatmap, ...]:
+    """Heatmaps of all outputs of one image, in the order of the logits.
+
+    The arguments are those of raw_maps, and what the bundle says. Raises BundleInvalid as refined does.
+    """
+    return tuple(as_heatmap(map_hw) for map_hw in refined(raw_maps(head, features_Chw, outputs, spec.method), spec))
+
+
+def raw_maps(
+    head: nn.Module, features_Chw: NDArray[np.float32], outputs: int, method: Explanation
+) -> NDArray[np.float32]:
+    """Evidence for and (below 0) against each output, (outputs, h, w), in units of the logit.
 
     head: (B, C, h, w) -> (B, outputs) logits, in eval mode. The target is the logit:
         a saturated sigmoid has no gradient.
@@ -59,7 +94,7 @@ def gradcam_maps(head: nn.Module, features_Chw: NDArray[np.float32], outputs: in
     """
     model = _HeadOverFeatures(head)
     features = torch.from_numpy(features_Chw).expand(outputs, -1, -1, -1).contiguous().requires_grad_()
-    cam = _UnscaledGradCAM(model, [model.tap])
+    cam = _METHODS[method](model, [model.tap])
     try:
         maps_Khw: NDArray[np.float32] = cam(features, [ClassifierOutputTarget(k) for k in range(outputs)])
     finally:
@@ -67,7 +102,8 @@ def gradcam_maps(head: nn.Module, features_Chw: NDArray[np.float32], outputs: in
     return maps_Khw
 
 
-def _quantise(map_hw: NDArray[np.float32]) -> Heatmap:
+def as_heatmap(map_hw: NDArray[np.float32]) -> Heatmap:
+    """A map that is nowhere below 0 in 256 steps of its maximum."""
     scale = float(map_hw.max())
     if scale <= 0:
         return Heatmap(values=np.zeros(map_hw.shape, np.uint8), scale=0.0)

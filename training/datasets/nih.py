@@ -29,9 +29,6 @@ TEST_IMAGES: Final = 25_596
 SUBSET_NOTE: Final = (
     "The subset is class-selected; not comparable digit by digit with papers that use all 25,596 test images."
 )
-IMAGE_BLIND_POINTING: Final = 0.370
-"""Pointing accuracy, mean over the eight boxed findings, of a location prior that never looks at the image: measured
-beforehand on NIH's boxes."""
 
 _BOX_SIDE_PX: Final = 1024.0  # boxes were drawn on the published 1024 x 1024 files, whatever the files' size is now
 _BOX_NAMES: Final = {"Infiltrate": "Infiltration"}  # the box list has its own word for it

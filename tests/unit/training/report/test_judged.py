@@ -161,7 +161,7 @@ def test_calibrated_folds_are_calibrated_before_they_are_pooled(tmp_path):
     folder = write_folds(tmp_path / "cv", "some", folds=2, outputs=PNEUMONIA)
     ones = (1.0,)
     evaluation = Evaluation(
-        dataset="nih", split="validation", images=1, patients=1, auc={}, mean_ece=0.0,
+        dataset="nih", split="validation", images=1, patients=1, auc={}, mean_ece=0.0, localisation=None,
         mean_auc=Interval(value=0.5, low=0.4, high=0.6),
     )  # fmt: skip
     for fold in range(2):
