@@ -99,10 +99,10 @@ def blind(located: Sequence[Located], threshold: float) -> tuple[Located, ...]:
     answers = []
     for one in located:
         same = [other for other in located if other.box.finding == one.box.finding and other.patient != one.patient]
-        prior_hw = (
-            np.sum([_covered(other.box) for other in same], axis=0, dtype=np.float32) if same else np.zeros((1, 1))
-        )
-        found = find(prior_hw.astype(np.float32), one.box, threshold)
+        prior_hw = np.zeros((1, 1), np.float32)
+        for other in same:
+            prior_hw = prior_hw + _covered(other.box).astype(np.float32)
+        found = find(prior_hw, one.box, threshold)
         answers.append(Located(box=one.box, patient=one.patient, found=found))
     return tuple(answers)
 

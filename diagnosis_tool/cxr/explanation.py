@@ -73,7 +73,7 @@ def refined(maps_Khw: NDArray[np.float32], spec: ExplanationSpec) -> NDArray[np.
     maps_Khw = np.maximum(maps_Khw - np.float32(spec.opposite) * maps_Khw[:, :, ::-1], 0)
     if spec.smoothing_cells:
         rows, columns = (_gaussian(size, spec.smoothing_cells) for size in maps_Khw.shape[1:])
-        maps_Khw = rows @ maps_Khw @ columns
+        maps_Khw = (rows @ maps_Khw @ columns).astype(np.float32)
     return maps_Khw
 
 

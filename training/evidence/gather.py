@@ -81,7 +81,8 @@ def gather(
     metadata = classifier.bundle.metadata
     folder = find_nih(data)
     nih = read_dataset("nih", folder)
-    read = read_all(classifier, metadata.outputs, some(nih.of(Split.TEST), limit), ())
+    threshold = metadata.explanation.box_threshold
+    read = read_all(classifier, metadata.outputs, some(nih.of(Split.TEST), limit), (), box_threshold=threshold)
     said = narrowed(metadata.outputs, nih.outputs, read.records, read.probabilities_NK)
     robust = measure(
         classifier,
@@ -114,11 +115,12 @@ def some(records: Sequence[Record], count: int | None) -> tuple[Record, ...]:
 
 def external_of(classifier: BundleClassifier, dataset: Dataset, limit: int | None) -> External | None:
     """The pneumonia output on the test split; None when the split is empty or the bundle has no such output."""
-    outputs = classifier.bundle.metadata.outputs
+    metadata = classifier.bundle.metadata
+    outputs = metadata.outputs
     records = some(dataset.of(Split.TEST), limit)
     if not records or EXTERNAL_FINDING not in {output.name for output in outputs}:
         return None
-    read = read_all(classifier, outputs, records, ())
+    read = read_all(classifier, outputs, records, (), box_threshold=metadata.explanation.box_threshold)
     said = narrowed(outputs, dataset.outputs, read.records, read.probabilities_NK)
     (auc,) = each(aucs_of(said.probabilities_NK, said.labels_NK, weights_of(said.patients)))
     return External(

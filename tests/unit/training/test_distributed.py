@@ -27,7 +27,7 @@ from training.run_folder import RunFolder
 ROOT = Path(__file__).resolve().parents[3]
 
 
-_SMALL = {"loop.batch_size": "2"}  # the recipe's own small network: nothing is compared with one process
+_SMALL = {"loop.batch_size": "4"}  # the recipe's own small network; BatchNorm wants two images a process
 
 
 def _options(home: Path, nih_folder: Path, out: str, settings: dict[str, str] | None = None) -> list[str]:
