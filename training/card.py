@@ -22,7 +22,7 @@ def model_card(
         _figures(metadata, evaluation, pointing.get((evaluation.dataset, evaluation.split), ""))
         for evaluation in reversed(metadata.evaluations)  # test before validation
     ]
-    parts += [_thresholds(metadata), _limits(metadata, notes), _again(metadata)]
+    parts += [_thresholds(metadata), _precision(metadata), _limits(metadata, notes), _again(metadata)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -138,6 +138,23 @@ specificity - 1.
 | output | criterion | threshold | sensitivity | specificity |
 |---|---|---|---|---|
 {rows}
+"""
+
+
+def _precision(metadata: BundleMetadata) -> str:
+    lines = "\n".join(
+        f"- {a.engine} may compute in {a.precision}: on {a.images} images ({a.source}) probabilities moved by {a.mean_abs_dp:.2g} in the "
+        f"mean, {a.calls_changed:.2%} of the calls at operating points changed, the mean AUC moved by {a.auc_moved:.2g}."
+        for a in metadata.admitted
+    )
+    if not lines:
+        lines = "No lower precision was proved to be as good on this model: every engine computes in float32."
+    else:
+        lines = "A lower precision is used where both read the same images and differed by less than was allowed:\n\n" + lines
+    return f"""
+## Precision
+
+All figures are of float32. {lines}
 """
 
 

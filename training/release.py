@@ -17,6 +17,7 @@ from diagnosis_tool.cxr.bundle import (
     BUNDLE_FILE,
     CONVERTER,
     SCHEMA_VERSION,
+    Admission,
     BundleMetadata,
     FileHash,
     Golden,
@@ -50,6 +51,7 @@ _GOLDEN_PEOPLE: Final = (
     (13, Anatomy(effusion=0.35, nodule=0.04)),
 )
 Evaluate = Callable[[BundleClassifier], Report]
+Admit = Callable[[BundleClassifier], tuple[Admission, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +98,13 @@ def as_released(name: str, value: torch.Tensor) -> torch.Tensor:
     return half if torch.isfinite(half).all() else value.float()
 
 
-def release(inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Sequence[Evaluate]) -> BundleMetadata:
+def release(
+    inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Sequence[Evaluate], admit: Admit
+) -> BundleMetadata:
     """Writes the bundle folder `target`, whole or not at all.
 
     Each of `evaluate` judges the very bundle that is being released, read through its classifier; its figures are then
-    written into it. Raises BundleInvalid when the written bundle does not reproduce its own golden logits.
+    written into it, and so are the precisions that `admit` finds to be as good as float32. Raises BundleInvalid when the written bundle does not reproduce its own golden logits.
     """
     network = released_network(run, len(inputs.outputs))
     with whole_folder(target) as scratch:
@@ -111,7 +115,7 @@ def release(inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Seque
         classifier = load_classifier(scratch)
         reports = tuple(one(classifier) for one in evaluate)
         figures = tuple(as_evaluation(report) for report in reports)
-        metadata = replace(metadata, evaluations=metadata.evaluations + figures)
+        metadata = replace(metadata, evaluations=metadata.evaluations + figures, admitted=admit(classifier))
         _write_metadata(metadata, scratch)
         size = sum((scratch / item.file).stat().st_size for item in weights)
         card = model_card(metadata, inputs.calibrated.notes, weights_bytes=size, reports=reports)
@@ -195,6 +199,7 @@ def _metadata(inputs: ReleaseInputs, weights: tuple[FileHash, ...], golden: Gold
         evaluations=(inputs.calibrated.evaluation,),
         weights=weights,
         golden=golden,
+        admitted=(),
     )
 
 
