@@ -142,19 +142,19 @@ specificity - 1.
 
 
 def _precision(metadata: BundleMetadata) -> str:
-    lines = "\n".join(
-        f"- {a.engine} may compute in {a.precision}: on {a.images} images ({a.source}) probabilities moved by {a.mean_abs_dp:.2g} in the "
-        f"mean, {a.calls_changed:.2%} of the calls at operating points changed, the mean AUC moved by {a.auc_moved:.2g}."
-        for a in metadata.admitted
-    )
-    if not lines:
-        lines = "No lower precision was proved to be as good on this model: every engine computes in float32."
+    if not metadata.admitted:
+        said = "No lower precision was proved to be as good on this model: every engine computes in float32."
     else:
-        lines = "A lower precision is used where both read the same images and differed by less than was allowed:\n\n" + lines
+        said = "A lower precision was proved beside float32 on the same images, and may be used:\n\n" + "\n".join(
+            f"- {a.engine} in {a.precision}: {a.images} images ({a.source}); probabilities moved by {a.mean_abs_dp:.2g}"
+            f" in the mean, {a.calls_changed:.2%} of the calls at operating points changed, the mean AUC moved by "
+            f"{a.auc_moved:.2g}."
+            for a in metadata.admitted
+        )
     return f"""
 ## Precision
 
-All figures are of float32. {lines}
+All figures are of float32. {said}
 """
 
 

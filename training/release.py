@@ -104,7 +104,8 @@ def release(
     """Writes the bundle folder `target`, whole or not at all.
 
     Each of `evaluate` judges the very bundle that is being released, read through its classifier; its figures are then
-    written into it, and so are the precisions that `admit` finds to be as good as float32. Raises BundleInvalid when the written bundle does not reproduce its own golden logits.
+    written into it, and so are the precisions that `admit` finds to be as good as float32. Raises BundleInvalid when
+    the written bundle does not reproduce its own golden logits.
     """
     network = released_network(run, len(inputs.outputs))
     with whole_folder(target) as scratch:

@@ -26,7 +26,9 @@ def test_is_written_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "engines").iterdir()] == ["key"]
 
 
-@pytest.mark.parametrize("damage", ["altered", "shortened", "missing", "no hashes", "no JSON", "wrong JSON", "empty list"])
+@pytest.mark.parametrize(
+    "damage", ["altered", "shortened", "missing", "no hashes", "no JSON", "wrong JSON", "empty list"]
+)
 def test_is_made_again_when_damaged(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     write = Writer()
     place = cached_model(tmp_path, "key", write).parent

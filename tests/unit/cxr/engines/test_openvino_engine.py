@@ -15,15 +15,21 @@ from tests.bundles import network_spec, settle_statistics
 from tests.unit.cxr.test_gradcam import VGG_HEAD
 
 SIZE_PX = 64
-CASES: list[tuple[str, dict[str, Any]]] = [
-    ("mobilenet_v2", {}),
-    ("efficientnet_b0", {"trunk_activation": "relu"}),
+CASES: list[Any] = [
     ("efficientnet_lite0", {"in_channels": 1}),
-    ("resnet18", {"head_hidden": (16, 8), "head_activation": "gelu"}),
-    ("resnet50_v2", {"head_hidden": (16,), "head_batch_norm": True}),
-    ("googlenet", {}),
     ("vgg16", VGG_HEAD),
     ("coatnet_0", {}),
+    *(
+        pytest.param(architecture, changes, marks=pytest.mark.long)  # converting takes seconds each
+        for architecture, changes in (
+            ("mobilenet_v2", {}),
+            ("efficientnet_b0", {"trunk_activation": "relu"}),
+            ("resnet18", {"head_hidden": (16, 8), "head_activation": "gelu"}),
+            ("resnet50_v2", {"head_hidden": (16,), "head_batch_norm": True}),
+            ("densenet121", {}),
+            ("googlenet", {}),
+        )
+    ),
 ]
 
 
@@ -72,7 +78,7 @@ def test_bf16_is_another_precision(model: Any) -> None:
     if not ov.computes("bf16"):
         pytest.skip("this processor has no bf16")
     exact, rounded = (ov.OpenVINOEngine(model, precision=p, threads=1).run(films(1))[1] for p in ("f32", "bf16"))
-    assert 1e-4 < np.abs(exact - rounded).max() / np.abs(exact).max() < 0.2
+    assert np.abs(exact - rounded).max() > 1e-3 * np.abs(exact).max()
 
 
 def test_loading_opens_no_socket(tmp_path: Any) -> None:
