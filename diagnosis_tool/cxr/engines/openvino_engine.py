@@ -1,6 +1,8 @@
 """OpenVINO on the CPU: converts a network once, then runs it at two to six times the speed of torch."""
 
+import ctypes
 import logging
+import mmap
 import os
 import warnings
 from pathlib import Path
@@ -42,6 +44,8 @@ class OpenVINOEngine:
         if self.precision != precision:
             raise RuntimeError(f"OpenVINO computes in {self.precision} where {precision} was asked for")
         self._request = compiled.create_infer_request()
+        if isinstance(model, Path):
+            _drop_pages_of(model.with_suffix(".bin"))
 
     def run(self, x_BHW: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Preprocessed radiographs (B, H, W) uint8 -> logits (B, K) and feature map (B, C, h, w), float32."""
@@ -53,6 +57,20 @@ class OpenVINOEngine:
         self._request.infer([x_HW[None]])
         logits_1K, features_1Chw = (self._request.get_output_tensor(k).data.copy() for k in (0, 1))
         return logits_1K, features_1Chw  # copies, for the next image overwrites the request's own
+
+
+def _drop_pages_of(file: Path) -> None:
+    """Frees the memory of a file that is mapped to be read: compiling copied what is needed (256 MB of B7).
+
+    Pages that are touched after all are read again from the file. Without Linux' /proc nothing happens.
+    """
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    for line in lines:
+        span, rights, *_ = line.split(maxsplit=2)
+        if line.endswith(str(file.resolve())) and "w" not in rights:
+            first, last = (int(text, 16) for text in span.split("-"))
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
 
 
 def converted(network: ChestNetwork, size_px: int) -> Any:

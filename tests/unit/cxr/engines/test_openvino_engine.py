@@ -1,7 +1,9 @@
 """OpenVINO answers as torch does, for every kind of network, and never reaches for the network."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,18 @@ def test_same_bytes_same_answer_whatever_else_is_read(model: Any, precision: str
     for whole, before, one in zip(together, kept, alone, strict=True):
         np.testing.assert_array_equal(whole, before)  # what was handed out is not written over
         np.testing.assert_array_equal(whole[2:], one)
+
+
+def test_a_model_on_disk_answers_alike_and_does_not_stay_in_memory(model: Any, tmp_path: Path) -> None:
+    file = tmp_path / "model.xml"
+    ov.save(model, file)
+    engine = ov.OpenVINOEngine(file, precision="f32", threads=1)
+    expected = ov.OpenVINOEngine(model, precision="f32", threads=1).run(films(1))
+    for wanted, got in zip(expected, engine.run(films(1)), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    blocks = Path("/proc/self/smaps").read_text().split(str(file.with_suffix(".bin")))[1:]
+    resident_bytes = sum(1024 * int(re.findall(r"Rss: +([0-9]+) kB", block)[0]) for block in blocks)
+    assert resident_bytes < file.with_suffix(".bin").stat().st_size / 2
 
 
 def test_bf16_is_another_precision(model: Any) -> None:
