@@ -1,6 +1,7 @@
 """Chooses the fastest engine that answers as the bundle was released, on this machine."""
 
 import logging
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,7 @@ import torch
 
 from diagnosis_tool.cxr.bundle import Bundle
 from diagnosis_tool.cxr.engine_choice import EngineChoice, EngineOptions, PrecisionChoice
-from diagnosis_tool.cxr.engines.openvino_cache import cache_key, cached_model
+from diagnosis_tool.cxr.engines.openvino_cache import MODEL_FILE, cache_key, cached_model
 from diagnosis_tool.cxr.engines.protocol import Engine
 from diagnosis_tool.cxr.engines.torch_engine import CUDA_BATCH, CUDA_NAME, TorchEngine
 from diagnosis_tool.cxr.network import ChestNetwork
@@ -90,11 +91,17 @@ def _openvino(
         say("converting the network, once for this machine")
         return ov.converted(load(), bundle.metadata.preprocess.size_px)
 
-    model: Path | Any = None
+    def start(file: Path) -> Engine:
+        return ov.OpenVINOEngine(file, precision=precision, threads=options.threads)
+
     if options.cache_folder is not None:
         key = cache_key(bundle.sha256, ov.version(), ov.processor())
         try:
-            model = cached_model(options.cache_folder, key, lambda file: ov.save(convert(), file))
+            return start(cached_model(options.cache_folder, key, lambda file: ov.save(convert(), file)))
         except OSError as error:
             _log.warning("the converted network cannot be kept, so every start converts it again: %s", error)
-    return ov.OpenVINOEngine(model or convert(), precision=precision, threads=options.threads)
+    # by way of a file here, too: a network that was never written answers differently in the sixth digit
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / MODEL_FILE
+        ov.save(convert(), file)
+        return start(file)

@@ -173,6 +173,8 @@ def test_a_folder_that_cannot_be_written_costs_time_only(
     loaded = load_classifier(bundle, replace(auto, cache_folder=tmp_path / "file" / "engines"))
     assert engine_of(loaded) == ("openvino", "f32")
     assert "cannot be kept" in caplog.text
+    kept = load_classifier(bundle, auto)
+    assert [o.logit for o in loaded.read(FILM).outputs] == [o.logit for o in kept.read(FILM).outputs]
 
 
 def test_the_head_alone_is_that_of_the_network(bundle: Path) -> None:
