@@ -138,21 +138,22 @@ def _print_table(answers: list[dict[str, Any]]) -> None:
 
 
 def _verify_bundle(options: argparse.Namespace) -> int:
-    from diagnosis_tool.cxr.bundle import resolve_bundle
-    from diagnosis_tool.cxr.classifier import load_classifier, verify_golden
+    from diagnosis_tool.cxr.classifier import verify_golden
+    from diagnosis_tool.worker.wiring import load
 
-    settings = _settings(options.bundle)
     try:
-        classifier = load_classifier(resolve_bundle(settings.models_dir, settings.bundle))
+        classifier = load(_settings(options.bundle))
     except BundleInvalid as error:
         print(f"NOT VALID: {error}", file=sys.stderr)
         return _ERROR
     worst = verify_golden(classifier.bundle, classifier.engine)
     metadata = classifier.bundle.metadata
-    golden = metadata.golden
+    identity = classifier.identity
+    allowed = metadata.golden_tolerance(identity.engine, identity.precision)
     print(
-        f"{classifier.identity.bundle} is valid: {len(metadata.outputs)} outputs, {len(golden.inputs)} golden inputs "
-        f"reproduced within {worst:.2g} (allowed {golden.tolerance:.2g}), sha256 {classifier.bundle.sha256}"
+        f"{identity.bundle} is valid: {len(metadata.outputs)} outputs, {len(metadata.golden.inputs)} golden inputs "
+        f"reproduced by {identity.engine} {identity.precision} within {worst:.2g} (allowed {allowed:.2g}), "
+        f"sha256 {classifier.bundle.sha256}"
     )
     return _OK
 

@@ -45,12 +45,19 @@ def write_bundle(
     outputs: tuple[str, ...] = NIH_OUTPUTS,
     activation: str = "sigmoid",
     seed: int = 0,
+    settled: bool = False,
 ) -> Path:
-    """A valid bundle of this architecture with random weights; the folder is returned."""
+    """A valid bundle of this architecture with random weights; the folder is returned.
+
+    settled: BatchNorm has seen phantoms, else deep networks' feature maps vanish and logits are the last bias.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     spec = network_spec(architecture, size_px=size_px)
     torch.manual_seed(seed)
     network = build_network(spec, len(outputs)).eval()
+    if settled:
+        phantoms = [chest_phantom(seed=seed + k, height_px=size_px, width_px=size_px) for k in range(4)]
+        settle_statistics(network, torch.from_numpy(np.stack(phantoms)))
     state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
     save_file(state, folder / "weights.safetensors")
     network.load_state_dict({k: v.float() for k, v in state.items()})
@@ -65,6 +72,16 @@ def write_bundle(
     (folder / "bundle.json").write_text(json.dumps(data))
     CONVERTER.structure(data, BundleMetadata)
     return folder
+
+
+def settle_statistics(network: torch.nn.Module, x_BHW: torch.Tensor) -> None:
+    """Fresh weights give feature maps of 1e-11: let BatchNorm see images. Leaves the network in eval mode."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
+            module.momentum = None
+    with torch.no_grad():
+        network.train()(x_BHW)
+    network.eval()
 
 
 def metadata(outputs: tuple[str, ...], activation: str, network: dict[str, Any], size_px: int) -> dict[str, Any]:
@@ -126,6 +143,7 @@ def metadata(outputs: tuple[str, ...], activation: str, network: dict[str, Any],
             "limits": ["Random weights: every number is meaningless."],
         },
         "evaluations": [],
+        "admitted": [],
     }
 
 

@@ -23,6 +23,14 @@ def phantom_png(seed: int = 0, side_px: int = 256) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Commands that tests start keep converted networks here, not in the checkout; one conversion serves them all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
     """Stores on an empty, migrated database of its own."""

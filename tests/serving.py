@@ -95,6 +95,7 @@ def serve(data_dir: Path, bundle: Path | str) -> Iterator[Server]:
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir.parent / f"{data_dir.name}.log"
     env = {**os.environ, "PORT": str(port), "DATA_DIR": str(data_dir), "BUNDLE": str(bundle), "TORCH_THREADS": "1"}
+    env["ENGINE"] = "torch"  # each server has a data folder of its own, and would convert the network anew
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "diagnosis_tool.cli", "serve"], env=env, stdout=stream, stderr=stream

@@ -10,7 +10,7 @@ def model_card(metadata: BundleMetadata, notes: tuple[str, ...], *, weights_byte
     """The card of a bundle, Markdown. notes: what calibration could not do."""
     parts = [_head(metadata, weights_bytes), _data(metadata)]
     parts += [_figures(metadata, evaluation) for evaluation in reversed(metadata.evaluations)]  # test before validation
-    parts += [_thresholds(metadata), _limits(metadata, notes), _again(metadata)]
+    parts += [_thresholds(metadata), _precision(metadata), _limits(metadata, notes), _again(metadata)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -145,6 +145,23 @@ Intervals: 95%, patients drawn with replacement, the threshold held fixed.
 | output | criterion | threshold | sensitivity | specificity |
 |---|---|---|---|---|
 {rows}
+"""
+
+
+def _precision(metadata: BundleMetadata) -> str:
+    if not metadata.admitted:
+        said = "No lower precision was proved to be as good on this model: every engine computes in float32."
+    else:
+        said = "A lower precision was proved beside float32 on the same images, and may be used:\n\n" + "\n".join(
+            f"- {a.engine} in {a.precision}: {a.images} images ({a.source}); probabilities moved by {a.mean_abs_dp:.2g}"
+            f" in the mean, {a.calls_changed:.2%} of the calls at operating points changed, the mean AUC moved by "
+            f"{a.auc_moved:.2g}."
+            for a in metadata.admitted
+        )
+    return f"""
+## Precision
+
+All figures are of float32. {said}
 """
 
 

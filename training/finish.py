@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata, Output
+from diagnosis_tool.cxr.bundle import CONVERTER, Admission, BundleMetadata, Output
 from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.types import ModelIdentity
+from training.admit import admissions
 from training.calibrate import Calibrated, fit_calibration, operating_points
 from training.config import CalibrationConfig, Recipe
 from training.data import TrainingData
@@ -168,5 +169,12 @@ def release_run(run: RunFolder, recipe: Recipe, dataset: Dataset, models: Path) 
     def on_test(classifier: BundleClassifier) -> Report:
         return evaluate_bundle(classifier, dataset, Split.TEST.value)
 
+    validation = frozenset(inputs.info.validation_images)
+    records = tuple(record for record in dataset.records if record.image in validation)
+
+    def on_validation(classifier: BundleClassifier) -> tuple[Admission, ...]:
+        return admissions(classifier, records, source=f"{dataset.name} validation")
+
     evaluate: tuple[Evaluate, ...] = (on_test,) if dataset.of(Split.TEST) else ()
-    return release(inputs, run, models / f"{recipe.release.name}-{recipe.release.version}", evaluate)
+    target = models / f"{recipe.release.name}-{recipe.release.version}"
+    return release(inputs, run, target, evaluate, on_validation)

@@ -17,6 +17,7 @@ from diagnosis_tool.cxr.bundle import (
     BUNDLE_FILE,
     CONVERTER,
     SCHEMA_VERSION,
+    Admission,
     BundleMetadata,
     FileHash,
     Golden,
@@ -51,6 +52,7 @@ _GOLDEN_PEOPLE: Final = (
     (13, Anatomy(effusion=0.35, nodule=0.04)),
 )
 Evaluate = Callable[[BundleClassifier], Report]
+Admit = Callable[[BundleClassifier], tuple[Admission, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +100,14 @@ def as_released(name: str, value: torch.Tensor) -> torch.Tensor:
     return half if torch.isfinite(half).all() else value.float()
 
 
-def release(inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Sequence[Evaluate]) -> BundleMetadata:
+def release(
+    inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Sequence[Evaluate], admit: Admit
+) -> BundleMetadata:
     """Writes the bundle folder `target`, whole or not at all.
 
     Each of `evaluate` judges the very bundle that is being released, read through its classifier; its figures are then
-    written into it. Raises BundleInvalid when the written bundle does not reproduce its own golden logits.
+    written into it, and so are the precisions that `admit` finds to be as good as float32. Raises BundleInvalid when
+    the written bundle does not reproduce its own golden logits.
     """
     network = released_network(run, len(inputs.outputs))
     with whole_folder(target) as scratch:
@@ -112,7 +117,7 @@ def release(inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Seque
         _write_metadata(metadata, scratch)
         classifier = load_classifier(scratch)
         figures = tuple(as_evaluation(one(classifier)) for one in evaluate)
-        metadata = replace(metadata, evaluations=metadata.evaluations + figures)
+        metadata = replace(metadata, evaluations=metadata.evaluations + figures, admitted=admit(classifier))
         _write_metadata(metadata, scratch)
         size = sum((scratch / item.file).stat().st_size for item in weights)
         card = model_card(metadata, inputs.calibrated.notes, weights_bytes=size)
@@ -197,6 +202,7 @@ def _metadata(inputs: ReleaseInputs, weights: tuple[FileHash, ...], golden: Gold
         evaluations=(inputs.calibrated.evaluation,),
         weights=weights,
         golden=golden,
+        admitted=(),
     )
 
 

@@ -142,6 +142,26 @@ class Golden:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """Proof that an engine may read in less than float32: both read the same images, float32 torch was the reference.
+
+    engine, precision: as in a prediction's row. mean_abs_dp: mean absolute difference of probabilities, over images and
+    outputs. calls_changed: part of all calls at operating points that came out otherwise. auc_moved: absolute
+    difference of the findings' mean AUC. images: how many were read. source: which, and on which processor.
+    golden_tolerance: largest difference of a golden logit (absolute) on the user's machine.
+    """
+
+    engine: str
+    precision: str
+    mean_abs_dp: float
+    calls_changed: float
+    auc_moved: float
+    images: int
+    source: str
+    golden_tolerance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BundleMetadata:
     """All of bundle.json. Unknown and missing keys are both errors, at every level."""
 
@@ -161,6 +181,7 @@ class BundleMetadata:
     evaluations: tuple[Evaluation, ...]
     weights: tuple[FileHash, ...]
     golden: Golden
+    admitted: tuple[Admission, ...]
 
     def threshold(self, output: str) -> float | None:
         """The output's operating point by Youden's criterion, None where the bundle has none."""
@@ -168,6 +189,13 @@ class BundleMetadata:
             if point.output == output and point.criterion == "youden":
                 return point.threshold
         return None
+
+    def golden_tolerance(self, engine: str, precision: str) -> float:
+        """How far a golden logit may be off: wider only where this engine was admitted in this precision."""
+        for admission in self.admitted:
+            if (admission.engine, admission.precision) == (engine, precision):
+                return admission.golden_tolerance
+        return self.golden.tolerance
 
 
 def _converter() -> cattrs.Converter:

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 from diagnosis_tool.cxr.bundle import Bundle, open_bundle
 from diagnosis_tool.cxr.calibration import probabilities
+from diagnosis_tool.cxr.engine_choice import REFERENCE, EngineOptions
 from diagnosis_tool.cxr.engines import Engine, TorchEngine
+from diagnosis_tool.cxr.engines.choose import Say, choose_engine
 from diagnosis_tool.cxr.gradcam import explain
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from diagnosis_tool.cxr.preprocess import preprocess
@@ -20,12 +24,15 @@ from diagnosis_tool.errors import BundleInvalid, UnsupportedImage
 
 
 class BundleClassifier:
-    """Reads radiographs with one bundle. One thread at a time (Grad-CAM's hooks are stateful)."""
+    """Reads radiographs with one bundle. One thread at a time (Grad-CAM's hooks are stateful).
 
-    def __init__(self, bundle: Bundle, network: ChestNetwork, engine: Engine) -> None:
+    head: the network's, on the CPU: what heatmaps are made with, whatever the engine.
+    """
+
+    def __init__(self, bundle: Bundle, head: nn.Module, engine: Engine) -> None:
         self.bundle = bundle
         self.engine = engine
-        self._head = network.head
+        self._head = head
 
     @property
     def identity(self) -> ModelIdentity:
@@ -85,16 +92,30 @@ class BundleClassifier:
         )
 
 
-def load_classifier(path: Path) -> BundleClassifier:
-    """Opens a bundle, builds its network, and proves on the golden inputs that it answers as it did at release.
+def _say_nothing(_: str) -> None:
+    pass
 
-    Raises BundleInvalid when anything about the bundle is wrong; then it must not be used.
+
+def load_classifier(path: Path, options: EngineOptions = REFERENCE, say: Say = _say_nothing) -> BundleClassifier:
+    """Opens a bundle and proves on the golden inputs that it answers as it did at release, with the engine chosen.
+
+    say: told what is being done, for it may take a minute. Raises BundleInvalid when anything about the bundle is
+    wrong; then it must not be used.
     """
+    say("checking the bundle's files")
     bundle = open_bundle(path)
-    network = load_network(bundle)
-    engine = TorchEngine(network)
-    verify_golden(bundle, engine)
-    classifier = BundleClassifier(bundle, network, engine)
+    engine = choose_engine(
+        bundle,
+        options,
+        load=lambda: load_network(bundle),
+        verify=lambda engine: verify_golden(bundle, engine),
+        say=say,
+    )
+    if isinstance(engine, TorchEngine) and engine.device.type == "cpu":
+        head = engine.network.head
+    else:
+        head = load_head(bundle)
+    classifier = BundleClassifier(bundle, head, engine)
     classifier.verify_explanation()
     return classifier
 
@@ -108,18 +129,39 @@ def load_network(bundle: Bundle) -> ChestNetwork:
             state.update(load_file(bundle.path / item.file))
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True)
     except (SafetensorError, RuntimeError) as error:
-        raise BundleInvalid(
-            f"The weights in {bundle.path} do not fit {bundle.metadata.network.architecture}: {error}"
-        ) from error
+        raise _do_not_fit(bundle, error) from error
     return network.eval()
+
+
+def load_head(bundle: Bundle) -> nn.Module:
+    """The head alone of load_network's network: the trunk's weights are neither read nor given room."""
+    with torch.device("meta"):
+        head = build_network(bundle.metadata.network, len(bundle.metadata.outputs)).head
+    head = head.to_empty(device="cpu")
+    state = {}
+    try:
+        for item in bundle.metadata.weights:
+            with safe_open(bundle.path / item.file, framework="pt") as tensors:
+                own = [name for name in tensors.keys() if name.startswith("head.")]  # noqa: SIM118  no mapping
+                state.update({name.removeprefix("head."): tensors.get_tensor(name).float() for name in own})
+        head.load_state_dict(state, strict=True)
+    except (SafetensorError, RuntimeError) as error:
+        raise _do_not_fit(bundle, error) from error
+    return head.eval().requires_grad_(False)
+
+
+def _do_not_fit(bundle: Bundle, error: Exception) -> BundleInvalid:
+    architecture = bundle.metadata.network.architecture
+    return BundleInvalid(f"The weights in {bundle.path} do not fit {architecture}: {error}")
 
 
 def verify_golden(bundle: Bundle, engine: Engine) -> float:
     """Runs the golden inputs; returns the largest absolute difference from the released logits.
 
-    Raises BundleInvalid when it exceeds the bundle's tolerance.
+    Raises BundleInvalid when it exceeds what the bundle allows this engine and precision.
     """
     golden = bundle.metadata.golden
+    allowed = bundle.metadata.golden_tolerance(engine.name, engine.precision)
     worst = 0.0
     for item in golden.inputs:
         with Image.open(bundle.path / item.file, formats=("PNG",)) as image:
@@ -127,9 +169,9 @@ def verify_golden(bundle: Bundle, engine: Engine) -> float:
         logits_BK, _ = engine.run(x_HW[None])
         difference = np.abs(logits_BK[0] - np.asarray(item.logits))
         worst = max(worst, float(np.where(np.isfinite(difference), difference, np.inf).max()))
-    if worst > golden.tolerance:
+    if worst > allowed:
         raise BundleInvalid(
             f"The bundle does not reproduce its golden logits with {engine.name} {engine.precision}: they differ by "
-            f"{worst:.4g}, allowed is {golden.tolerance:.4g}. It must not be used on this machine."
+            f"{worst:.4g}, allowed is {allowed:.4g}. It must not be used on this machine."
         )
     return worst

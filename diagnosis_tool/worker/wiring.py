@@ -10,6 +10,7 @@ import torch
 
 from diagnosis_tool.cxr.bundle import resolve_bundle
 from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier
+from diagnosis_tool.cxr.engines.choose import Say
 from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.errors import BundleInvalid
 from diagnosis_tool.services.context import Context
@@ -21,11 +22,15 @@ _log = logging.getLogger(__name__)
 _BROKEN_BEAT_S: Final = 5.0
 
 
-def load(settings: Settings) -> BundleClassifier:
-    """The classifier that the settings name, proved on its golden inputs. Raises BundleInvalid."""
+def load(settings: Settings, say: Say = _log.info) -> BundleClassifier:
+    """The classifier that the settings name, proved on its golden inputs with the engine that they ask for.
+
+    say: told in a few words what is being done, for the first start on a machine may take a minute.
+    Raises BundleInvalid.
+    """
     if settings.torch_threads:
         torch.set_num_threads(settings.torch_threads)
-    return load_classifier(resolve_bundle(settings.models_dir, settings.bundle))
+    return load_classifier(resolve_bundle(settings.models_dir, settings.bundle), settings.engine_options, say)
 
 
 def run_worker(settings: Settings, *, name: str) -> int:
@@ -48,7 +53,8 @@ def run_worker(settings: Settings, *, name: str) -> int:
         _log.error("%s", error)
         _stay_broken(context, name, str(error), stop)
         return 1
-    _log.info("worker %s reads with %s", name, classifier.identity.bundle)
+    identity = classifier.identity
+    _log.info("worker %s reads with %s, %s %s", name, identity.bundle, identity.engine, identity.precision)
     read = loop.run(context, classifier, worker=name, stop=stop)
     _log.info("worker %s stopped after %d images", name, read)
     return 0

@@ -44,10 +44,13 @@ def test_predict_says_the_same_twice(tiny_bundle: Path, film_files: list[Path]) 
     command = ("predict", *map(str, film_files), "--json", "--bundle", str(tiny_bundle))
     first, second = (without_seconds(json.loads(run(*command))) for _ in range(2))
     assert first == second
+    assert {(answer["engine"], answer["precision"]) for answer in first} == {("openvino", "f32")}
 
 
 def test_verify_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
-    assert "is valid" in run("verify-bundle", str(tiny_bundle))
+    said = run("verify-bundle", str(tiny_bundle))
+    assert "is valid" in said
+    assert "reproduced by openvino f32" in said
     assert "No bundle" in run("verify-bundle", str(tmp_path), code=1)
 
 

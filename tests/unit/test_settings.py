@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from diagnosis_tool.cxr.engine_choice import EngineChoice, PrecisionChoice
 from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.settings import Settings
 
@@ -15,6 +16,15 @@ def test_all_bad_keys_are_reported_at_once(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     env = {"PORT": "eighty", "WEB_THREADS": "0", "MODELS_DIR": str(tmp_path / "none"), "DATA_DIR": str(file)}
+    env |= {"ENGINE": "onnx", "PRECISION": "int8"}
     with pytest.raises(SettingsInvalid) as error:
         Settings.from_env(env)
     assert all(key in str(error.value) for key in env)
+
+
+def test_the_engine_is_chosen_by_name(tmp_path: Path) -> None:
+    assert Settings.from_env({}).engine_options.engine is EngineChoice.AUTO
+    env = {"ENGINE": "openvino", "PRECISION": "f32", "TORCH_THREADS": "3", "DATA_DIR": str(tmp_path)}
+    options = Settings.from_env(env).engine_options
+    assert (options.engine, options.precision, options.threads) == (EngineChoice.OPENVINO, PrecisionChoice.F32, 3)
+    assert options.cache_folder == tmp_path / "engines"

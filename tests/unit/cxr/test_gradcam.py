@@ -15,8 +15,8 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec
 from diagnosis_tool.cxr.gradcam import explain, raw_maps
-from diagnosis_tool.cxr.network import build_network
-from tests.bundles import network_spec
+from diagnosis_tool.cxr.network import ARCHITECTURES, build_network
+from tests.bundles import network_spec, settle_statistics
 
 SIZE_PX = 96
 OUTPUTS = 3
@@ -36,16 +36,6 @@ class LogitsOnly(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.network(x[:, 0])[0]
-
-
-def with_settled_statistics(network: torch.nn.Module, x: torch.Tensor) -> torch.nn.Module:
-    """Fresh weights give feature maps of 1e-11, where the library's own epsilon rules: let BatchNorm see images."""
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
-            module.momentum = None
-    with torch.no_grad():
-        network.train()(x)
-    return network.eval()
 
 
 def without_gradients_below(features: torch.nn.Module) -> None:
@@ -71,13 +61,18 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("coatnet_0", {}),
     ("coatnet_0", {"head_hidden": (16,), "in_channels": 1}),
 ]
+DEEPER = sorted(set(ARCHITECTURES) - {architecture for architecture, _ in CASES})
+"""The same blocks, more of them; EfficientNet-B7 is asked for by name and always tried."""
+CASES += [("efficientnet_b7", {})]
+MORE = [pytest.param(name, {}, marks=pytest.mark.long) for name in DEEPER if name != "efficientnet_b7"]
 
 
-@pytest.mark.parametrize(("architecture", "changes"), CASES)
+@pytest.mark.parametrize(("architecture", "changes"), [*CASES, *MORE])
 def test_equals_plain_gradcam(architecture: str, changes: dict[str, Any]) -> None:
     torch.manual_seed(0)
     x = torch.randint(0, 256, (2, SIZE_PX, SIZE_PX), dtype=torch.uint8)
-    network = with_settled_statistics(build_network(network_spec(architecture, size_px=SIZE_PX, **changes), OUTPUTS), x)
+    network = build_network(network_spec(architecture, size_px=SIZE_PX, **changes), OUTPUTS)
+    settle_statistics(network, x)
     with torch.inference_mode():
         features = network(x[:1])[1].numpy()[0]
     ours_khw = np.maximum(raw_maps(network.head, features, OUTPUTS, Explanation.GRADCAM), 0)

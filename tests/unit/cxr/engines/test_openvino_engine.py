@@ -1,0 +1,112 @@
+"""OpenVINO answers as torch does, for every kind of network, and never reaches for the network."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from diagnosis_tool.cxr.engines import TorchEngine
+from diagnosis_tool.cxr.engines import openvino_engine as ov
+from diagnosis_tool.cxr.network import build_network
+from tests.bundles import network_spec, settle_statistics
+from tests.unit.cxr.test_gradcam import VGG_HEAD
+
+SIZE_PX = 64
+CASES: list[Any] = [
+    ("efficientnet_lite0", {"in_channels": 1}),
+    ("vgg16", VGG_HEAD),
+    ("coatnet_0", {}),
+    *(
+        pytest.param(architecture, changes, marks=pytest.mark.long)  # converting takes seconds each
+        for architecture, changes in (
+            ("mobilenet_v2", {}),
+            ("efficientnet_b0", {"trunk_activation": "relu"}),
+            ("resnet18", {"head_hidden": (16, 8), "head_activation": "gelu"}),
+            ("resnet50_v2", {"head_hidden": (16,), "head_batch_norm": True}),
+            ("densenet121", {}),
+            ("googlenet", {}),
+        )
+    ),
+]
+
+
+def films(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, SIZE_PX, SIZE_PX), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("architecture", "changes"), CASES)
+def test_answers_as_torch_does(architecture: str, changes: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    x_BHW = films(2)
+    network = build_network(network_spec(architecture, size_px=SIZE_PX, **changes), 3)
+    settle_statistics(network, torch.from_numpy(x_BHW))
+    engine = ov.OpenVINOEngine(ov.converted(network, SIZE_PX), precision="f32", threads=1)
+    expected, found = TorchEngine(network).run(x_BHW), engine.run(x_BHW)
+    for wanted, got in zip(expected, found, strict=True):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, wanted, atol=1e-4 * max(1.0, float(np.abs(wanted).max())))
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.manual_seed(0)
+    network = build_network(network_spec("mobilenet_v2"), 3)
+    settle_statistics(network, torch.from_numpy(films(4)))
+    return ov.converted(network, SIZE_PX)
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_same_bytes_same_answer_whatever_else_is_read(model: Any, precision: str) -> None:
+    if not ov.computes(precision):
+        pytest.skip(f"this processor has no {precision}")
+    first, second = (ov.OpenVINOEngine(model, precision=precision, threads=1) for _ in range(2))
+    assert first.precision == precision
+    x_BHW = films(3)
+    together = first.run(x_BHW)
+    kept = [array.copy() for array in together]
+    alone = second.run(x_BHW[2:])
+    first.run(films(2, seed=1))
+    for whole, before, one in zip(together, kept, alone, strict=True):
+        np.testing.assert_array_equal(whole, before)  # what was handed out is not written over
+        np.testing.assert_array_equal(whole[2:], one)
+
+
+def test_a_model_on_disk_answers_alike_and_does_not_stay_in_memory(model: Any, tmp_path: Path) -> None:
+    file = tmp_path / "model.xml"
+    ov.save(model, file)
+    engine = ov.OpenVINOEngine(file, precision="f32", threads=1)
+    expected = ov.OpenVINOEngine(model, precision="f32", threads=1).run(films(1))
+    for wanted, got in zip(expected, engine.run(films(1)), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-4 * float(np.abs(wanted).max()))
+    blocks = Path("/proc/self/smaps").read_text().split(str(file.with_suffix(".bin")))[1:]
+    resident_bytes = sum(1024 * int(re.findall(r"Rss: +([0-9]+) kB", block)[0]) for block in blocks)
+    assert resident_bytes < file.with_suffix(".bin").stat().st_size / 2
+
+
+def test_bf16_is_another_precision(model: Any) -> None:
+    if not ov.computes("bf16"):
+        pytest.skip("this processor has no bf16")
+    exact, rounded = (ov.OpenVINOEngine(model, precision=p, threads=1).run(films(1))[1] for p in ("f32", "bf16"))
+    assert np.abs(exact - rounded).max() > 1e-3 * np.abs(exact).max()
+
+
+def test_loading_opens_no_socket(tmp_path: Any) -> None:
+    program = (
+        "import sys\n"
+        "def watch(event, args):\n"
+        "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.gethostbyname'):\n"
+        "        print(event, args); sys.stdout.flush()\n"
+        "sys.addaudithook(watch)\n"
+        "from diagnosis_tool.cxr.engines import openvino_engine\n"
+        "import openvino.tools.ovc, time; time.sleep(0.5)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"HOME": str(tmp_path)}
+    )
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
