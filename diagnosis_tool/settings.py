@@ -14,7 +14,7 @@ class Settings:
     """What may differ between installations. See README.md for the environment's keys.
 
     data_dir: database and blobs; created when missing. bundle: 'default', a name in models_dir, or a path.
-    torch_threads: threads for one forward pass; 0 lets torch decide (one a core).
+    workers: how many processes read. torch_threads: threads of each for one image; 0 shares the cores out evenly.
     """
 
     data_dir: Path
@@ -23,6 +23,7 @@ class Settings:
     web_threads: int
     models_dir: Path
     bundle: str
+    workers: int
     torch_threads: int
 
     @property
@@ -30,9 +31,17 @@ class Settings:
         """The SQLite file."""
         return self.data_dir / "diagnosis_tool.sqlite"
 
+    def threads_of_a_worker(self, cores: int) -> int:
+        """How many threads each worker reads with: together they never have more than there are cores.
+
+        The one place that decides. More workers than cores get one thread each.
+        """
+        return self.torch_threads or max(1, cores // self.workers)
+
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
-        """Reads DATA_DIR, HOST, PORT, WEB_THREADS, MODELS_DIR, BUNDLE and TORCH_THREADS; an empty value is as if unset.
+        """Reads DATA_DIR, HOST, PORT, WEB_THREADS, MODELS_DIR, BUNDLE, WORKERS and TORCH_THREADS; an empty value is
+        as if unset.
 
         Raises SettingsInvalid naming every key that is wrong.
         """
@@ -58,6 +67,7 @@ class Settings:
             web_threads=whole("WEB_THREADS", 8, 1, 64),
             models_dir=models_dir,
             bundle=env.get("BUNDLE") or "default",
+            workers=whole("WORKERS", 1, 1, 64),
             torch_threads=whole("TORCH_THREADS", 0, 0, 256),
         )
         if problems:

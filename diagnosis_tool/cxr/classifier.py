@@ -39,16 +39,38 @@ class BundleClassifier:
             precision=self.engine.precision,
         )
 
+    @property
+    def batch(self) -> int:
+        """How many radiographs the engine takes at once; 1 where more would be no faster."""
+        return int(getattr(self.engine, "batch", 1))
+
     def read(self, radiograph: Radiograph) -> Reading:
         """Probabilities and heatmaps of all outputs of one radiograph.
 
         Raises UnsupportedImage when the image is none that the model may read.
         """
+        (reading,) = self.answer(self.prepare(radiograph)[None])
+        return reading
+
+    def prepare(self, radiograph: Radiograph) -> NDArray[np.uint8]:
+        """The network's input, (H, W) uint8; may run in another thread than `answer`.
+
+        Raises UnsupportedImage when the image is none that the model may read.
+        """
         refuse_unreadable(radiograph)
         self._refuse_view(radiograph.view_position)
-        logits_BK, features_BChw = self.engine.run(preprocess(radiograph, self.bundle.metadata.preprocess)[None])
-        heatmaps = gradcam(self._head, features_BChw[0], len(self.bundle.metadata.outputs))
-        return Reading(identity=self.identity, outputs=self._outputs(logits_BK, heatmaps))
+        return preprocess(radiograph, self.bundle.metadata.preprocess)
+
+    def answer(self, x_BHW: NDArray[np.uint8]) -> tuple[Reading, ...]:
+        """What the model says about prepared radiographs (B, H, W), one reading each, in their order."""
+        logits_BK, features_BChw = self.engine.run(x_BHW)
+        return tuple(
+            Reading(
+                identity=self.identity,
+                outputs=self._outputs(logits_K[None], gradcam(self._head, features_Chw, len(logits_K))),
+            )
+            for logits_K, features_Chw in zip(logits_BK, features_BChw, strict=True)
+        )
 
     def _refuse_view(self, view: ViewPosition) -> None:
         allowed = self.bundle.metadata.allowed_views

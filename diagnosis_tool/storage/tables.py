@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 LOCAL_USER_ID: Final = 1
@@ -136,7 +137,7 @@ jobs: Final = Table(
     Column("lease_until", Utc),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
-    Index("ix_jobs_queue", "state", "priority", "id"),
+    Index("ix_jobs_queue", "state", text("priority DESC"), "id"),  # the queue's order: a claim reads no further row
 )
 
 workers: Final = Table(

@@ -18,3 +18,17 @@ def test_all_bad_keys_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid) as error:
         Settings.from_env(env)
     assert all(key in str(error.value) for key in env)
+
+
+@pytest.mark.parametrize(
+    ("env", "cores", "threads"),
+    [
+        ({}, 8, 8),
+        ({"WORKERS": "2"}, 8, 4),
+        ({"WORKERS": "3"}, 8, 2),
+        ({"WORKERS": "4"}, 2, 1),
+        ({"WORKERS": "2", "TORCH_THREADS": "3"}, 8, 3),
+    ],
+)
+def test_workers_share_the_cores(env: dict[str, str], cores: int, threads: int) -> None:
+    assert Settings.from_env(env).threads_of_a_worker(cores) == threads
