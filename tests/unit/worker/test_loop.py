@@ -19,8 +19,18 @@ from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.submit import Upload, submit_study
 from diagnosis_tool.worker import loop
-from tests.conftest import phantom_png
 from tests.fakes.classifier import FakeClassifier
+
+
+def film(seed: int) -> bytes:
+    """A small grey PNG, another for each seed."""
+    return png(np.random.default_rng(seed).integers(0, 256, (80, 80), dtype=np.uint8))
+
+
+def png(pixels_HW: NDArray[np.uint8]) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels_HW).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def submit(context: Context, *files: bytes) -> str:
@@ -70,7 +80,7 @@ def finished(context: Context, uid: str) -> Callable[[], bool]:
 @pytest.mark.parametrize("batch", [1, 4])
 def test_every_image_has_its_own_answer(context: Context, batch: int) -> None:
     classifier = FakeClassifier(batch=batch)
-    uid = submit(context, *(phantom_png(seed) for seed in range(9)), b"no image", b"")
+    uid = submit(context, *(film(seed) for seed in range(9)), b"no image", b"")
     with running(context, classifier, finished(context, uid)):
         pass
     assert states(context, uid) == [InstanceState.DONE] * 9 + [InstanceState.REFUSED] * 2
@@ -85,10 +95,10 @@ def test_every_image_has_its_own_answer(context: Context, batch: int) -> None:
 
 def test_the_same_content_is_asked_once_even_within_one_upload(context: Context) -> None:
     classifier = FakeClassifier(batch=2)
-    uid = submit(context, phantom_png(1), phantom_png(1), phantom_png(2), *[phantom_png(1)] * 7)
+    uid = submit(context, film(1), film(1), film(2), *[film(1)] * 7)
     with running(context, classifier, finished(context, uid)):
         pass
-    again = submit(context, phantom_png(2))
+    again = submit(context, film(2))
     with running(context, classifier, finished(context, again)):
         pass
     assert states(context, uid) == [InstanceState.DONE] * 10
@@ -111,7 +121,7 @@ class Held(FakeClassifier):
 
 def test_a_stop_finishes_what_the_model_has_and_gives_the_rest_back(context: Context) -> None:
     classifier, stop = Held(), threading.Event()
-    uid = submit(context, *(phantom_png(seed) for seed in range(12)))
+    uid = submit(context, *(film(seed) for seed in range(12)))
     thread = threading.Thread(target=lambda: loop.run(context, classifier, worker="w", stop=stop))
     thread.start()
     assert classifier.began.wait(20)
@@ -125,7 +135,7 @@ def test_a_stop_finishes_what_the_model_has_and_gives_the_rest_back(context: Con
 
 def test_what_is_read_ahead_is_bounded(context: Context) -> None:
     classifier, stop = Held(), threading.Event()
-    uid = submit(context, *(phantom_png(seed) for seed in range(30)))
+    uid = submit(context, *(film(seed) for seed in range(30)))
     thread = threading.Thread(target=lambda: loop.run(context, classifier, worker="w", stop=stop))
     thread.start()
     assert classifier.began.wait(20)
@@ -147,13 +157,11 @@ class Particular(FakeClassifier):
 
 
 def test_an_image_that_breaks_the_model_fails_alone(context: Context, caplog: pytest.LogCaptureFixture) -> None:
-    film = np.zeros((100, 100), np.uint8)
-    film[:50] = 255
-    buffer = BytesIO()
-    Image.fromarray(film).save(buffer, "PNG")
+    corner = np.zeros((100, 100), np.uint8)
+    corner[:50] = 255
     classifier = Particular(batch=4)
-    good = [phantom_png(seed) for seed in range(6)]
-    uid = submit(context, *good[:2], buffer.getvalue(), *good[2:])
+    good = [film(seed) for seed in range(6)]
+    uid = submit(context, *good[:2], png(corner), *good[2:])
     with running(context, classifier, finished(context, uid)):
         pass
     assert states(context, uid) == [*[InstanceState.DONE] * 2, InstanceState.FAILED, *[InstanceState.DONE] * 4]
@@ -170,18 +178,18 @@ def test_a_database_that_breaks_stops_the_loop_with_its_error(
     for name in ("complete", "claim"):
         with monkeypatch.context() as patch:
             patch.setattr(type(context.jobs), name, broken)
-            submit(context, *(phantom_png(seed) for seed in range(5)))
+            submit(context, *(film(seed) for seed in range(5)))
             with pytest.raises(OSError, match="gone"), running(context, FakeClassifier(), lambda: False):
                 pass
 
 
 def test_a_watched_image_overtakes_a_batch(context: Context) -> None:
     classifier, stop = Held(), threading.Event()
-    submit(context, *(phantom_png(seed) for seed in range(30)))
+    submit(context, *(film(seed) for seed in range(30)))
     thread = threading.Thread(target=lambda: loop.run(context, classifier, worker="w", stop=stop))
     thread.start()
     assert classifier.began.wait(20)
-    late = submit(context, phantom_png(99))
+    late = submit(context, film(99))
     (instance,) = browse.get_study(context, late).instances
     context.jobs.hurry(instance.uid, Priority.LOOKED_AT)
     classifier.go.set()
@@ -193,7 +201,7 @@ def test_a_watched_image_overtakes_a_batch(context: Context) -> None:
 
 
 def _radiograph(seed: int) -> Radiograph:
-    return decode_radiograph(phantom_png(seed))
+    return decode_radiograph(film(seed))
 
 
 def _until(reached: Callable[[], bool]) -> None:
