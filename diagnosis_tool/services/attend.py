@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Final
 
 from diagnosis_tool.domain.jobs import Priority
-from diagnosis_tool.domain.studies import Instance, Study
+from diagnosis_tool.domain.studies import Instance, StudyProgress
 from diagnosis_tool.errors import StorageFull
 from diagnosis_tool.services.context import Context
 
@@ -12,9 +12,9 @@ _AT_ONCE: Final = 4
 """A page that is open raises so many images at a time, so that a large study cannot crowd out another page's."""
 
 
-def attend_study(context: Context, study: Study) -> None:
+def attend_study(context: Context, study: StudyProgress) -> None:
     """The study's page is open: its next few unread images go before what nobody looks at."""
-    if study.finished < len(study.instances):
+    if study.finished < study.total:
         with suppress(StorageFull):  # the page is shown all the same
             context.jobs.hurry_study(study.uid, Priority.ON_A_PAGE, _AT_ONCE)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, Select, func, insert, select
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading
 from diagnosis_tool.domain.jobs import JobState, Priority
-from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, Study, StudySummary
+from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, Study, StudyProgress, StudySummary
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage.session import reading, writing
@@ -81,6 +81,18 @@ class StudyStore:
             return Study(
                 uid=head.uid, created_at=head.created_at, user_name=head.name, instances=_with_predictions(db, rows)
             )
+
+    def progress(self, uid: str) -> StudyProgress:
+        """The states of the study's instances. Raises NotFound."""
+        i = t.instances.c
+        query = (
+            select(i.uid, i.state).join_from(t.instances, t.studies).where(t.studies.c.uid == uid).order_by(i.position)
+        )
+        with reading(self._engine) as db:
+            rows = db.execute(query).all()
+        if not rows:  # a study has at least one image
+            raise NotFound(_NO_STUDY)
+        return StudyProgress(uid=uid, states=tuple((row.uid, InstanceState(row.state)) for row in rows))
 
     def instance(self, uid: str) -> Instance:
         """One instance with its prediction, if it has one. Raises NotFound."""

@@ -41,7 +41,7 @@ def create() -> AnyResponse:
 def show(uid: str) -> str:
     """The study page; a script on it keeps it up to date while images are read."""
     study = browse.get_study(current_context(), uid)
-    attend_study(current_context(), study)
+    attend_study(current_context(), study.progress)
     return render_template("study.html", study=study)
 
 
@@ -56,9 +56,9 @@ def show_json(uid: str) -> Response:
 @blueprint.get("/studies/<uid>/status.json")
 def status(uid: str) -> Response:
     """How far the reading is, for the study page's polling."""
-    study = browse.get_study(current_context(), uid)
+    study = browse.get_progress(current_context(), uid)
     attend_study(current_context(), study)
-    instances = [{"uid": i.uid, "state": i.state, "shape": wording.state_shape(i.state)} for i in study.instances]
+    instances = [{"uid": of, "state": state, "shape": wording.state_shape(state)} for of, state in study.states]
     return jsonify(finished=study.finished, summary=wording.batch_summary(study), instances=instances)
 
 

@@ -23,7 +23,7 @@ def test_is_named_by_its_content(blobs: BlobStore, tmp_path: Path) -> None:
     pending = blobs.pending()
     pending.write(b"one")
     pending.write(b"two")
-    sha256 = blobs.commit(pending)
+    (sha256,) = blobs.commit(pending)
     assert sha256 == hashlib.sha256(b"onetwo").hexdigest()
     assert blobs.read(sha256) == b"onetwo"
     assert pending.size_bytes == 6
