@@ -23,7 +23,7 @@ def get_study(context: Context, uid: str) -> Study:
 
 
 def get_progress(context: Context, uid: str) -> StudyProgress:
-    """How far the reading of a study is, without its predictions: cheap enough to be asked each second. Raises NotFound."""
+    """How far the reading of a study is, without its predictions: cheap to ask each second. Raises NotFound."""
     return context.studies.progress(uid)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from diagnosis_tool.cxr.types import ModelIdentity, Reading
@@ -33,6 +33,8 @@ class FinishedReading:
     seconds: float
 
 
+_waiting: Final = t.jobs.alias()
+_HIGHEST: Final = select(func.max(_waiting.c.priority)).where(_waiting.c.state == JobState.QUEUED).scalar_subquery()
 _QUEUE: Final = (
     select(
         t.jobs.c.id,
@@ -43,8 +45,8 @@ _QUEUE: Final = (
         t.instances.c.size_bytes,
     )
     .join_from(t.jobs, t.instances)
-    .where(t.jobs.c.state == JobState.QUEUED)
-    .order_by(t.jobs.c.priority.desc(), t.jobs.c.id)  # ix_jobs_queue holds them in this order
+    .where(t.jobs.c.state == JobState.QUEUED, t.jobs.c.priority == _HIGHEST)
+    .order_by(t.jobs.c.id)  # of one priority: ix_jobs_queue holds them in this order, so none is sorted
 )
 
 
@@ -56,7 +58,7 @@ class JobStore:
         self._now = now
 
     def claim(self, worker: str, limit: int) -> tuple[Job, ...]:
-        """Leases the next jobs, at most `limit`, to this worker: by priority, then as they were sent.
+        """Leases the next jobs, at most `limit`, to this worker: of the highest priority that waits, as they were sent.
 
         Jobs whose lease has ended are open again. A job that was attempted before comes alone: whatever breaks its
         worker must not count against others. One that was attempted MAX_ATTEMPTS times is closed instead, its image

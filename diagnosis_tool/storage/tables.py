@@ -18,7 +18,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
 
 LOCAL_USER_ID: Final = 1
@@ -137,7 +136,7 @@ jobs: Final = Table(
     Column("lease_until", Utc),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
-    Index("ix_jobs_queue", "state", text("priority DESC"), "id"),  # the queue's order: a claim reads no further row
+    Index("ix_jobs_queue", "state", "priority", "id"),
 )
 
 workers: Final = Table(

@@ -217,7 +217,8 @@ def test_the_image_looked_at_comes_first_then_the_open_page(queue: Queue) -> Non
     queue.jobs.hurry_study("sdef", Priority.ON_A_PAGE, 2)
     queue.jobs.hurry("ic", Priority.LOOKED_AT)
     queue.jobs.hurry("ic", Priority.ON_A_PAGE)  # never lowered
-    assert [job.instance_uid for job in queue.jobs.claim("w", 6)] == ["ic", "id", "ie", "ia", "ib", "if"]
+    claimed = [[job.instance_uid for job in queue.jobs.claim("w", 6)] for _ in range(3)]
+    assert claimed == [["ic"], ["id", "ie"], ["ia", "ib", "if"]]
 
 
 def test_a_page_raises_the_next_images_that_still_wait(queue: Queue) -> None:
