@@ -167,7 +167,7 @@ def test_a_full_disk_while_receiving(client: FlaskClient, incoming: Path, monkey
 
 
 def test_a_full_disk_while_committing(client: FlaskClient, incoming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def commit(self: BlobStore, blob: PendingBlob) -> str:
+    def commit(self: BlobStore, *blobs: PendingBlob) -> tuple[str, ...]:
         raise StorageFull("The server's disk is full. Nothing was stored.")
 
     monkeypatch.setattr(BlobStore, "commit", commit)
