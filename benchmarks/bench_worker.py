@@ -20,7 +20,7 @@ from tests.serving import Server, serve
 _IMAGES: Final = 200
 _FIRST: Final = 12
 _ENGINE_ROUNDS, _ENGINE_IMAGES = 2, 25
-_POLL_S: Final = 0.2
+_POLL_S: Final = 0.5
 _LOOK_S: Final = 0.01
 
 

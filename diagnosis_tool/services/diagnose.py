@@ -155,7 +155,8 @@ def thumbnail_jpeg(radiograph: Radiograph) -> bytes:
     """The film within 320 x 320 px as grey JPEG; films of more than 8 bits are shown minimum to maximum."""
     pixels = radiograph.pixels
     image = Image.fromarray(pixels if pixels.dtype == np.uint8 else window_to_uint8(pixels, 0, 100))
-    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BILINEAR)
+    # shrunk by whole pixels first: half the time, and no eye sees it at this size
+    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BILINEAR, reducing_gap=1.0)
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from diagnosis_tool.cxr.types import ModelIdentity, Reading
@@ -210,7 +210,7 @@ class JobStore:
             with writing(self._engine) as db:
                 db.execute(update(t.jobs).where(j.id.in_(jobs), *lower).values(priority=priority))
 
-    def _lease(self, db: Connection, row: Row[Any], worker: str) -> Job:
+    def _lease(self, db: Connection, row: Any, worker: str) -> Job:
         db.execute(
             update(t.jobs)
             .where(t.jobs.c.id == row.id)

@@ -18,9 +18,9 @@ _ARENAS: Final = 2
 def keep_flat() -> None:
     """To be called before anything large is allocated; does nothing where the C library is not glibc.
 
-    Blocks come from the heap and are used again, where malloc would map each anew and have the kernel clear it
-    (docs/results/worker.md has what that costs); two arenas instead of eight a core, for a thread's own arena keeps
-    what the thread once needed.
+    Blocks come from the heap and are used again, where malloc would map some anew and have the kernel clear them; two
+    arenas instead of eight a core, for a thread's own arena keeps what the thread once needed. What it brings, and
+    what not: docs/results/worker.md.
     """
     settings = ((_M_MMAP_THRESHOLD, _BLOCK_BYTES), (_M_TRIM_THRESHOLD, _TRIM_BYTES), (_M_ARENA_MAX, _ARENAS))
     try:
