@@ -3,9 +3,9 @@
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from io import TextIOWrapper
 from typing import Any
 
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve", help="migrate, then run web and worker (PORT, HOST, DATA_DIR from the environment)"
     )
+    _add_workers(serve, "how many processes read (WORKERS)")
     serve.set_defaults(command=_serve)
 
     migrate = commands.add_parser("migrate", help="create the database or bring it to the newest schema")
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
     worker = commands.add_parser("worker", help="run one worker")
     worker.add_argument("--name", default="worker-1", help="a name no other worker of this database has")
+    _add_workers(worker, "how many workers share this machine's cores, with this one (WORKERS)")
     worker.set_defaults(command=_worker)
 
     predict = commands.add_parser("predict", help="read files and print what the model says")
@@ -63,9 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(bundle: str | None = None) -> Settings:
-    settings = Settings.from_env()
-    return settings if bundle is None else replace(settings, bundle=bundle)
+def _add_workers(command: argparse.ArgumentParser, text: str) -> None:
+    command.add_argument("--workers", help=text, metavar="N")
+
+
+def _settings(*, bundle: str | None = None, workers: str | None = None) -> Settings:
+    said = {"BUNDLE": bundle, "WORKERS": workers}
+    return Settings.from_env({**os.environ, **{key: value for key, value in said.items() if value is not None}})
 
 
 def _migrate(_: argparse.Namespace) -> int:
@@ -74,7 +80,7 @@ def _migrate(_: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    settings = _settings()
+    settings = _settings(workers=options.workers)
     supervise.refuse_taken_address(settings.host, settings.port)
     _migrate(options)
     print(f"diagnosis-tool serves http://{settings.host}:{settings.port}/ (data in {settings.data_dir})", flush=True)
@@ -82,7 +88,7 @@ def _serve(options: argparse.Namespace) -> int:
     return supervise.supervise(
         {
             "web": supervise.web_command(host=settings.host, port=settings.port, threads=settings.web_threads),
-            "worker": supervise.worker_command("worker-1"),
+            **supervise.worker_commands(settings.workers),
         }
     )
 
@@ -90,7 +96,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _worker(options: argparse.Namespace) -> int:
     from diagnosis_tool.worker.wiring import run_worker  # loads torch: only in this process
 
-    return run_worker(_settings(), name=options.name)
+    return run_worker(_settings(workers=options.workers), name=options.name)
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -99,7 +105,7 @@ def _predict(options: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.WARNING)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    classifier = load(_settings(options.bundle))
+    classifier = load(_settings(bundle=options.bundle))
     answers = []
     for file in options.files:
         answer = predict_file(classifier, file)
@@ -142,7 +148,7 @@ def _verify_bundle(options: argparse.Namespace) -> int:
     from diagnosis_tool.worker.wiring import load
 
     try:
-        classifier = load(_settings(options.bundle))
+        classifier = load(_settings(bundle=options.bundle))
     except BundleInvalid as error:
         print(f"NOT VALID: {error}", file=sys.stderr)
         return _ERROR

@@ -19,7 +19,8 @@ class Settings:
     """What may differ between installations. See README.md for the environment's keys.
 
     data_dir: database, blobs and converted networks; created when missing. bundle: 'default', a name in models_dir, or
-    a path. torch_threads: threads for one reading, whatever the engine; 0 is one a core.
+    a path. workers: how many processes read. torch_threads: threads of each for one image, whatever the engine; 0
+    shares the cores out evenly.
     """
 
     data_dir: Path
@@ -28,6 +29,7 @@ class Settings:
     web_threads: int
     models_dir: Path
     bundle: str
+    workers: int
     torch_threads: int
     engine: EngineChoice
     precision: PrecisionChoice
@@ -37,19 +39,25 @@ class Settings:
         """The SQLite file."""
         return self.data_dir / "diagnosis_tool.sqlite"
 
-    @property
-    def engine_options(self) -> EngineOptions:
-        """What to read with; converted networks are kept in data_dir/engines, which may be removed at any time."""
+    def threads_of_a_worker(self, cores: int) -> int:
+        """How many threads each worker reads with: together they never have more than there are cores.
+
+        The one place that decides. More workers than cores get one thread each.
+        """
+        return self.torch_threads or max(1, cores // self.workers)
+
+    def engine_options(self, cores: int) -> EngineOptions:
+        """What each worker reads with; converted networks are kept in data_dir/engines, safe to remove."""
         return EngineOptions(
             engine=self.engine,
             precision=self.precision,
-            threads=self.torch_threads,
+            threads=self.threads_of_a_worker(cores),
             cache_folder=self.data_dir / "engines",
         )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
-        """Reads DATA_DIR, HOST, PORT, WEB_THREADS, MODELS_DIR, BUNDLE, TORCH_THREADS, ENGINE and PRECISION.
+        """Reads the keys of README.md's table: DATA_DIR, HOST, PORT, BUNDLE, WORKERS, ENGINE and the others.
 
         An empty value is as if unset. Raises SettingsInvalid naming every key that is wrong.
         """
@@ -82,6 +90,7 @@ class Settings:
             web_threads=whole("WEB_THREADS", 8, 1, 64),
             models_dir=models_dir,
             bundle=env.get("BUNDLE") or "default",
+            workers=whole("WORKERS", 1, 1, 64),
             torch_threads=whole("TORCH_THREADS", 0, 0, 256),
             engine=choice("ENGINE", EngineChoice, EngineChoice.AUTO),
             precision=choice("PRECISION", PrecisionChoice, PrecisionChoice.AUTO),

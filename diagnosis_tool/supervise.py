@@ -129,6 +129,7 @@ def web_command(*, host: str, port: int, threads: int) -> list[str]:
     ]  # fmt: skip
 
 
-def worker_command(name: str) -> list[str]:
-    """The worker's command line."""
-    return [sys.executable, "-m", "diagnosis_tool.cli", "worker", "--name", name]
+def worker_commands(workers: int) -> dict[str, list[str]]:
+    """The workers' command lines by their names. workers: how many; each is told, for they share the cores."""
+    command = [sys.executable, "-m", "diagnosis_tool.cli", "worker", "--workers", str(workers), "--name"]
+    return {name: [*command, name] for name in (f"worker-{k + 1}" for k in range(workers))}

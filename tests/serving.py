@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from uuid import uuid4
@@ -36,8 +37,8 @@ class Server:
     def get_json(self, path: str) -> Any:
         return json.loads(self.get(path))
 
-    def upload(self, files: Sequence[tuple[str, bytes]]) -> str:
-        """Sends files as one multipart form; returns the study's uid."""
+    def upload(self, files: Sequence[tuple[str, bytes]], *, show: bool = True) -> str:
+        """Sends files as one multipart form; returns the study's uid. show: fetches the study's page, too."""
         boundary = uuid4().hex
         parts = [
             f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
@@ -51,8 +52,9 @@ class Server:
             data=b"".join(parts) + f"--{boundary}--\r\n".encode(),
             headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
         )
-        with urllib.request.urlopen(request, timeout=120) as answer:  # follows the 303
-            return str(answer.url).rsplit("/", 1)[-1]
+        opener = urllib.request.build_opener() if show else urllib.request.build_opener(_StayHere)
+        with opener.open(request, timeout=120) as answer:
+            return str(answer.headers.get("Location") or answer.url).rsplit("/", 1)[-1]
 
     def finished(self, uid: str) -> dict[str, Any]:
         """The study's JSON once nothing more will happen to it."""
@@ -70,14 +72,21 @@ class Server:
         return [int(pid) for pid in children if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
 
 
-def wait_for(look: Callable[[], T | None], message: str, deadline_s: float = _DEADLINE_S) -> T:
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """Answers with the redirect itself."""
+
+    def http_error_303(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        return fp
+
+
+def wait_for(look: Callable[[], T | None], message: str, deadline_s: float = _DEADLINE_S, every_s: float = 0.05) -> T:
     """Asks again and again until the answer is not None."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         answer = look()
         if answer is not None:
             return answer
-        time.sleep(0.05)
+        time.sleep(every_s)
     raise AssertionError(message)
 
 
@@ -89,13 +98,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(data_dir: Path, bundle: Path | str) -> Iterator[Server]:
-    """Starts the server and waits until it is ready; stops it by SIGTERM at the end."""
+def serve(
+    data_dir: Path, bundle: Path | str, settings: Mapping[str, str] = MappingProxyType({"TORCH_THREADS": "1"})
+) -> Iterator[Server]:
+    """Starts the server and waits until it is ready; stops it by SIGTERM at the end. settings: environment keys."""
     port = free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir.parent / f"{data_dir.name}.log"
-    env = {**os.environ, "PORT": str(port), "DATA_DIR": str(data_dir), "BUNDLE": str(bundle), "TORCH_THREADS": "1"}
-    env["ENGINE"] = "torch"  # each server has a data folder of its own, and would convert the network anew
+    # ENGINE: each server has a data folder of its own, and would convert the network anew
+    own = {"PORT": str(port), "DATA_DIR": str(data_dir), "BUNDLE": str(bundle), "ENGINE": "torch"}
+    env = {**os.environ, **own, **settings}
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "diagnosis_tool.cli", "serve"], env=env, stdout=stream, stderr=stream

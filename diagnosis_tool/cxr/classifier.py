@@ -13,7 +13,7 @@ from torch import nn
 from diagnosis_tool.cxr.bundle import Bundle, open_bundle
 from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.engine_choice import REFERENCE, EngineOptions
-from diagnosis_tool.cxr.engines import Engine, TorchEngine
+from diagnosis_tool.cxr.engines import Engine
 from diagnosis_tool.cxr.engines.choose import Say, choose_engine
 from diagnosis_tool.cxr.gradcam import explain
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
@@ -46,17 +46,39 @@ class BundleClassifier:
             precision=self.engine.precision,
         )
 
+    @property
+    def batch(self) -> int:
+        """How many radiographs the engine takes at once; 1 where more would be no faster."""
+        return self.engine.batch
+
     def read(self, radiograph: Radiograph) -> Reading:
         """Probabilities and heatmaps of all outputs of one radiograph.
 
         Raises UnsupportedImage when the image is none that the model may read.
         """
+        (reading,) = self.answer(self.prepare(radiograph)[None])
+        return reading
+
+    def prepare(self, radiograph: Radiograph) -> NDArray[np.uint8]:
+        """The network's input, (H, W) uint8; may run in another thread than `answer`.
+
+        Raises UnsupportedImage when the image is none that the model may read.
+        """
         refuse_unreadable(radiograph)
         self._refuse_view(radiograph.view_position)
-        logits_BK, features_BChw = self.engine.run(preprocess(radiograph, self.bundle.metadata.preprocess)[None])
-        metadata = self.bundle.metadata
-        heatmaps = explain(self._head, features_BChw[0], len(metadata.outputs), metadata.explanation)
-        return Reading(identity=self.identity, outputs=self._outputs(logits_BK, heatmaps))
+        return preprocess(radiograph, self.bundle.metadata.preprocess)
+
+    def answer(self, x_BHW: NDArray[np.uint8]) -> tuple[Reading, ...]:
+        """What the model says about prepared radiographs (B, H, W), one reading each, in their order."""
+        logits_BK, features_BChw = self.engine.run(x_BHW)
+        explanation = self.bundle.metadata.explanation
+        return tuple(
+            Reading(
+                identity=self.identity,
+                outputs=self._outputs(logits_K[None], explain(self._head, features_Chw, len(logits_K), explanation)),
+            )
+            for logits_K, features_Chw in zip(logits_BK, features_BChw, strict=True)
+        )
 
     def verify_explanation(self) -> None:
         """Explains an empty image. Raises BundleInvalid when the bundle's explanation does not fit its network."""
@@ -111,10 +133,7 @@ def load_classifier(path: Path, options: EngineOptions = REFERENCE, say: Say = _
         verify=lambda engine: verify_golden(bundle, engine),
         say=say,
     )
-    if isinstance(engine, TorchEngine) and engine.device.type == "cpu":
-        head = engine.network.head
-    else:
-        head = load_head(bundle)
+    head = load_head(bundle)  # on the CPU and in f32, whatever the engine
     classifier = BundleClassifier(bundle, head, engine)
     classifier.verify_explanation()
     return classifier

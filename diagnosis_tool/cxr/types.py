@@ -134,9 +134,25 @@ class Classifier(Protocol):
         """The bundle, engine and precision behind the answers."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many radiographs to give to `answer` at once; 1 where more would be no faster."""
+        ...
+
     def read(self, radiograph: Radiograph) -> Reading:
-        """Probabilities and heatmaps of all outputs of one radiograph.
+        """Probabilities and heatmaps of all outputs of one radiograph: `prepare`, then `answer`.
 
         Raises UnsupportedImage when the image is none that the model may read.
         """
+        ...
+
+    def prepare(self, radiograph: Radiograph) -> NDArray[np.uint8]:
+        """The network's input, (H, W) uint8; may run in another thread than `answer`.
+
+        Raises UnsupportedImage when the image is none that the model may read.
+        """
+        ...
+
+    def answer(self, x_BHW: NDArray[np.uint8]) -> tuple[Reading, ...]:
+        """What the model says about prepared radiographs (B, H, W), one reading each, in their order."""
         ...

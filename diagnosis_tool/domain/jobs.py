@@ -1,7 +1,7 @@
 """Jobs: one for each image that is to be read. Pure."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 MAX_ATTEMPTS: Final = 3
@@ -16,6 +16,16 @@ class JobState(StrEnum):
     DONE = "done"
 
 
+class Priority(IntEnum):
+    """What is read first: the larger number; among equals, what was sent first."""
+
+    NORMAL = 0
+    ON_A_PAGE = 1
+    """Among the next unread images of a study whose page is open."""
+    LOOKED_AT = 2
+    """Open in the viewer: somebody waits for this very image."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job in the hands of a worker. worker and attempt are the fencing token: a later claim makes this one void."""
@@ -27,6 +37,11 @@ class Job:
     size_bytes: int
     worker: str
     attempt: int
+
+    @property
+    def is_suspect(self) -> bool:
+        """True when an earlier attempt broke down, perhaps with its worker: such an image is read alone."""
+        return self.attempt > 1
 
 
 class WorkerState(StrEnum):

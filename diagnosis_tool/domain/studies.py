@@ -78,6 +78,28 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StudyProgress:
+    """How far the reading of a study is. states: each instance's uid and state, in the order they were sent."""
+
+    uid: str
+    states: tuple[tuple[str, InstanceState], ...]
+
+    @property
+    def total(self) -> int:
+        """Number of instances."""
+        return len(self.states)
+
+    @property
+    def finished(self) -> int:
+        """Number of instances that nothing more will happen to."""
+        return sum(state.is_final for _, state in self.states)
+
+    def count(self, state: InstanceState) -> int:
+        """Number of instances in this state."""
+        return sum(own is state for _, own in self.states)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """The images of one upload, in the order they were sent."""
 
@@ -86,14 +108,19 @@ class Study:
     user_name: str
     instances: tuple[Instance, ...]
 
+    @property
+    def progress(self) -> StudyProgress:
+        """How far the reading is."""
+        return StudyProgress(uid=self.uid, states=tuple((i.uid, i.state) for i in self.instances))
+
     def count(self, state: InstanceState) -> int:
         """Number of instances in this state."""
-        return sum(instance.state is state for instance in self.instances)
+        return self.progress.count(state)
 
     @property
     def finished(self) -> int:
         """Number of instances that nothing more will happen to."""
-        return sum(instance.state.is_final for instance in self.instances)
+        return self.progress.finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

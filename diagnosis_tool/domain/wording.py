@@ -8,7 +8,7 @@ from typing import Final
 
 from diagnosis_tool.cxr.findings import OutputKind, display_name
 from diagnosis_tool.cxr.types import OutputReading
-from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, Study
+from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, StudyProgress
 
 RESEARCH_USE: Final = "Research use only, not a medical device."
 
@@ -71,9 +71,9 @@ def prediction_outcome(prediction: Prediction) -> str:
     return "No finding is above its operating point."
 
 
-def batch_summary(study: Study) -> str:
+def batch_summary(study: StudyProgress) -> str:
     """For example '5 of 24 finished: 4 read, 1 refused'."""
-    total = len(study.instances)
+    total = study.total
     words = {InstanceState.DONE: "read", InstanceState.REFUSED: "refused", InstanceState.FAILED: "failed"}
     parts = [f"{n} {word}" for state, word in words.items() if (n := study.count(state))]
     head = f"{study.finished} of {total} finished" if study.finished < total else f"All {total} finished"

@@ -9,7 +9,7 @@ from PIL import Image
 from diagnosis_tool.cxr import heatmap
 from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.dicom.decode import decode_radiograph
-from diagnosis_tool.domain.studies import Instance, Prediction, Study, StudySummary
+from diagnosis_tool.domain.studies import Instance, Prediction, Study, StudyProgress, StudySummary
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services.context import Context
 
@@ -20,6 +20,11 @@ _SHOWN_PERCENTILES = (0.0, 100.0)
 def get_study(context: Context, uid: str) -> Study:
     """The study with its instances and predictions. Raises NotFound."""
     return context.studies.study(uid)
+
+
+def get_progress(context: Context, uid: str) -> StudyProgress:
+    """How far the reading of a study is, without its predictions: cheap to ask each second. Raises NotFound."""
+    return context.studies.progress(uid)
 
 
 def list_studies(context: Context, *, limit: int, offset: int = 0) -> tuple[StudySummary, ...]:

@@ -1,15 +1,22 @@
-"""Reading one image: decode, ask the model (or find what it said before), store all that the pages need."""
+"""Reading images in three steps that may overlap: prepare (decode), answer (the model), record (store).
+
+Each step records what goes wrong in it. A failure is never recorded as an answer.
+"""
 
 import logging
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from diagnosis_tool.cxr.preprocess import window_to_uint8
-from diagnosis_tool.cxr.types import Classifier, Radiograph, Reading
+from diagnosis_tool.cxr.types import Classifier, Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.jobs import Job
 from diagnosis_tool.errors import Conflict, UnreadableInput, UnsupportedImage
@@ -23,42 +30,117 @@ MAX_FILE_BYTES: Final = 256_000_000
 _BROKE: Final = "Reading this image broke down. Nothing is known about it; the server's log says more under job {job}."
 
 
-def diagnose(context: Context, classifier: Classifier, job: Job) -> None:
-    """Reads the job's image and records the outcome. Never raises for a bad image or a lost lease.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An image ready for the model; its film is let go, for only this is kept while the image waits.
 
-    An image that cannot or must not be read is refused with the reason; anything else that goes wrong is logged and
-    the job tried again, then marked failed. A failure is never recorded as an answer.
+    x_HW: the network's input. seconds: what it took so far.
     """
-    try:
+
+    job: Job
+    x_HW: NDArray[np.uint8]
+    width_px: int
+    height_px: int
+    thumbnail_jpeg: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What the model made of a job's image, not stored yet."""
+
+    job: Job
+    finished: FinishedReading
+
+
+def prepare(context: Context, classifier: Classifier, job: Job) -> Prepared | None:
+    """Decodes the job's image; None when its outcome is recorded already.
+
+    That is so when it was answered before, by the same model run the same way, or was refused or broke down.
+    Never raises for a bad image or a lost lease.
+    """
+    with _unless_lost():
+        if context.jobs.complete_known(job, classifier.identity):
+            _log.info("job %d: answered before", job.id)
+            return None
         try:
-            finished = _read(context, classifier, job)
+            return _prepared(context, classifier, job)
         except (UnreadableInput, UnsupportedImage) as refusal:
             context.jobs.refuse(job, str(refusal))
             _log.info("job %d: refused", job.id)
         except Exception:  # noqa: BLE001  whatever broke, the other images go on; the trace is logged
-            _log.exception("job %d: attempt %d broke down", job.id, job.attempt)
-            context.jobs.fail(job, _BROKE.format(job=job.id))
-        else:
-            context.jobs.complete(job, finished)
-            _log.info("job %d: done in %.3f s", job.id, finished.seconds)
-    except Conflict as conflict:
-        _log.warning("%s Its outcome here was dropped.", conflict)
+            _broke_down(context, job)
+    return None
 
 
-def _read(context: Context, classifier: Classifier, job: Job) -> FinishedReading:
+def _prepared(context: Context, classifier: Classifier, job: Job) -> Prepared:
     start = time.perf_counter()
     if job.size_bytes > MAX_FILE_BYTES:
         raise too_large()
     radiograph = decode_radiograph(context.blobs.read(job.image_sha256))
-    known = context.studies.find_prediction(job.image_sha256, classifier.identity)
-    reading = Reading(identity=known.identity, outputs=known.outputs) if known else classifier.read(radiograph)
-    return FinishedReading(
-        reading=reading,
+    return Prepared(
+        job=job,
+        x_HW=classifier.prepare(radiograph),
         width_px=radiograph.width_px,
         height_px=radiograph.height_px,
         thumbnail_jpeg=thumbnail_jpeg(radiograph),
         seconds=time.perf_counter() - start,
     )
+
+
+def answer(context: Context, classifier: Classifier, images: Sequence[Prepared]) -> tuple[Answered, ...]:
+    """One call of the model for all of them, in their order; nothing when it broke down, which is then recorded.
+
+    Only this needs the model: all else may run beside it.
+    """
+    start = time.perf_counter()
+    try:
+        readings = classifier.answer(np.stack([image.x_HW for image in images]))
+    except Exception:  # noqa: BLE001  whatever broke, the other images go on; the trace is logged
+        for image in images:
+            with _unless_lost():
+                _broke_down(context, image.job)
+        return ()
+    seconds = (time.perf_counter() - start) / len(images)
+    return tuple(
+        Answered(
+            job=image.job,
+            finished=FinishedReading(
+                reading=reading,
+                width_px=image.width_px,
+                height_px=image.height_px,
+                thumbnail_jpeg=image.thumbnail_jpeg,
+                seconds=image.seconds + seconds,
+            ),
+        )
+        for image, reading in zip(images, readings, strict=True)
+    )
+
+
+def record(context: Context, answered: Answered) -> None:
+    """Stores the answer, in one transaction. Never raises for a lost lease."""
+    with _unless_lost():
+        context.jobs.complete(answered.job, answered.finished)
+        _log.info("job %d: done in %.3f s", answered.job.id, answered.finished.seconds)
+
+
+def give_back(context: Context, job: Job) -> None:
+    """Puts a claimed job back that was not answered. Never raises for a lost lease."""
+    with _unless_lost():
+        context.jobs.give_back(job)
+
+
+def _broke_down(context: Context, job: Job) -> None:
+    _log.exception("job %d: attempt %d broke down", job.id, job.attempt)
+    context.jobs.fail(job, _BROKE.format(job=job.id))
+
+
+@contextmanager
+def _unless_lost() -> Iterator[None]:
+    try:
+        yield
+    except Conflict as conflict:
+        _log.warning("%s Its outcome here was dropped.", conflict)
 
 
 def too_large() -> UnsupportedImage:
@@ -73,7 +155,8 @@ def thumbnail_jpeg(radiograph: Radiograph) -> bytes:
     """The film within 320 x 320 px as grey JPEG; films of more than 8 bits are shown minimum to maximum."""
     pixels = radiograph.pixels
     image = Image.fromarray(pixels if pixels.dtype == np.uint8 else window_to_uint8(pixels, 0, 100))
-    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BILINEAR)
+    # shrunk by whole pixels first: half the time, and no eye sees it at this size
+    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BILINEAR, reducing_gap=1.0)
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

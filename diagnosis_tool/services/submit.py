@@ -46,14 +46,15 @@ def _store(context: Context, uploads: Sequence[Upload], user_id: int) -> Study:
         raise UploadRefused(
             f"{len(uploads)} files were sent; at most {MAX_FILES} fit in one upload. Send them in parts."
         )
+    hashes = context.blobs.commit(*(upload.blob for upload in uploads))
     instances = [
         NewInstance(
             uid=context.new_uid(),
             file_name=clean_file_name(upload.file_name),
-            sha256=context.blobs.commit(upload.blob),
+            sha256=sha256,
             size_bytes=upload.blob.size_bytes,
         )
-        for upload in uploads
+        for upload, sha256 in zip(uploads, hashes, strict=True)
     ]
     return context.studies.add(uid=context.new_uid(), created_at=context.now(), user_id=user_id, instances=instances)
 

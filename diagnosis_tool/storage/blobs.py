@@ -99,20 +99,26 @@ class BlobStore:
         """A new file to receive bytes into. Raises StorageFull when the disk has no room."""
         return PendingBlob(self._incoming)
 
-    def commit(self, blob: PendingBlob) -> str:
-        """Makes the file durable under its sha256, which is returned; a blob of the same content is left as it is.
+    def commit(self, *blobs: PendingBlob) -> tuple[str, ...]:
+        """Makes the files durable under their sha256s, which are returned in the same order.
 
-        Raises StorageFull when the disk has no room.
+        A blob of the same content is replaced by its equal. Each folder is made durable once, however many files came
+        into it. Raises StorageFull when the disk has no room.
         """
-        blob.sync()
-        target = self._path(blob.sha256)
+        folders = {self._root}
+        for blob in blobs:
+            blob.sync()
+            target = self._path(blob.sha256)
+            with _room():
+                target.parent.mkdir(exist_ok=True)
+                os.replace(blob.path, target)
+            folders.add(target.parent)
         with _room():
-            target.parent.mkdir(exist_ok=True)
-            os.replace(blob.path, target)
-            for folder in (target.parent, self._root):
+            for folder in folders:
                 _sync_folder(folder)
-        blob.close()
-        return blob.sha256
+        for blob in blobs:
+            blob.close()
+        return tuple(blob.sha256 for blob in blobs)
 
     def read(self, sha256: str) -> bytes:
         """The bytes. Raises NotFound when there is no such blob."""

@@ -1,15 +1,15 @@
 """The queue: leased rows in the database. The job table is the truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from diagnosis_tool.cxr.types import Reading
-from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, JobState, WorkerState, WorkerStatus
+from diagnosis_tool.cxr.types import ModelIdentity, Reading
+from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, JobState, Priority, WorkerState, WorkerStatus
 from diagnosis_tool.domain.studies import InstanceState
 from diagnosis_tool.errors import Conflict
 from diagnosis_tool.storage import tables as t
@@ -33,6 +33,23 @@ class FinishedReading:
     seconds: float
 
 
+_waiting: Final = t.jobs.alias()
+_HIGHEST: Final = select(func.max(_waiting.c.priority)).where(_waiting.c.state == JobState.QUEUED).scalar_subquery()
+_QUEUE: Final = (
+    select(
+        t.jobs.c.id,
+        t.jobs.c.instance_id,
+        t.jobs.c.attempts,
+        t.instances.c.uid,
+        t.instances.c.sha256,
+        t.instances.c.size_bytes,
+    )
+    .join_from(t.jobs, t.instances)
+    .where(t.jobs.c.state == JobState.QUEUED, t.jobs.c.priority == _HIGHEST)
+    .order_by(t.jobs.c.id)  # of one priority: ix_jobs_queue holds them in this order, so none is sorted
+)
+
+
 class JobStore:
     """Claims jobs and records what became of them; every transition is one transaction."""
 
@@ -40,52 +57,60 @@ class JobStore:
         self._engine = engine
         self._now = now
 
-    def claim(self, worker: str) -> Job | None:
-        """Leases the next job to this worker; None when there is none.
+    def claim(self, worker: str, limit: int) -> tuple[Job, ...]:
+        """Leases the next jobs, at most `limit`, to this worker: of the highest priority that waits, as they were sent.
 
-        Open are queued jobs, and leased ones whose lease has ended. A job that was attempted MAX_ATTEMPTS times is
-        closed instead, its image marked failed.
+        Jobs whose lease has ended are open again. A job that was attempted before comes alone: whatever breaks its
+        worker must not count against others. One that was attempted MAX_ATTEMPTS times is closed instead, its image
+        marked failed.
         """
-        j = t.jobs.c
-        query = (
-            select(j.id, j.instance_id, j.attempts, t.instances.c.uid, t.instances.c.sha256, t.instances.c.size_bytes)
-            .join_from(t.jobs, t.instances)
-            .where(or_(j.state == JobState.QUEUED, and_(j.state == JobState.LEASED, j.lease_until < self._now())))
-            .order_by(j.priority.desc(), j.id)
-            .limit(1)
-        )
         with reading(self._engine) as db:  # an idle worker never takes the write lock
-            if db.execute(query).one_or_none() is None:
-                return None
+            if db.execute(_QUEUE.limit(1)).one_or_none() is None and not self._expired(db):
+                return ()
+        claimed: list[Job] = []
         with writing(self._engine) as db:
-            while True:
-                row = db.execute(query).one_or_none()
-                if row is None:
-                    return None
-                if row.attempts >= MAX_ATTEMPTS:
-                    self._close(db, row.id, row.instance_id, InstanceState.FAILED, BROKE_DOWN)
-                    continue
-                self._lease(db, row.id, row.instance_id, worker, row.attempts + 1)
-                return Job(
-                    id=row.id,
-                    instance_id=row.instance_id,
-                    instance_uid=row.uid,
-                    image_sha256=row.sha256,
-                    size_bytes=row.size_bytes,
-                    worker=worker,
-                    attempt=row.attempts + 1,
-                )
+            self._put_back(db, self._expired(db))
+            while not claimed and (rows := db.execute(_QUEUE.limit(limit)).all()):
+                for row in rows:
+                    if row.attempts >= MAX_ATTEMPTS:
+                        self._close(db, row.id, row.instance_id, InstanceState.FAILED, BROKE_DOWN)
+                    elif row.attempts == 0 or not claimed:
+                        claimed.append(self._lease(db, row, worker))
+                    if row.attempts > 0 and claimed:
+                        break
+        return tuple(claimed)
+
+    def hurry(self, instance_uid: str, priority: Priority) -> None:
+        """Raises the image's job, if it still waits, to this priority."""
+        self._raise(select(t.instances.c.id).where(t.instances.c.uid == instance_uid), priority)
+
+    def hurry_study(self, study_uid: str, priority: Priority, count: int) -> None:
+        """Raises the first `count` jobs of the study that still wait to this priority."""
+        i, j = t.instances.c, t.jobs.c
+        first = (
+            select(i.id)
+            .join_from(t.instances, t.studies)
+            .join(t.jobs, j.instance_id == i.id)
+            .where(t.studies.c.uid == study_uid, j.state == JobState.QUEUED)
+            .order_by(i.position)
+            .limit(count)
+        )
+        self._raise(first, priority)
+
+    def give_back(self, job: Job) -> None:
+        """Puts back a job that was claimed and not begun; it counts as no attempt. Raises Conflict when it was lost."""
+        with writing(self._engine) as db:
+            self._check_lease(db, job)
+            self._put_back(db, [job.id])
+            db.execute(update(t.jobs).where(t.jobs.c.id == job.id).values(attempts=job.attempt - 1))
 
     def release_all(self, worker: str) -> int:
         """Puts back what this worker held when it died: called when it starts again. Returns how many."""
+        j = t.jobs.c
         with writing(self._engine) as db:
-            held = select(t.jobs.c.instance_id).where(t.jobs.c.worker == worker, t.jobs.c.state == JobState.LEASED)
-            db.execute(update(t.instances).where(t.instances.c.id.in_(held)).values(state=InstanceState.QUEUED))
-            return db.execute(
-                update(t.jobs)
-                .where(t.jobs.c.worker == worker, t.jobs.c.state == JobState.LEASED)
-                .values(state=JobState.QUEUED, worker=None, lease_until=None)
-            ).rowcount
+            held = db.execute(select(j.id).where(j.worker == worker, j.state == JobState.LEASED)).scalars().all()
+            self._put_back(db, held)
+        return len(held)
 
     def complete(self, job: Job, finished: FinishedReading) -> None:
         """Stores the prediction and marks the image done. Raises Conflict when the lease was lost meanwhile."""
@@ -97,6 +122,32 @@ class JobStore:
                 update(t.instances).where(t.instances.c.id == job.instance_id).values(prediction_id=prediction_id)
             )
             self._close(db, job.id, job.instance_id, InstanceState.DONE, None)
+
+    def complete_known(self, job: Job, identity: ModelIdentity) -> bool:
+        """Marks the image done when this model, run this way, has answered for the same content before.
+
+        False, and nothing is changed, when it has not. Raises Conflict when the lease was lost meanwhile.
+        """
+        p, i = t.predictions.c, t.instances.c
+        known = (
+            select(p.id, i.width_px, i.height_px)
+            .join_from(t.predictions, t.instances, i.prediction_id == p.id)
+            .where(*_same_question(job.image_sha256, identity))
+            .limit(1)
+        )
+        with reading(self._engine) as db:  # most images are new: they take no write lock for this
+            row = db.execute(known).one_or_none()
+        if row is None:
+            return False
+        with writing(self._engine) as db:
+            self._check_lease(db, job)
+            db.execute(
+                update(t.instances)
+                .where(i.id == job.instance_id)
+                .values(prediction_id=row.id, width_px=row.width_px, height_px=row.height_px)
+            )
+            self._close(db, job.id, job.instance_id, InstanceState.DONE, None)
+        return True
 
     def refuse(self, job: Job, message: str) -> None:
         """Marks the image refused, with the reason for the reader. Raises Conflict when the lease was lost."""
@@ -114,10 +165,7 @@ class JobStore:
             if job.attempt >= MAX_ATTEMPTS:
                 self._close(db, job.id, job.instance_id, InstanceState.FAILED, message)
                 return
-            db.execute(update(t.jobs).where(t.jobs.c.id == job.id).values(state=JobState.QUEUED, worker=None))
-            db.execute(
-                update(t.instances).where(t.instances.c.id == job.instance_id).values(state=InstanceState.QUEUED)
-            )
+            self._put_back(db, [job.id])
 
     def heartbeat(self, worker: str, state: WorkerState, detail: str) -> None:
         """Records that the worker lives."""
@@ -141,18 +189,48 @@ class JobStore:
             for row in rows
         )
 
-    def _lease(self, db: Connection, job_id: int, instance_id: int, worker: str, attempt: int) -> None:
+    def _expired(self, db: Connection) -> Sequence[int]:
+        j = t.jobs.c
+        query = select(j.id).where(j.state == JobState.LEASED, j.lease_until < self._now())
+        return db.execute(query).scalars().all()
+
+    @staticmethod
+    def _put_back(db: Connection, job_ids: Sequence[int]) -> None:
+        j, i = t.jobs.c, t.instances.c
+        db.execute(update(t.jobs).where(j.id.in_(job_ids)).values(state=JobState.QUEUED, worker=None, lease_until=None))
+        held = select(j.instance_id).where(j.id.in_(job_ids))
+        db.execute(update(t.instances).where(i.id.in_(held)).values(state=InstanceState.QUEUED))
+
+    def _raise(self, instance_ids: Select[tuple[int]], priority: Priority) -> None:
+        j = t.jobs.c
+        lower = (j.state == JobState.QUEUED, j.priority < priority)
+        with reading(self._engine) as db:  # a page that asks again and again takes the write lock once
+            jobs = db.execute(select(j.id).where(j.instance_id.in_(instance_ids), *lower)).scalars().all()
+        if jobs:
+            with writing(self._engine) as db:
+                db.execute(update(t.jobs).where(j.id.in_(jobs), *lower).values(priority=priority))
+
+    def _lease(self, db: Connection, row: Any, worker: str) -> Job:
         db.execute(
             update(t.jobs)
-            .where(t.jobs.c.id == job_id)
+            .where(t.jobs.c.id == row.id)
             .values(
                 state=JobState.LEASED,
                 worker=worker,
-                attempts=attempt,
+                attempts=row.attempts + 1,
                 lease_until=self._now() + timedelta(seconds=LEASE_S),
             )
         )
-        db.execute(update(t.instances).where(t.instances.c.id == instance_id).values(state=InstanceState.READING))
+        db.execute(update(t.instances).where(t.instances.c.id == row.instance_id).values(state=InstanceState.READING))
+        return Job(
+            id=row.id,
+            instance_id=row.instance_id,
+            instance_uid=row.uid,
+            image_sha256=row.sha256,
+            size_bytes=row.size_bytes,
+            worker=worker,
+            attempt=row.attempts + 1,
+        )
 
     def _close(self, db: Connection, job_id: int, instance_id: int, state: InstanceState, error: str | None) -> None:
         db.execute(
@@ -182,22 +260,19 @@ class JobStore:
 
     def _store_prediction(self, db: Connection, image_sha256: str, finished: FinishedReading) -> int:
         identity = finished.reading.identity
-        key = {
-            "image_sha256": image_sha256,
-            "bundle_sha256": identity.bundle_sha256,
-            "engine": identity.engine,
-            "precision": identity.precision,
-        }
         p = t.predictions.c
-        known = db.execute(select(p.id).where(*(p[k] == v for k, v in key.items()))).scalar_one_or_none()
+        known = db.execute(select(p.id).where(*_same_question(image_sha256, identity))).scalar_one_or_none()
         if known is not None:
             return int(known)
         prediction_id = db.execute(
             insert(t.predictions)
             .values(
-                **key,
+                image_sha256=image_sha256,
                 bundle_name=identity.bundle_name,
                 bundle_version=identity.bundle_version,
+                bundle_sha256=identity.bundle_sha256,
+                engine=identity.engine,
+                precision=identity.precision,
                 created_at=self._now(),
                 seconds=finished.seconds,
             )
@@ -223,3 +298,13 @@ class JobStore:
             ],
         )
         return int(prediction_id)
+
+
+def _same_question(image_sha256: str, identity: ModelIdentity) -> tuple[ColumnElement[bool], ...]:
+    p = t.predictions.c
+    return (
+        p.image_sha256 == image_sha256,
+        p.bundle_sha256 == identity.bundle_sha256,
+        p.engine == identity.engine,
+        p.precision == identity.precision,
+    )

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, Row, Select, func, insert, select
 
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading
-from diagnosis_tool.domain.jobs import JobState
-from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, Study, StudySummary
+from diagnosis_tool.domain.jobs import JobState, Priority
+from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, Study, StudyProgress, StudySummary
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage.session import reading, writing
@@ -60,7 +60,11 @@ class StudyStore:
                 ).scalar_one()
                 db.execute(
                     insert(t.jobs).values(
-                        instance_id=instance_id, state=JobState.QUEUED, priority=0, attempts=0, created_at=created_at
+                        instance_id=instance_id,
+                        state=JobState.QUEUED,
+                        priority=Priority.NORMAL,
+                        attempts=0,
+                        created_at=created_at,
                     )
                 )
         return self.study(uid)
@@ -77,6 +81,18 @@ class StudyStore:
             return Study(
                 uid=head.uid, created_at=head.created_at, user_name=head.name, instances=_with_predictions(db, rows)
             )
+
+    def progress(self, uid: str) -> StudyProgress:
+        """The states of the study's instances. Raises NotFound."""
+        i = t.instances.c
+        query = (
+            select(i.uid, i.state).join_from(t.instances, t.studies).where(t.studies.c.uid == uid).order_by(i.position)
+        )
+        with reading(self._engine) as db:
+            rows = db.execute(query).all()
+        if not rows:  # a study has at least one image
+            raise NotFound(_NO_STUDY)
+        return StudyProgress(uid=uid, states=tuple((row.uid, InstanceState(row.state)) for row in rows))
 
     def instance(self, uid: str) -> Instance:
         """One instance with its prediction, if it has one. Raises NotFound."""
@@ -136,21 +152,6 @@ class StudyStore:
         if jpeg is None:
             raise NotFound("This image has no thumbnail: it is not read yet, or could not be.")
         return bytes(jpeg)
-
-    def find_prediction(self, image_sha256: str, identity: ModelIdentity) -> Prediction | None:
-        """What this model, run this way, said of this content before; None if it was never asked."""
-        p = t.predictions.c
-        with reading(self._engine) as db:
-            rows = db.execute(
-                select(t.predictions).where(
-                    p.image_sha256 == image_sha256,
-                    p.bundle_sha256 == identity.bundle_sha256,
-                    p.engine == identity.engine,
-                    p.precision == identity.precision,
-                )
-            ).all()
-            found = _predictions(db, rows)
-        return next(iter(found.values()), None)
 
 
 def _instances() -> Select[tuple[object, ...]]:

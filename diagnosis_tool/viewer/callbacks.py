@@ -1,4 +1,5 @@
-"""How the viewer reacts. One callback asks the server, and only reads.
+"""How the viewer reacts. One callback asks the server, and only reads; that the image is looked at
+moves it forward in the queue.
 
 The others run in the browser (static/js/viewer.js):
 
@@ -16,6 +17,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_up
 
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
+from diagnosis_tool.services.attend import attend_instance
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.viewer import ids, layout, links
 
@@ -38,6 +40,7 @@ def content(context: Context, search: str | None) -> tuple[list[Any], bool]:
         study = browse.get_study(context, instance.study_uid)
     except NotFound as error:
         return layout.message_view("Not found", str(error)), True
+    attend_instance(context, instance)
     if instance.prediction is None:
         return layout.unread_view(study, instance), instance.state.is_final
     return layout.reading_view(study, instance, instance.prediction, wanted), True

@@ -9,6 +9,7 @@ from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
+from diagnosis_tool.services.attend import attend_study
 from diagnosis_tool.services.submit import submit_study
 from diagnosis_tool.storage.tables import LOCAL_USER_ID
 from diagnosis_tool.web.current import current_context
@@ -39,7 +40,9 @@ def create() -> AnyResponse:
 @blueprint.get("/studies/<uid>")
 def show(uid: str) -> str:
     """The study page; a script on it keeps it up to date while images are read."""
-    return render_template("study.html", study=browse.get_study(current_context(), uid))
+    study = browse.get_study(current_context(), uid)
+    attend_study(current_context(), study.progress)
+    return render_template("study.html", study=study)
 
 
 @blueprint.get("/studies/<uid>.json")
@@ -53,8 +56,9 @@ def show_json(uid: str) -> Response:
 @blueprint.get("/studies/<uid>/status.json")
 def status(uid: str) -> Response:
     """How far the reading is, for the study page's polling."""
-    study = browse.get_study(current_context(), uid)
-    instances = [{"uid": i.uid, "state": i.state, "shape": wording.state_shape(i.state)} for i in study.instances]
+    study = browse.get_progress(current_context(), uid)
+    attend_study(current_context(), study)
+    instances = [{"uid": of, "state": state, "shape": wording.state_shape(state)} for of, state in study.states]
     return jsonify(finished=study.finished, summary=wording.batch_summary(study), instances=instances)
 
 

@@ -1,25 +1,30 @@
 """The one place where the worker process is wired: settings, storage, bundle, signals."""
 
 import logging
+import os
 import signal
 import threading
 from types import FrameType
 from typing import Final
 
+import numpy as np
 import torch
 
 from diagnosis_tool.cxr.bundle import resolve_bundle
 from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier
 from diagnosis_tool.cxr.engines.choose import Say
+from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.errors import BundleInvalid
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.wiring import make_context
 from diagnosis_tool.settings import Settings
-from diagnosis_tool.worker import loop
+from diagnosis_tool.worker import loop, memory
 
 _log = logging.getLogger(__name__)
 _BROKEN_BEAT_S: Final = 5.0
+_WARM_READS: Final = 2
+"""The first allocates, the second finds everything in place."""
 
 
 def load(settings: Settings, say: Say = _log.info) -> BundleClassifier:
@@ -28,9 +33,21 @@ def load(settings: Settings, say: Say = _log.info) -> BundleClassifier:
     say: told in a few words what is being done, for the first start on a machine may take a minute.
     Raises BundleInvalid.
     """
-    if settings.torch_threads:
-        torch.set_num_threads(settings.torch_threads)
-    return load_classifier(resolve_bundle(settings.models_dir, settings.bundle), settings.engine_options, say)
+    cores = usable_cores()
+    torch.set_num_threads(settings.threads_of_a_worker(cores))
+    return load_classifier(resolve_bundle(settings.models_dir, settings.bundle), settings.engine_options(cores), say)
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on, which a container or taskset may have narrowed."""
+    return len(os.sched_getaffinity(0))
+
+
+def warm(classifier: BundleClassifier) -> None:
+    """Reads a made picture, so that the first image is read as fast as the others. Raises BundleInvalid."""
+    pixels = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    for _ in range(_WARM_READS):
+        classifier.read(Radiograph(pixels=pixels, source_format="PNG"))
 
 
 def run_worker(settings: Settings, *, name: str) -> int:
@@ -38,6 +55,7 @@ def run_worker(settings: Settings, *, name: str) -> int:
 
     With a bundle that must not be used it reads nothing, keeps saying why, and exits 1 when stopped.
     """
+    memory.keep_flat()
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -49,11 +67,13 @@ def run_worker(settings: Settings, *, name: str) -> int:
     context.jobs.heartbeat(name, WorkerState.WARMING, "")
     try:
         classifier = load(settings)
+        warm(classifier)
     except BundleInvalid as error:
         _log.error("%s", error)
         _stay_broken(context, name, str(error), stop)
         return 1
     identity = classifier.identity
+    memory.give_back_free()  # of loading
     _log.info("worker %s reads with %s, %s %s", name, identity.bundle, identity.engine, identity.precision)
     read = loop.run(context, classifier, worker=name, stop=stop)
     _log.info("worker %s stopped after %d images", name, read)

@@ -1,30 +1,56 @@
 """A Classifier without a network."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind
+from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec, preprocess
 from diagnosis_tool.cxr.quality import refuse_unreadable
 from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, Radiograph, Reading
 
+_SPEC = PreprocessSpec(
+    size_px=32,
+    geometry=Geometry.STRETCH,
+    interpolation=Interpolation.BILINEAR,
+    window_low_percentile=0,
+    window_high_percentile=100,
+)
+
 
 class FakeClassifier:
-    """Probabilities follow the outputs' order and the image's mean; counts what it was asked to read."""
+    """Probabilities follow the outputs' order and the image's mean; counts the images it was asked to answer for."""
 
-    def __init__(self, error: Exception | None = None, outputs: tuple[str, ...] = NIH_OUTPUTS) -> None:
+    def __init__(self, error: Exception | None = None, outputs: tuple[str, ...] = NIH_OUTPUTS, batch: int = 1) -> None:
         self.error = error
         self.outputs = outputs
-        self.reads = 0
+        self.batch = batch
+        self.passes: list[int] = []
         self.identity = ModelIdentity(
             bundle_name="fake", bundle_version="1", bundle_sha256="f" * 64, engine="fake", precision="f32"
         )
 
+    @property
+    def reads(self) -> int:
+        """Images that a forward pass was made for."""
+        return sum(self.passes)
+
     def read(self, radiograph: Radiograph) -> Reading:
         """The same image gives the same answer."""
-        self.reads += 1
+        return self.answer(self.prepare(radiograph)[None])[0]
+
+    def prepare(self, radiograph: Radiograph) -> NDArray[np.uint8]:
+        """A tiny picture."""
+        refuse_unreadable(radiograph)
+        return preprocess(radiograph, _SPEC)
+
+    def answer(self, x_BHW: NDArray[np.uint8]) -> tuple[Reading, ...]:
+        """One forward pass."""
+        self.passes.append(len(x_BHW))
         if self.error is not None:
             raise self.error
-        refuse_unreadable(radiograph)
-        shift = float(radiograph.pixels.mean() / np.iinfo(radiograph.pixels.dtype).max) / 100
+        return tuple(self._reading(float(x_HW.mean()) / 255 / 100) for x_HW in x_BHW)
+
+    def _reading(self, shift: float) -> Reading:
         return Reading(
             identity=self.identity,
             outputs=tuple(

@@ -23,8 +23,22 @@ def test_all_bad_keys_are_reported_at_once(tmp_path: Path) -> None:
 
 
 def test_the_engine_is_chosen_by_name(tmp_path: Path) -> None:
-    assert Settings.from_env({}).engine_options.engine is EngineChoice.AUTO
+    assert Settings.from_env({}).engine_options(2).engine is EngineChoice.AUTO
     env = {"ENGINE": "openvino", "PRECISION": "f32", "TORCH_THREADS": "3", "DATA_DIR": str(tmp_path)}
-    options = Settings.from_env(env).engine_options
+    options = Settings.from_env(env).engine_options(2)
     assert (options.engine, options.precision, options.threads) == (EngineChoice.OPENVINO, PrecisionChoice.F32, 3)
     assert options.cache_folder == tmp_path / "engines"
+
+
+@pytest.mark.parametrize(
+    ("env", "cores", "threads"),
+    [
+        ({}, 8, 8),
+        ({"WORKERS": "2"}, 8, 4),
+        ({"WORKERS": "3"}, 8, 2),
+        ({"WORKERS": "4"}, 2, 1),
+        ({"WORKERS": "2", "TORCH_THREADS": "3"}, 8, 3),
+    ],
+)
+def test_workers_share_the_cores(env: dict[str, str], cores: int, threads: int) -> None:
+    assert Settings.from_env(env).threads_of_a_worker(cores) == threads

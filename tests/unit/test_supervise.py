@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from diagnosis_tool.errors import SettingsInvalid
-from diagnosis_tool.supervise import Child, refuse_taken_address, supervise
+from diagnosis_tool.supervise import Child, refuse_taken_address, supervise, worker_commands
 
 
 def tend_until(child: Child, reached: Callable[[], bool]) -> None:
@@ -90,3 +90,10 @@ def test_an_address_in_use_is_told_before_anything_starts() -> None:
     refuse_taken_address("127.0.0.1", port)
     with pytest.raises(SettingsInvalid):
         refuse_taken_address("192.0.2.1", port)  # RFC 5737: nobody's address
+
+
+def test_every_worker_has_its_name_and_knows_of_the_others() -> None:
+    commands = worker_commands(3)
+    assert list(commands) == ["worker-1", "worker-2", "worker-3"]
+    for name, command in commands.items():
+        assert command[-4:] == ["--workers", "3", "--name", name]

@@ -25,6 +25,7 @@ class OpenVINOEngine:
     """One stream, one image at a time: on the CPU a batch is slower, and an answer never depends on its neighbours."""
 
     name = NAME
+    batch = 1
 
     def __init__(self, model: Any, *, precision: str, threads: int) -> None:
         """model: what converted() gave, or the file it was saved to. threads: 0 is one a core of this process.

@@ -22,6 +22,11 @@ class Engine(Protocol):
         """For the prediction's row: what it really computes in, for example 'f32'."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many radiographs it takes at once; 1 where more would be no faster."""
+        ...
+
     def run(self, x_BHW: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Preprocessed radiographs (B, H, W) -> logits (B, K) and feature map (B, C, h, w)."""
         ...

@@ -42,7 +42,7 @@ class TorchEngine:
         if self.device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._dtype = DTYPES[precision]
-        self._batch = batch
+        self.batch = batch
         self._forward = torch.compile(self.network) if compiled else self.network
 
     def run(self, x_BHW: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -50,14 +50,14 @@ class TorchEngine:
         # TF32 would be a third precision under the name of f32; cuDNN's benchmark may choose another way every time
         exactly = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exactly:
-            pairs = [self._group(x_BHW[start : start + self._batch]) for start in range(0, len(x_BHW), self._batch)]
+            pairs = [self._group(x_BHW[start : start + self.batch]) for start in range(0, len(x_BHW), self.batch)]
         logits, features = zip(*pairs, strict=True)
         return torch.cat(logits).numpy(), torch.cat(features).numpy()
 
     def _group(self, x_BHW: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
         count = len(x_BHW)
         group_BHW = torch.from_numpy(np.array(x_BHW)).to(self.device)
-        group_BHW = functional.pad(group_BHW, (0, 0, 0, 0, 0, self._batch - count))
+        group_BHW = functional.pad(group_BHW, (0, 0, 0, 0, 0, self.batch - count))
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
             logits_BK, features_BChw = self._forward(group_BHW)
         return logits_BK[:count].float().cpu(), features_BChw[:count].float().cpu().contiguous()

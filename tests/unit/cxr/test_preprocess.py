@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec, preprocess, window_to_uint8
 from diagnosis_tool.cxr.types import Radiograph
@@ -47,6 +49,11 @@ def test_minimum_to_maximum() -> None:
 @given(st.integers(0, 255))
 def test_a_flat_image_becomes_black(level: int) -> None:
     assert window_to_uint8(np.full((4, 4), level, np.uint8), 0.5, 99.5).max() == 0
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2)), st.sampled_from([(0, 100), (0.5, 99.5), (10, 60)]))
+def test_8_bit_takes_its_own_way_to_the_same_values(pixels: NDArray[np.uint8], window: tuple[float, float]) -> None:
+    np.testing.assert_array_equal(window_to_uint8(pixels, *window), window_to_uint8(pixels.astype(np.uint16), *window))
 
 
 @given(st.lists(st.integers(0, 65535), min_size=2, max_size=50))

@@ -10,12 +10,12 @@ from diagnosis_tool.errors import NotFound, UploadRefused
 from diagnosis_tool.services import browse
 from diagnosis_tool.services import diagnose as diagnose_module
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.diagnose import diagnose
 from diagnosis_tool.services.health import readiness
 from diagnosis_tool.services.submit import MAX_FILES, Upload, clean_file_name, submit_study
 from diagnosis_tool.worker import loop
 from tests.conftest import phantom_png
 from tests.fakes.classifier import FakeClassifier
+from tests.reading import read_all
 
 
 def submit(context: Context, *files: tuple[str, bytes]) -> Study:
@@ -25,11 +25,6 @@ def submit(context: Context, *files: tuple[str, bytes]) -> Study:
         blob.write(data)
         uploads.append(Upload(file_name=name, blob=blob))
     return submit_study(context, uploads, user_id=1)
-
-
-def read_all(context: Context, classifier: FakeClassifier) -> None:
-    while (job := context.jobs.claim("w")) is not None:
-        diagnose(context, classifier, job)
 
 
 def test_each_file_has_its_own_outcome_in_the_order_sent(context: Context) -> None:

@@ -23,7 +23,7 @@ def test_is_named_by_its_content(blobs: BlobStore, tmp_path: Path) -> None:
     pending = blobs.pending()
     pending.write(b"one")
     pending.write(b"two")
-    sha256 = blobs.commit(pending)
+    (sha256,) = blobs.commit(pending)
     assert sha256 == hashlib.sha256(b"onetwo").hexdigest()
     assert blobs.read(sha256) == b"onetwo"
     assert pending.size_bytes == 6
@@ -79,3 +79,13 @@ def test_sweep_removes_only_what_is_old(blobs: BlobStore) -> None:
     assert not old.path.exists()
     for pending in (old, new):
         pending.close()
+
+
+def test_files_of_one_upload_are_committed_together(tmp_path: Path) -> None:
+    blobs = BlobStore(tmp_path)
+    pending = [blobs.pending() for _ in range(3)]
+    for blob, data in zip(pending, (b"one", b"two", b"one"), strict=True):
+        blob.write(data)
+    hashes = blobs.commit(*pending)
+    assert [blobs.read(sha256) for sha256 in hashes] == [b"one", b"two", b"one"]
+    assert list((tmp_path / "incoming").iterdir()) == []

@@ -1,6 +1,7 @@
 """The queue: each job is claimed by one, put back when its worker dies, and given up after three breakdowns."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import pytest
 
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.types import Radiograph
-from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, WorkerState
+from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, Priority, WorkerState
 from diagnosis_tool.domain.studies import Instance, InstanceState
 from diagnosis_tool.errors import Conflict
 from diagnosis_tool.services.wiring import migrate_database
+from diagnosis_tool.storage import jobs as jobs_module
 from diagnosis_tool.storage.jobs import LEASE_S, FinishedReading, JobStore
-from diagnosis_tool.storage.session import open_database
+from diagnosis_tool.storage.session import open_database, reading
 from diagnosis_tool.storage.studies import NewInstance, StudyStore
 from tests.fakes.classifier import FakeClassifier
 
@@ -39,15 +41,21 @@ class Queue:
         self.clock = Clock()
         self.jobs = JobStore(engine, self.clock)
         self.studies = StudyStore(engine)
+        self._engine = engine
 
     def add(self, *hashes: str) -> None:
         new = [NewInstance(uid=f"i{h}", file_name=f"{h}.png", sha256=h * 64, size_bytes=1) for h in hashes]
         self.studies.add(uid="s" + "".join(hashes), created_at=self.clock(), user_id=1, instances=new)
 
     def claim(self, worker: str = "w") -> Job:
-        job = self.jobs.claim(worker)
-        assert job is not None
+        (job,) = self.jobs.claim(worker, 1)
         return job
+
+    def explain_claim(self) -> list[object]:
+        """SQLite's plan for finding the next jobs."""
+        with reading(self._engine) as db:
+            query = jobs_module._QUEUE.limit(3).compile(self._engine, compile_kwargs={"literal_binds": True})
+            return list(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}"))
 
     def instance(self, uid: str) -> Instance:
         return self.studies.instance(uid)
@@ -68,7 +76,7 @@ def finished() -> FinishedReading:
 def test_jobs_come_in_the_order_they_were_sent(queue: Queue) -> None:
     queue.add("a", "b")
     assert [queue.claim().instance_uid, queue.claim().instance_uid] == ["ia", "ib"]
-    assert queue.jobs.claim("w") is None
+    assert queue.jobs.claim("w", 1) == ()
     assert queue.instance("ia").state is InstanceState.READING
 
 
@@ -108,7 +116,7 @@ def test_refused_is_final_and_has_its_reason(queue: Queue) -> None:
     queue.jobs.refuse(queue.claim(), "too small")
     instance = queue.instance("ia")
     assert (instance.state, instance.error, instance.prediction) == (InstanceState.REFUSED, "too small", None)
-    assert queue.jobs.claim("w") is None
+    assert queue.jobs.claim("w", 1) == ()
 
 
 def test_a_failure_is_tried_again_then_given_up(queue: Queue) -> None:
@@ -125,7 +133,7 @@ def test_a_failure_is_tried_again_then_given_up(queue: Queue) -> None:
 def test_a_lease_that_ended_is_claimed_by_another(queue: Queue, finished: FinishedReading) -> None:
     queue.add("a")
     slow = queue.claim("slow")
-    assert queue.jobs.claim("quick") is None
+    assert queue.jobs.claim("quick", 1) == ()
     queue.clock.forward(LEASE_S + 1)
     quick = queue.claim("quick")
     assert quick.attempt == 2
@@ -163,6 +171,89 @@ def test_an_image_that_kills_its_worker_is_given_up(queue: Queue) -> None:
     assert instance.state is InstanceState.FAILED
     assert instance.error is not None
     assert "3 times" in instance.error
+
+
+def test_a_batch_is_claimed_at_once_in_order(queue: Queue) -> None:
+    queue.add(*"abcde")
+    assert [job.instance_uid for job in queue.jobs.claim("w", 3)] == ["ia", "ib", "ic"]
+    assert [job.instance_uid for job in queue.jobs.claim("w", 3)] == ["id", "ie"]
+
+
+def test_what_was_attempted_before_is_claimed_alone(queue: Queue) -> None:
+    queue.add(*"abcd")
+    queue.jobs.claim("w", 2)
+    queue.jobs.release_all("w")  # it died with a and b in hand; one of them may have killed it
+    claimed = [[job.instance_uid for job in queue.jobs.claim("w", 3)] for _ in range(3)]
+    assert claimed == [["ia"], ["ib"], ["ic", "id"]]
+
+
+def test_an_image_that_kills_its_worker_takes_no_other_with_it(queue: Queue, finished: FinishedReading) -> None:
+    queue.add(*"abcd")
+    for _ in range(20):
+        jobs = queue.jobs.claim("w", 3)
+        if any(job.instance_uid == "ib" for job in jobs):
+            queue.jobs.release_all("w")
+            continue
+        for job in jobs:
+            queue.jobs.complete(job, finished)
+    states = {uid: queue.instance(uid).state for uid in ("ia", "ib", "ic", "id")}
+    done = InstanceState.DONE
+    assert states == {"ia": done, "ib": InstanceState.FAILED, "ic": done, "id": done}
+
+
+def test_what_is_given_back_was_no_attempt(queue: Queue) -> None:
+    queue.add("a")
+    for _ in range(MAX_ATTEMPTS + 1):
+        job = queue.claim()
+        assert job.attempt == 1
+        queue.jobs.give_back(job)
+        assert queue.instance("ia").state is InstanceState.QUEUED
+    _lost(lambda: queue.jobs.give_back(job))
+
+
+def test_the_image_looked_at_comes_first_then_the_open_page(queue: Queue) -> None:
+    queue.add(*"abc")
+    queue.add(*"def")
+    queue.jobs.hurry_study("sdef", Priority.ON_A_PAGE, 2)
+    queue.jobs.hurry("ic", Priority.LOOKED_AT)
+    queue.jobs.hurry("ic", Priority.ON_A_PAGE)  # never lowered
+    claimed = [[job.instance_uid for job in queue.jobs.claim("w", 6)] for _ in range(3)]
+    assert claimed == [["ic"], ["id", "ie"], ["ia", "ib", "if"]]
+
+
+def test_a_page_raises_the_next_images_that_still_wait(queue: Queue) -> None:
+    queue.add(*"abc")
+    queue.add(*"def")
+    queue.jobs.hurry_study("sdef", Priority.ON_A_PAGE, 1)
+    assert queue.claim().instance_uid == "id"
+    queue.jobs.hurry_study("sdef", Priority.ON_A_PAGE, 1)
+    assert queue.claim().instance_uid == "ie"
+    assert queue.claim().instance_uid == "ia"
+
+
+def test_a_content_answered_before_is_completed_unread(queue: Queue, finished: FinishedReading) -> None:
+    queue.add("a")
+    identity = finished.reading.identity
+    job = queue.claim()
+    assert not queue.jobs.complete_known(job, identity)
+    queue.jobs.complete(job, finished)
+    new = [NewInstance(uid="again", file_name="copy.png", sha256="a" * 64, size_bytes=1)]
+    queue.studies.add(uid="s2", created_at=queue.clock(), user_id=1, instances=new)
+    job = queue.claim()
+    for other in ({"engine": "other"}, {"precision": "bf16"}, {"bundle_sha256": "0" * 64}):
+        assert not queue.jobs.complete_known(job, replace(identity, **other))
+    assert queue.jobs.complete_known(job, identity)
+    first, second = queue.instance("ia"), queue.instance("again")
+    assert (second.state, second.width_px, second.has_thumbnail) == (InstanceState.DONE, 80, True)
+    assert first.prediction is not None
+    assert second.prediction is not None
+    assert first.prediction.created_at == second.prediction.created_at
+
+
+def test_a_claim_reads_the_queue_in_its_index_order(queue: Queue) -> None:
+    plan = " ".join(str(row) for row in queue.explain_claim())
+    assert "ix_jobs_queue" in plan
+    assert "TEMP B-TREE" not in plan
 
 
 def test_heartbeats(queue: Queue) -> None:

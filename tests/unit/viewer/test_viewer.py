@@ -11,12 +11,12 @@ from flask import Flask
 from diagnosis_tool.app import create_app
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.diagnose import diagnose
 from diagnosis_tool.services.submit import Upload, submit_study
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.viewer import callbacks, ids, layout, links
 from tests.conftest import phantom_png
 from tests.fakes.classifier import FakeClassifier
+from tests.reading import read_all
 
 Study = Callable[..., list[str]]
 
@@ -32,8 +32,8 @@ def study(context: Context) -> Study:
             blob.write(data)
             uploads.append(Upload(file_name=f"{number}.png", blob=blob))
         stored = submit_study(context, uploads, user_id=1)
-        while read and (job := context.jobs.claim("worker")) is not None:
-            diagnose(context, FakeClassifier(outputs=outputs), job)
+        if read:
+            read_all(context, FakeClassifier(outputs=outputs))
         return [instance.uid for instance in stored.instances]
 
     return make
@@ -163,3 +163,9 @@ def test_figures_for_the_study_page(app: Flask, study: Study) -> None:
     assert client.get("/viewer/figures/none.json").status_code == 404
     with client.get("/viewer/plotly.min.js") as script:
         assert script.mimetype == "text/javascript"
+
+
+def test_an_image_open_in_the_viewer_is_read_first(context: Context, study: Study) -> None:
+    uids = study(*(phantom_png(seed) for seed in range(6)), read=False)
+    callbacks.content(context, f"?instance={uids[4]}")
+    assert [job.instance_uid for job in context.jobs.claim("w", 2)] == [uids[4]]

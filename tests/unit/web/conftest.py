@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from diagnosis_tool import resources
 from diagnosis_tool.app import create_app
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.diagnose import diagnose
 from diagnosis_tool.settings import Settings
+from tests import reading
 from tests.fakes.classifier import FakeClassifier
 
 
@@ -46,11 +46,7 @@ def upload(client: FlaskClient) -> Callable[..., str]:
 def read_all(context: Context) -> Callable[[], None]:
     """Lets the worker read all that waits."""
 
-    def read() -> None:
-        while (job := context.jobs.claim("worker")) is not None:
-            diagnose(context, FakeClassifier(), job)
-
-    return read
+    return lambda: reading.read_all(context, FakeClassifier())
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from diagnosis_tool.app import create_app
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.services import browse
+from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.storage.blobs import BlobStore, PendingBlob
 from diagnosis_tool.web import uploads
@@ -165,7 +167,7 @@ def test_a_full_disk_while_receiving(client: FlaskClient, incoming: Path, monkey
 
 
 def test_a_full_disk_while_committing(client: FlaskClient, incoming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def commit(self: BlobStore, blob: PendingBlob) -> str:
+    def commit(self: BlobStore, *blobs: PendingBlob) -> tuple[str, ...]:
         raise StorageFull("The server's disk is full. Nothing was stored.")
 
     monkeypatch.setattr(BlobStore, "commit", commit)
@@ -212,3 +214,22 @@ def test_what_a_crash_left_is_swept_when_the_app_starts(app: Flask, incoming: Pa
     os.utime(old, (0, 0))
     create_app(Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path)}))
     assert [file.name for file in incoming.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("page", ["/studies/{}", "/studies/{}/status.json"])
+def test_a_page_that_is_open_is_read_before_another_batch(
+    client: FlaskClient, upload: Upload, context: Context, page: str
+) -> None:
+    upload(*[(f"{k}.png", b"batch") for k in range(30)])
+    watched = upload(*[(f"{k}.png", b"watched") for k in range(6)])
+    assert client.get(page.format(watched)).status_code == 200
+    for is_watched in (True, False):
+        jobs = context.jobs.claim("w", 4)
+        assert [browse.get_instance(context, job.instance_uid).study_uid == watched for job in jobs] == [is_watched] * 4
+
+
+def test_scripts_that_ask_do_not_change_the_order(client: FlaskClient, upload: Upload, context: Context) -> None:
+    batch = upload(("a.png", b"batch"))
+    client.get(f"/studies/{upload(('b.png', b'other'))}.json")
+    (job,) = context.jobs.claim("w", 1)
+    assert browse.get_instance(context, job.instance_uid).study_uid == batch

@@ -1,0 +1,26 @@
+"""What somebody is looking at is read first. It changes the order of the queue, nothing that is stored of a study."""
+
+from contextlib import suppress
+from typing import Final
+
+from diagnosis_tool.domain.jobs import Priority
+from diagnosis_tool.domain.studies import Instance, StudyProgress
+from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.services.context import Context
+
+_AT_ONCE: Final = 4
+"""A page that is open raises so many images at a time, so that a large study cannot crowd out another page's."""
+
+
+def attend_study(context: Context, study: StudyProgress) -> None:
+    """The study's page is open: its next few unread images go before what nobody looks at."""
+    if study.finished < study.total:
+        with suppress(StorageFull):  # the page is shown all the same
+            context.jobs.hurry_study(study.uid, Priority.ON_A_PAGE, _AT_ONCE)
+
+
+def attend_instance(context: Context, instance: Instance) -> None:
+    """The image is open in the viewer: it goes before all others."""
+    if not instance.state.is_final:
+        with suppress(StorageFull):
+            context.jobs.hurry(instance.uid, Priority.LOOKED_AT)
