@@ -46,13 +46,14 @@ def write_bundle(
     activation: str = "sigmoid",
     seed: int = 0,
     settled: bool = False,
+    **changes: Any,
 ) -> Path:
-    """A valid bundle of this architecture with random weights; the folder is returned.
+    """A valid bundle of this architecture with random weights; the folder is returned. changes: of the network's spec.
 
     settled: BatchNorm has seen phantoms, else deep networks' feature maps vanish and logits are the last bias.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    spec = network_spec(architecture, size_px=size_px)
+    spec = network_spec(architecture, size_px=size_px, **changes)
     torch.manual_seed(seed)
     network = build_network(spec, len(outputs)).eval()
     if settled:

@@ -3,8 +3,10 @@
 Rounding moves a trained network's answers by an amount that only a trial shows; random weights moved far more.
 """
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,8 +16,10 @@ from tqdm import tqdm
 
 from diagnosis_tool.cxr.bundle import Admission, Bundle, BundleMetadata
 from diagnosis_tool.cxr.calibration import probabilities
-from diagnosis_tool.cxr.classifier import BundleClassifier, load_network
+from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import Engine
+from diagnosis_tool.cxr.engines.convert import convert_bundle
+from diagnosis_tool.cxr.engines.openvino_cache import MODEL_FILE
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.preprocess import preprocess
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
@@ -60,8 +64,10 @@ def admissions(classifier: BundleClassifier, records: Sequence[Record], *, sourc
         return ()
     bundle = classifier.bundle
     try:
-        model = ov.converted(load_network(bundle), bundle.metadata.preprocess.size_px)
-        tried = ov.OpenVINOEngine(model, precision=_BF16, threads=0)
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / MODEL_FILE
+            convert_bundle(bundle.path, file)
+            tried = ov.OpenVINOEngine(file, precision=_BF16, threads=0)
     except RuntimeError as error:
         print(f"bf16 is not admitted: OpenVINO cannot run this network: {error}")
         return ()

@@ -4,12 +4,13 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 
 from diagnosis_tool.cxr.bundle import Bundle
 from diagnosis_tool.cxr.engine_choice import EngineChoice, EngineOptions, PrecisionChoice
+from diagnosis_tool.cxr.engines import convert
 from diagnosis_tool.cxr.engines.openvino_cache import MODEL_FILE, cache_key, cached_model
 from diagnosis_tool.cxr.engines.protocol import Engine
 from diagnosis_tool.cxr.engines.torch_engine import CUDA_BATCH, CUDA_NAME, TorchEngine
@@ -60,7 +61,7 @@ def _wanted(
             yield f"{CUDA_NAME} {precision}", lambda p=precision: _cuda(load, p)  # type: ignore[misc]
     if options.engine is not EngineChoice.TORCH:
         for precision in _precisions(bundle, options, _OPENVINO):
-            yield f"{_OPENVINO} {precision}", lambda p=precision: _openvino(bundle, options, load, p, say)  # type: ignore[misc]
+            yield f"{_OPENVINO} {precision}", lambda p=precision: _openvino(bundle, options, p, say)  # type: ignore[misc]
 
 
 def _precisions(bundle: Bundle, options: EngineOptions, engine: str) -> tuple[str, ...]:
@@ -79,17 +80,15 @@ def _cuda(load: Callable[[], ChestNetwork], precision: str) -> Engine:
     return TorchEngine(load(), device="cuda", precision=precision, batch=CUDA_BATCH)
 
 
-def _openvino(
-    bundle: Bundle, options: EngineOptions, load: Callable[[], ChestNetwork], precision: str, say: Say
-) -> Engine:
+def _openvino(bundle: Bundle, options: EngineOptions, precision: str, say: Say) -> Engine:
     from diagnosis_tool.cxr.engines import openvino_engine as ov
 
     if not ov.computes(precision):
         raise RuntimeError(f"this processor has no instructions for {precision}")
 
-    def convert() -> Any:
+    def write(file: Path) -> None:
         say("converting the network, once for this machine")
-        return ov.converted(load(), bundle.metadata.preprocess.size_px)
+        convert.convert_bundle(bundle.path, file)
 
     def start(file: Path) -> Engine:
         return ov.OpenVINOEngine(file, precision=precision, threads=options.threads)
@@ -97,11 +96,10 @@ def _openvino(
     if options.cache_folder is not None:
         key = cache_key(bundle.sha256, ov.version(), ov.processor())
         try:
-            return start(cached_model(options.cache_folder, key, lambda file: ov.save(convert(), file)))
+            return start(cached_model(options.cache_folder, key, write))
         except OSError as error:
             _log.warning("the converted network cannot be kept, so every start converts it again: %s", error)
-    # by way of a file here, too: a network that was never written answers differently in the sixth digit
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / MODEL_FILE
-        ov.save(convert(), file)
+        write(file)
         return start(file)

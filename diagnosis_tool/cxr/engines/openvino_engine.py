@@ -27,8 +27,8 @@ class OpenVINOEngine:
     name = NAME
     batch = 1
 
-    def __init__(self, model: Any, *, precision: str, threads: int) -> None:
-        """model: what converted() gave, or the file it was saved to. threads: 0 is one a core of this process.
+    def __init__(self, model: Path, *, precision: str, threads: int) -> None:
+        """model: the .xml file that save() wrote. threads: 0 is one a core of this process.
 
         Raises RuntimeError when OpenVINO cannot read or run it, or runs it in another precision on this machine.
         """
@@ -45,8 +45,7 @@ class OpenVINOEngine:
         if self.precision != precision:
             raise RuntimeError(f"OpenVINO computes in {self.precision} where {precision} was asked for")
         self._request = compiled.create_infer_request()
-        if isinstance(model, Path):
-            _drop_pages_of(model.with_suffix(".bin"))
+        _drop_pages_of(model.with_suffix(".bin"))
 
     def run(self, x_BHW: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Preprocessed radiographs (B, H, W) uint8 -> logits (B, K) and feature map (B, C, h, w), float32."""
@@ -75,7 +74,10 @@ def _drop_pages_of(file: Path) -> None:
 
 
 def converted(network: ChestNetwork, size_px: int) -> Any:
-    """The network as an OpenVINO model, float32: uint8 (1, size_px, size_px) -> logits, feature map."""
+    """The network as an OpenVINO model, float32: uint8 (1, size_px, size_px) -> logits, feature map.
+
+    For engines.convert alone, which does it in a process of its own.
+    """
     shape = [1, size_px, size_px]
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]

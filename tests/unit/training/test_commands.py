@@ -134,7 +134,7 @@ def test_release_may_rename_but_not_change_what_was_trained(released, nih_folder
     assert open_bundle(tmp_path / "tiny-0.2").metadata.calibration.method is CalibrationMethod.PLATT
     recipe.write_text(recipe.read_text().replace("size_px = 32", "size_px = 64"))
     assert main([*release, str(recipe)]) == 1
-    assert "more than its [release] table" in capsys.readouterr().err
+    assert "more than its [release], [explanation] and [calibration]" in capsys.readouterr().err
 
 
 def test_calibrate_takes_the_ward_of_another_recipe(released, tmp_path):

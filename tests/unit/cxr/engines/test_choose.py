@@ -13,6 +13,7 @@ from diagnosis_tool.cxr import classifier as classifier_module
 from diagnosis_tool.cxr.bundle import open_bundle
 from diagnosis_tool.cxr.classifier import load_classifier, load_head, load_network, verify_golden
 from diagnosis_tool.cxr.engine_choice import REFERENCE, EngineChoice, EngineOptions, PrecisionChoice
+from diagnosis_tool.cxr.engines import convert
 from diagnosis_tool.cxr.engines import openvino_engine as ov
 from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.errors import BundleInvalid
@@ -29,20 +30,23 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(bundle: Path) -> Any:
-    return ov.converted(load_network(open_bundle(bundle)), 64)
+def model(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("converted") / "model.xml"
+    convert.convert_bundle(bundle, file)
+    return file
 
 
 @pytest.fixture(autouse=True)
-def conversions(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def conversions(model: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Converting takes seconds and is tested elsewhere; here it is counted."""
-    counted: list[int] = []
+    counted: list[Path] = []
 
-    def once(_network: Any, size_px: int) -> Any:
-        counted.append(size_px)
-        return model
+    def once(bundle: Path, file: Path) -> None:
+        counted.append(bundle)
+        for suffix in (".xml", ".bin"):
+            shutil.copy(model.with_suffix(suffix), file.with_suffix(suffix))
 
-    monkeypatch.setattr(ov, "converted", once)
+    monkeypatch.setattr(convert, "convert_bundle", once)
     return counted
 
 
@@ -94,7 +98,7 @@ def test_a_second_start_neither_converts_nor_reads_the_trunk(
 def test_a_broken_conversion_is_made_again(
     bundle: Path,
     auto: EngineOptions,
-    conversions: list[int],
+    conversions: list[Path],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -107,7 +111,7 @@ def test_a_broken_conversion_is_made_again(
     assert engine_of(load_classifier(bundle, options)) == ("openvino", "f32")
     assert "made again" in caplog.text
     assert weights.stat().st_size == size
-    assert conversions == [64, 64]
+    assert conversions == [bundle, bundle]
 
 
 def test_torch_and_f32_are_taken_at_their_word(bundle: Path, auto: EngineOptions, tmp_path: Path) -> None:
