@@ -182,7 +182,9 @@ def test_one_output_is_calibrated_and_the_card_speaks_of_no_absence(workshop: Wo
     metadata = made.classifier().bundle.metadata
     assert metadata.calibration.method is CalibrationMethod.PLATT
     assert [(o.name, o.kind) for o in metadata.outputs] == [("Pneumonia", "finding")]
-    assert [p.output for p in metadata.operating_points] == ["Pneumonia"]
+    assert [(p.output, p.criterion) for p in metadata.operating_points] == [
+        ("Pneumonia", "youden"), ("Pneumonia", "sensitivity_90"),
+    ]  # fmt: skip
     card = (made.bundle / "MODEL_CARD.md").read_text()
     assert "Mean AUC of the findings: " in card
     assert "No choice was made on these images." in card
