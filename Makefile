@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 DATA_DIR ?= data
 export PORT DATA_DIR
+# apart from the others: tests/conftest.py says why
+OPENVINO_TESTS := tests/unit/cxr/engines tests/unit/training/test_admit.py
 
 .PHONY: run install install-dev test test-long check bench bench-long screenshots clean
 
@@ -34,11 +36,13 @@ check: install-dev          ## ruff, mypy, import-linter
 
 test: install-dev           ## everything but the tests marked long
 	tests/system-packages.sh
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" --ignore tests/unit/cxr/engines
+	TEST_OPENVINO=1 $(BIN)/python -m pytest -m "not long" $(OPENVINO_TESTS)
 
 test-long: install-dev
 	tests/system-packages.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/unit/cxr/engines
+	TEST_OPENVINO=1 $(BIN)/python -m pytest $(OPENVINO_TESTS)
 
 bench: install-dev          ## measures the claims into build/bench.jsonl
 	$(BIN)/python -m benchmarks

@@ -1,5 +1,6 @@
 """Fixtures that several kinds of tests share."""
 
+import os
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -8,10 +9,19 @@ import pytest
 from PIL import Image
 
 from diagnosis_tool import resources
+from diagnosis_tool.cxr.engines import openvino_engine
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.wiring import make_context, migrate_database
 from tests.bundles import write_bundle
 from training.phantom import chest_phantom
+
+if not os.environ.get("TEST_OPENVINO"):
+    # A signal that reached pytest after OpenVINO had computed in it ended it with a segmentation fault
+    # (docs/results/engines.md). Until the cause is found, what runs OpenVINO is tested in a pytest of its own, whose
+    # tests send no signals (`make test` runs both); here all is read with torch, and bf16 is not to be had.
+    os.environ["ENGINE"] = "torch"
+    _computes = openvino_engine.computes
+    openvino_engine.computes = lambda precision: precision == "f32" and _computes(precision)
 
 REAL_FILMS = Path(__file__).resolve().parents[2] / "shared" / "data" / "nih-1024"
 

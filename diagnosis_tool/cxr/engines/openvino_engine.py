@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import mmap
 import os
 import warnings
 from pathlib import Path
@@ -19,6 +18,7 @@ from diagnosis_tool.cxr.network import ChestNetwork
 import openvino
 
 NAME: Final = "openvino"
+_MADV_PAGEOUT: Final = 21  # linux/mman.h
 
 
 class OpenVINOEngine:
@@ -60,9 +60,12 @@ class OpenVINOEngine:
 
 
 def _drop_pages_of(file: Path) -> None:
-    """Frees the memory of a file that is mapped to be read: compiling copied what is needed (256 MB of B7).
+    """Asks the kernel to take back the memory of a file that is mapped to be read: compiling copied what is needed
+    (256 MB of B7).
 
-    Pages that are touched after all are read again from the file. Without Linux' /proc nothing happens.
+    MADV_PAGEOUT, and not MADV_DONTNEED: it loses nothing where a page was written to after all, or the address means
+    something else by now; with DONTNEED a later fork or garbage collection ended in a segmentation fault. Pages that
+    are touched again are read from the file. Without Linux' /proc, or before Linux 5.4, nothing happens.
     """
     maps = Path("/proc/self/maps")
     lines = maps.read_text().splitlines() if maps.exists() else []
@@ -70,7 +73,7 @@ def _drop_pages_of(file: Path) -> None:
         span, rights, *_ = line.split(maxsplit=2)
         if line.endswith(str(file.resolve())) and "w" not in rights:
             first, last = (int(text, 16) for text in span.split("-"))
-            ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _MADV_PAGEOUT)
 
 
 def converted(network: ChestNetwork, size_px: int) -> Any:
