@@ -14,9 +14,9 @@ from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "diagnosis_tool.cli", *arguments], capture_output=True, text=True, check=False
-    )
+    env = {**os.environ, "ENGINE": "auto"}  # tests/conftest.py says torch
+    command = [sys.executable, "-m", "diagnosis_tool.cli", *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     return done.stdout if code != 1 else done.stderr
 
