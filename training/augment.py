@@ -15,6 +15,11 @@ from training.config import AugmentConfig
 _BLOCK: Final = 32
 
 
+_TOGETHER: Final = 4
+"""Images: 32 of 256 px as floats are 8 MB, and go through memory at every step. Measured: 1.25 times as fast with 4 as
+with 32, less with 8 and 16."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A batch that is part of a larger one: its first image is image `first` of `whole`."""
@@ -73,17 +78,28 @@ def _one_thread(device: torch.device) -> Iterator[None]:
 
 def _augmented(x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, draws: _Draws) -> torch.Tensor:
     device, (_, height, width) = x_BHW.device, x_BHW.shape
-    pixels_BHW = x_BHW.float()
-    if config.rotate_deg:
-        pixels_BHW = rotate(pixels_BHW, draws.uniform(-config.rotate_deg, config.rotate_deg))
+    degrees_B = draws.uniform(-config.rotate_deg, config.rotate_deg) if config.rotate_deg else None
     rows_B2, columns_B2 = _stretches(config, draws)
     flipped_n = (draws.uniform(0.0, 1.0) < config.flip).nonzero()[:, 0].to(device)
-    rows = resampling_blocks(rows_B2 * height, height, size_px)
-    columns = resampling_blocks(columns_B2 * width, width, size_px)
-    pixels_BHW = torch.cat([w.to(device) @ pixels_BHW[:, seen] for w, seen in rows], dim=1)
-    pixels_BHW = torch.cat([pixels_BHW[:, :, seen] @ w.to(device).mT for w, seen in columns], dim=2)
+    # on a CPU a few images at a time, which stay in its cache from one step to the next
+    count = _TOGETHER if device.type == "cpu" else max(1, len(x_BHW))
+    rows = [*resampling_blocks(rows_B2 * height, height, size_px, device)]
+    columns = [*resampling_blocks(columns_B2 * width, width, size_px, device)]
+    resized = []
+    for some in (slice(first, first + count) for first in range(0, len(x_BHW), count)):
+        pixels_BHW = x_BHW[some].float()
+        if degrees_B is not None:
+            pixels_BHW = rotate(pixels_BHW, degrees_B[some])
+        pixels_BHW = torch.cat([_of(w, some) @ pixels_BHW[:, seen] for w, seen in rows], dim=1)
+        resized.append(torch.cat([pixels_BHW[:, :, seen] @ _of(w, some).mT for w, seen in columns], dim=2))
+    pixels_BHW = torch.cat(resized)
     pixels_BHW[flipped_n] = pixels_BHW[flipped_n].flip(2)
     return _graded(pixels_BHW, config, draws)
+
+
+def _of(weights: torch.Tensor, some: slice) -> torch.Tensor:
+    """Those of some images, where each has its own."""
+    return weights if len(weights) == 1 else weights[some]
 
 
 def _stretches(config: AugmentConfig, draws: _Draws) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,7 +119,9 @@ def _stretches(config: AugmentConfig, draws: _Draws) -> tuple[torch.Tensor, torc
     return seen[0], seen[1]
 
 
-def resampling_blocks(stretch_B2: torch.Tensor, source: int, size: int) -> Iterator[tuple[torch.Tensor, slice]]:
+def resampling_blocks(
+    stretch_B2: torch.Tensor, source: int, size: int, device: torch.device
+) -> Iterator[tuple[torch.Tensor, slice]]:
     """resampling() in blocks of its rows: (B, rows, columns) weights, or (1, ...) for all, and which columns these are.
 
     stretch_B2: start and length, in pixels. A new pixel needs only the few old ones under it: the columns that are left
@@ -119,7 +137,7 @@ def resampling_blocks(stretch_B2: torch.Tensor, source: int, size: int) -> Itera
         end = min(first + _BLOCK, size)
         low = max(0, int((start_B + first * step_B - reach_B).min()))
         high = max(0, math.ceil((start_B + end * step_B + reach_B).max()))
-        yield weights_BSH[:, first:end, low:high], slice(low, high)
+        yield weights_BSH[:, first:end, low:high].to(device), slice(low, high)
 
 
 def resampling(start_B: torch.Tensor, length_B: torch.Tensor, source: int, size: int) -> torch.Tensor:

@@ -40,7 +40,7 @@ def test_a_crop_is_pillows_resize_of_the_box(start, length):
 def test_the_blocks_are_the_whole_matrix(start, length, size):
     stretch = torch.tensor([[s, length] for s in start])
     whole = resampling(stretch[:, 0], stretch[:, 1], 96, size)
-    blocks = list(resampling_blocks(stretch, 96, size))
+    blocks = list(resampling_blocks(stretch, 96, size, torch.device("cpu")))
     rows = [torch.zeros(len(weights), weights.shape[1], 96) for weights, _ in blocks]
     for row, (weights, columns) in zip(rows, blocks, strict=True):
         row[:, :, columns] = weights
