@@ -11,12 +11,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from diagnosis_tool.cxr.bundle import Admission, Bundle, BundleMetadata
 from diagnosis_tool.cxr.calibration import probabilities
-from diagnosis_tool.cxr.classifier import BundleClassifier
+from diagnosis_tool.cxr.classifier import BundleClassifier, golden_radiographs
 from diagnosis_tool.cxr.engines import Engine
 from diagnosis_tool.cxr.engines.convert import convert_bundle
 from diagnosis_tool.cxr.engines.openvino_cache import MODEL_FILE
@@ -95,11 +94,7 @@ def run_trial(bundle: Bundle, reference: Engine, tried: Engine, records: Sequenc
             continue  # evaluation names it
         pairs.append((reference.run(x_HW[None])[0][0], tried.run(x_HW[None])[0][0]))
         labels.append(record.labels)
-    golden = []
-    for item in bundle.metadata.golden.inputs:
-        with Image.open(bundle.path / item.file, formats=("PNG",)) as image:
-            x_HW = np.asarray(image.convert("L"))
-        golden.append((reference.run(x_HW[None])[0][0], tried.run(x_HW[None])[0][0]))
+    golden = [(reference.run(x_HW[None])[0][0], tried.run(x_HW[None])[0][0]) for _, x_HW in golden_radiographs(bundle)]
     both_N2K, golden_G2K = np.array(pairs), np.array(golden)
     return Trial(
         reference_NK=both_N2K[:, 0],

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.bundle import Evaluation, Interval, OperatingPoint, Output
-from diagnosis_tool.cxr.calibration import Activation, Calibration, CalibrationMethod
+from diagnosis_tool.cxr.calibration import Activation, Calibration, CalibrationMethod, sigmoid
 from training.metrics import Array, Labels, interval, patient_weights, share_replicates
 
 _NEWTON_STEPS = 50
@@ -76,7 +76,7 @@ def fit_platt(logits_n: Array, labels_n: Labels, weights_n: Array | None = None)
     fitted = np.array([1.0, 0.0])
     loss = _cross_entropy(design_n2 @ fitted, target_n, weights_n)
     for _ in range(_NEWTON_STEPS):
-        score_n = _sigmoid(design_n2 @ fitted)
+        score_n = sigmoid(design_n2 @ fitted)
         gradient = design_n2.T @ (weights_n * (score_n - target_n))
         curvature = (design_n2 * (weights_n * score_n * (1 - score_n))[:, None]).T @ design_n2
         step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
@@ -189,10 +189,6 @@ CRITERIA: Final[dict[str, Callable[[Array, Labels], float]]] = {
 def _share(hit_n: NDArray[np.bool_], among_n: NDArray[np.bool_], weights_RN: Array) -> Interval:
     low, high = interval(share_replicates(hit_n, among_n, weights_RN))
     return Interval(value=float(hit_n[among_n].mean()), low=low, high=high)
-
-
-def _sigmoid(z: Array) -> Array:
-    return np.asarray(0.5 * (1 + np.tanh(z / 2)))
 
 
 def _cross_entropy(z: Array, target: Array | Labels, weights: Array) -> float:

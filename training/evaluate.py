@@ -27,6 +27,7 @@ from training.metrics import (
     mean_defined,
     patient_weights,
     per_output,
+    row_means,
 )
 
 SEED: Final = 2017
@@ -199,9 +200,7 @@ def _confidence(
     by_name = {name: _pair(replicates_RK[:, k]) for k, name in enumerate(names)}
     judged = [k for k, name in enumerate(names) if name in findings and by_name[name] is not None]
     # a replicate may by chance hold no positive of a rare finding: its mean is over the others
-    mean_R = np.array([np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan
-                       for row in replicates_RK[:, judged]])  # fmt: skip
-    return Confidence(mean_auc=_pair(mean_R), auc=by_name)
+    return Confidence(mean_auc=_pair(row_means(replicates_RK[:, judged])), auc=by_name)
 
 
 def _pair(replicates_R: Array) -> tuple[float, float] | None:

@@ -1,7 +1,6 @@
 """What follows training, put together: calibrate a run, judge a bundle on a data set, release."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from training.evaluate import Read, Report, as_evaluation, common_columns, judge
 from training.explain import explanation_of
 from training.predictions import Predictions
 from training.provenance import git_commit
+from training.recipe import training_part
 from training.release import Evaluate, ReleaseInputs, release, released_network
 from training.run_folder import RunFolder
 from training.ward import calibration_weights, weighting_words
@@ -143,9 +143,7 @@ def release_run(run: RunFolder, recipe: Recipe, dataset: Dataset, models: Path) 
     recipe: the run's, or one that differs from it in [release], [explanation] and [calibration] alone: these may be
     written afterwards, and the calibration is the one that `calibrate` kept.
     """
-    trained = run.recipe()
-    same = replace(recipe, release=trained.release, explanation=trained.explanation, calibration=trained.calibration)
-    if same != trained:
+    if training_part(recipe) != training_part(run.recipe()):
         raise TrainingFailed(
             f"The recipe differs from that of {run.path} in more than its [release], [explanation] and [calibration] "
             "tables."

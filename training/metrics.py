@@ -105,6 +105,14 @@ def interval(replicates_R: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def row_means(values_RK: Array) -> Array:
+    """(R,) mean of the numbers in each row, NaN where a row has none."""
+    known_RK = np.isfinite(values_RK)
+    counts_R = known_RK.sum(axis=1)
+    sums_R = np.where(known_RK, values_RK, 0.0).sum(axis=1)
+    return np.asarray(np.where(counts_R > 0, sums_R / np.maximum(counts_R, 1), np.nan))
+
+
 def mean_defined(values: Sequence[float | None]) -> float | None:
     """The mean of the values that are numbers, None when there is none."""
     known = [value for value in values if value is not None]

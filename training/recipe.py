@@ -3,6 +3,7 @@
 import json
 import math
 import tomllib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeGuard
@@ -19,6 +20,7 @@ from training.config import (
     AugmentConfig,
     Balance,
     CalibrationConfig,
+    ExplanationConfig,
     HeadBias,
     LossConfig,
     LossKind,
@@ -26,6 +28,7 @@ from training.config import (
     OptimizerConfig,
     OptimizerKind,
     Recipe,
+    ReleaseConfig,
     SamplingKind,
     ScheduleConfig,
     ScheduleKind,
@@ -93,6 +96,12 @@ def recipe_from(data: dict[str, Any], source: str) -> Recipe:
 def recipe_to_json(recipe: Recipe) -> str:
     """The whole recipe, defaults written out: what is saved with a run."""
     return json.dumps(_CONVERTER.unstructure(recipe), indent=2) + "\n"
+
+
+def training_part(recipe: Recipe) -> Recipe:
+    """All of a recipe that training depends on: name, calibration and explanation of a release may change after it."""
+    unset = ReleaseConfig(name="", version="")
+    return replace(recipe, release=unset, calibration=CalibrationConfig(), explanation=ExplanationConfig())
 
 
 def _say(error: BaseException, kind: type | None) -> str:

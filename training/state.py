@@ -1,17 +1,17 @@
 """All that changes while training, and its checkpoint: what a run that was stopped goes on from."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from diagnosis_tool.cxr.network import ChestNetwork
-from training.config import CalibrationConfig, ExplanationConfig, Recipe, ReleaseConfig
+from training.config import Recipe
 from training.errors import TrainingFailed
 from training.optim import AveragedWeights
-from training.recipe import recipe_from, recipe_to_json
+from training.recipe import recipe_from, recipe_to_json, training_part
 from training.run_folder import EpochRecord, RunFolder
 
 
@@ -42,7 +42,7 @@ def save_checkpoint(state: State, recipe: Recipe, run: RunFolder) -> None:
     """Replaces the run's checkpoint, or leaves the one before whole. Raises TrainingFailed when the disk is full."""
     run.write_last(
         {
-            "recipe": recipe_to_json(_training_part(recipe)),
+            "recipe": recipe_to_json(training_part(recipe)),
             "network": state.network.state_dict(),
             "average": state.average.state if state.average else None,
             "optimizer": state.optimizer.state_dict(),
@@ -51,16 +51,6 @@ def save_checkpoint(state: State, recipe: Recipe, run: RunFolder) -> None:
             "step_in_epoch": state.step_in_epoch,
             "loss_sum": state.loss_sum,
         }
-    )
-
-
-def _training_part(recipe: Recipe) -> Recipe:
-    """All of a recipe that training depends on: name, calibration and explanation of a release may change meanwhile."""
-    return replace(
-        recipe,
-        release=ReleaseConfig(name="", version=""),
-        calibration=CalibrationConfig(),
-        explanation=ExplanationConfig(),
     )
 
 
@@ -73,8 +63,8 @@ def resume(state: State, checkpoint: dict[str, Any], recipe: Recipe, run: RunFol
             f"{run.last_file} is a checkpoint of {began.network.architecture}, and the recipe trains "
             f"{recipe.network.architecture}. Give a new --out."
         )
-    if began != _training_part(recipe):
-        changed = ", ".join(_differences(began, _training_part(recipe)))
+    if began != training_part(recipe):
+        changed = ", ".join(_differences(began, training_part(recipe)))
         raise TrainingFailed(
             f"{run.last_file} belongs to another recipe ({changed}). Give a new --out, or the recipe it began with."
         )

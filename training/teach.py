@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from diagnosis_tool.cxr.calibration import sigmoid
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.data import Samples, open_caches, samples_of
 from training.datasets import read_dataset
@@ -56,5 +57,4 @@ def teach(runs: Sequence[RunFolder], folder: Path | None, cache: Path, device: t
 
 
 def _probabilities(network: ChestNetwork, samples: Samples, device: torch.device) -> NDArray[np.float64]:
-    logits_nK = predict_logits(network, samples, _BATCH, device, mirrored=True).astype(np.float64)
-    return np.asarray(0.5 * (1 + np.tanh(logits_nK / 2)))
+    return sigmoid(predict_logits(network, samples, _BATCH, device, mirrored=True).astype(np.float64))

@@ -45,6 +45,11 @@ def probabilities(
     """Calibrated probabilities (B, K) in [0, 1] of logits (B, K); softmax rows sum to 1."""
     z = logits_BK.astype(np.float64) * np.asarray(calibration.slope) + np.asarray(calibration.intercept)
     if activation is Activation.SIGMOID:
-        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))  # the sigmoid without overflow
+        return sigmoid(z)
     shifted = np.exp(z - z.max(axis=-1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-z)) of any shape, without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))

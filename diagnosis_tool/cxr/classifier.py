@@ -1,5 +1,6 @@
 """The Classifier over a released bundle: checks itself on golden inputs, then reads radiographs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from diagnosis_tool.cxr.bundle import Bundle, open_bundle
+from diagnosis_tool.cxr.bundle import Bundle, GoldenInput, open_bundle
 from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.engine_choice import REFERENCE, EngineOptions
 from diagnosis_tool.cxr.engines import Engine
@@ -174,17 +175,21 @@ def _do_not_fit(bundle: Bundle, error: Exception) -> BundleInvalid:
     return BundleInvalid(f"The weights in {bundle.path} do not fit {architecture}: {error}")
 
 
+def golden_radiographs(bundle: Bundle) -> Iterator[tuple[GoldenInput, NDArray[np.uint8]]]:
+    """Each golden input with its pixels (H, W), already at the network's input size."""
+    for item in bundle.metadata.golden.inputs:
+        with Image.open(bundle.path / item.file, formats=("PNG",)) as image:
+            yield item, np.asarray(image.convert("L"))
+
+
 def verify_golden(bundle: Bundle, engine: Engine) -> float:
     """Runs the golden inputs; returns the largest absolute difference from the released logits.
 
     Raises BundleInvalid when it exceeds what the bundle allows this engine and precision.
     """
-    golden = bundle.metadata.golden
     allowed = bundle.metadata.golden_tolerance(engine.name, engine.precision)
     worst = 0.0
-    for item in golden.inputs:
-        with Image.open(bundle.path / item.file, formats=("PNG",)) as image:
-            x_HW = np.asarray(image.convert("L"))
+    for item, x_HW in golden_radiographs(bundle):
         logits_BK, _ = engine.run(x_HW[None])
         difference = np.abs(logits_BK[0] - np.asarray(item.logits))
         worst = max(worst, float(np.where(np.isfinite(difference), difference, np.inf).max()))

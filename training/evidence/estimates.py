@@ -7,7 +7,17 @@ from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.bundle import Interval
 from training.evaluate import SEED
-from training.metrics import Array, Labels, auc, auc_replicates, interval, mean_defined, patient_weights, per_output
+from training.metrics import (
+    Array,
+    Labels,
+    auc,
+    auc_replicates,
+    interval,
+    mean_defined,
+    patient_weights,
+    per_output,
+    row_means,
+)
 
 Aucs = tuple[tuple[float | None, ...], Array]
 """The AUC of each of K columns, and (R, K) of every bootstrap replicate."""
@@ -43,11 +53,3 @@ def mean_of(aucs: Aucs, columns: Sequence[int]) -> Interval | None:
     """The mean over these columns; a replicate's is over those that it can judge."""
     chosen = list(columns)
     return estimate(mean_defined([aucs[0][k] for k in chosen]), row_means(aucs[1][:, chosen]))
-
-
-def row_means(values_RK: Array) -> Array:
-    """(R,) mean of the numbers in each row, NaN where a row has none."""
-    known_RK = np.isfinite(values_RK)
-    counts_R = known_RK.sum(axis=1)
-    sums_R = np.where(known_RK, values_RK, 0.0).sum(axis=1)
-    return np.asarray(np.where(counts_R > 0, sums_R / np.maximum(counts_R, 1), np.nan))

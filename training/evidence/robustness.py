@@ -15,9 +15,9 @@ from diagnosis_tool.cxr.types import Classifier, Radiograph
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from training.datasets.base import Record, read_radiograph
 from training.evaluate import SEED
-from training.evidence.estimates import Aucs, aucs_of, estimate, mean_of, row_means, weights_of
+from training.evidence.estimates import Aucs, aucs_of, estimate, mean_of, weights_of
 from training.evidence.said import Said, narrowed
-from training.metrics import Array, mean_defined
+from training.metrics import Array, mean_defined, row_means
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Change = Callable[[Pixels, np.random.Generator], Pixels]

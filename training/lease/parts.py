@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from training.files import write_whole
+from training.half import as_released
 from training.run_folder import RunFolder
 
 PART_BYTES: Final = 15 * 2**20
@@ -32,10 +33,8 @@ def packed_tars(data: Path, start_weights: Path, out: Path) -> list[Path]:
 
 
 def halved(state: dict[str, torch.Tensor]) -> bytes:
-    """A safetensors file with floats as float16, but for tensors beyond its range."""
-    limit = torch.finfo(torch.float16).max
-    fits = {n: v.is_floating_point() and bool((v.abs() <= limit).all()) for n, v in state.items()}
-    return save({name: value.half() if fits[name] else value for name, value in state.items()})
+    """A safetensors file of the weights as bundles store them. Raises TrainingFailed as as_released does."""
+    return save({name: as_released(name, value) for name, value in state.items()})
 
 
 def pack(run: RunFolder, out: Path, first: int, count: int) -> list[Path]:

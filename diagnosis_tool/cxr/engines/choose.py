@@ -35,7 +35,7 @@ def choose_engine(
 ) -> Engine:
     """The first of the wanted engines that can be made and that `verify` accepts; at last torch, float32, on the CPU.
 
-    load: reads the bundle's network; not called where a conversion of it is at hand. verify: raises BundleInvalid.
+    load: reads the bundle's network, for torch. verify: raises BundleInvalid.
     Each engine that could not be used is a logged warning. Raises BundleInvalid when the reference itself fails.
     """
     for name, make in _wanted(bundle, options, load, say):

@@ -1,7 +1,6 @@
 """OpenVINO on the CPU: converts a network once, then runs it at two to six times the speed of torch."""
 
 import ctypes
-import logging
 import os
 import warnings
 from pathlib import Path
@@ -79,22 +78,16 @@ def _drop_pages_of(file: Path) -> None:
 def converted(network: ChestNetwork, size_px: int) -> Any:
     """The network as an OpenVINO model, float32: uint8 (1, size_px, size_px) -> logits, feature map.
 
-    For engines.convert alone, which does it in a process of its own.
+    For engines.convert, which does it in a process of its own: it silences the root logger where it fails.
     """
     shape = [1, size_px, size_px]
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it traces: torch has a newer way, and sizes become constants, as is meant
-            return openvino.convert_model(
-                network.eval().requires_grad_(False),
-                example_input=torch.zeros(shape, dtype=torch.uint8),
-                input=[(shape, openvino.Type.u8)],
-            )
-    finally:  # it silences the root logger, and leaves it so where it fails
-        root.setLevel(level)
-        root.handlers[:] = handlers
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it traces: torch has a newer way, and sizes become constants, as is meant
+        return openvino.convert_model(
+            network.eval().requires_grad_(False),
+            example_input=torch.zeros(shape, dtype=torch.uint8),
+            input=[(shape, openvino.Type.u8)],
+        )
 
 
 def save(model: Any, file: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.errors import TrainingFailed
-from training.release import as_released
+from training.half import as_released
 
 
 def test_weights_are_halved() -> None:
