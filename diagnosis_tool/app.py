@@ -3,6 +3,7 @@
 from flask import Flask
 
 from diagnosis_tool import resources
+from diagnosis_tool.services.bundles import find_bundles
 from diagnosis_tool.services.wiring import make_context
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.viewer import mount
@@ -19,7 +20,11 @@ def create_app(settings: Settings) -> Flask:
     app.request_class = UploadRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_OTHER_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of findings and keys is meant
-    context = make_context(data_dir=settings.data_dir, database_file=settings.database_file)
+    context = make_context(
+        data_dir=settings.data_dir,
+        database_file=settings.database_file,
+        bundles=find_bundles(settings.models_dir, settings.bundle),
+    )
     context.blobs.sweep()  # what uploads left that a crash cut off
     attach_context(app, context)
     templating.install(app)

@@ -1,9 +1,10 @@
 """What every use case needs, gathered once at start-up and passed as an argument."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.storage.blobs import BlobStore
 from diagnosis_tool.storage.jobs import JobStore
 from diagnosis_tool.storage.studies import StudyStore
@@ -18,3 +19,4 @@ class Context:
     blobs: BlobStore
     now: Callable[[], datetime]
     new_uid: Callable[[], str]
+    bundles: BundleCatalogue = field(default_factory=BundleCatalogue)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.blobs import BlobStore
 from diagnosis_tool.storage.jobs import JobStore
@@ -12,8 +13,8 @@ from diagnosis_tool.storage.session import open_database
 from diagnosis_tool.storage.studies import StudyStore
 
 
-def make_context(*, data_dir: Path, database_file: Path) -> Context:
-    """Stores on a database that has been migrated."""
+def make_context(*, data_dir: Path, database_file: Path, bundles: BundleCatalogue | None = None) -> Context:
+    """Stores on a database that has been migrated. bundles: those that pages tell about."""
     engine = open_database(database_file)
 
     def now() -> datetime:
@@ -25,6 +26,7 @@ def make_context(*, data_dir: Path, database_file: Path) -> Context:
         blobs=BlobStore(data_dir / "blobs"),
         now=now,
         new_uid=lambda: uuid4().hex,
+        bundles=bundles or BundleCatalogue(),
     )
 
 
