@@ -76,7 +76,7 @@ TRAINED: Final = "trained"
 class StartConfig:
     """Where the weights come from. weights: 'random', 'trained', or a name that training.start_weights knows.
 
-    trained: with weights = 'trained', the folder of a run or of a bundle, of this network or a smaller one that it can
+    trained: with weights = 'trained', folders of runs or bundles: one of this network, or smaller ones that it can
     grow from (training.earlier). file: unpacked weights; empty for start-weights/<weights>.safetensors. blend: the part
     of all steps over which ReLU6 turns into SiLU, for a network started from Lite's weights; 0 for none
     (training.blend).
@@ -84,7 +84,7 @@ class StartConfig:
 
     weights: str
     file: str = ""
-    trained: str = ""
+    trained: tuple[str, ...] = ()
     head_bias: HeadBias = HeadBias.RANDOM
     blend: float = 0.0
 

@@ -1,11 +1,14 @@
 """Starts a run from what an earlier one learned: a run's folder or a released bundle, of the same network or a smaller.
 
-Progressive resolution is a chain of such runs. A larger network grows from a smaller one: EfficientNet-B from
-EfficientNet-Lite trained with SiLU, with the same answers at the first step (imagenet.efficientnet_lite).
+Progressive resolution is a chain of such runs. An EfficientNet-B grows from smaller EfficientNet-Lite and MobileNetV2,
+from one or from two side by side, and gives at the first step the mean of their answers (training.grow).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from diagnosis_tool.cxr.bundle import BUNDLE_FILE, open_bundle
 from diagnosis_tool.cxr.network import ChestNetwork
@@ -14,7 +17,7 @@ from diagnosis_tool.cxr.trunks import build_trunk
 from training.config import Recipe
 from training.data import TrainingData
 from training.errors import StartWeightsMissing
-from training.imagenet.efficientnet_lite import leading, widened_trunk
+from training.grow import as_efficientnet, batch_norm_epsilon, grown_trunk, with_epsilon
 from training.imagenet.first_layer import State
 from training.run_folder import RunFolder
 from training.splits import split_sha256
@@ -65,15 +68,17 @@ def start_from_earlier(network: ChestNetwork, recipe: Recipe, data: TrainingData
     Raises StartWeightsMissing when they do not fit the network, or when they may have learned from this run's
     validation images.
     """
-    path = Path(recipe.start.trained)
-    earlier = read_earlier(path)
-    _refuse_unfit(earlier, recipe, data, path)
+    paths = [Path(path) for path in recipe.start.trained]
+    members = [read_earlier(path) for path in paths]
+    for member, path in zip(members, paths, strict=True):
+        _refuse_unfit(member, recipe, data, path)
     try:
-        network.load_state_dict(_fitted(earlier, recipe.network), strict=True)
-    except (RuntimeError, ValueError) as error:
-        raise StartWeightsMissing(f"{path} does not fit {recipe.network.architecture}: {error}") from error
-    grown = earlier.spec.architecture != recipe.network.architecture
-    return f"{earlier.origin}, grown to {recipe.network.architecture}" if grown else earlier.origin
+        network.load_state_dict(_fitted(members, recipe.network), strict=True)
+    except (RuntimeError, ValueError, KeyError, IndexError) as error:
+        names = " and ".join(str(path) for path in paths)
+        raise StartWeightsMissing(f"{names} do not fit {recipe.network.architecture}: {error}") from error
+    origin = ", beside ".join(member.origin for member in members)
+    return origin if _is_same(members, recipe.network) else f"{origin}, grown to {recipe.network.architecture}"
 
 
 def _refuse_unfit(earlier: Earlier, recipe: Recipe, data: TrainingData, path: Path) -> None:
@@ -89,22 +94,38 @@ def _refuse_unfit(earlier: Earlier, recipe: Recipe, data: TrainingData, path: Pa
         raise StartWeightsMissing(f"{path} expects another network.mean, std or in_channels: write {earlier.spec}.")
 
 
-def _fitted(earlier: Earlier, ours: NetworkSpec) -> State:
-    if earlier.spec.architecture == ours.architecture:
-        return earlier.state
-    if ours.head_hidden or earlier.spec.head_hidden:
+def _is_same(members: Sequence[Earlier], ours: NetworkSpec) -> bool:
+    return len(members) == 1 and members[0].spec.architecture == ours.architecture
+
+
+def _fitted(members: Sequence[Earlier], ours: NetworkSpec) -> State:
+    if _is_same(members, ours):
+        return members[0].state
+    if not ours.architecture.startswith("efficientnet_b"):
+        raise ValueError("only an EfficientNet-B can grow from other networks")
+    if ours.head_hidden or any(member.spec.head_hidden for member in members):
         raise ValueError("a network with hidden layers in its head cannot grow")
-    fresh = build_trunk(ours.architecture, ours.input_px).features
-    trunk = widened_trunk(
-        {name.removeprefix(_TRUNK): v for name, v in earlier.state.items() if name.startswith(_TRUNK)}, fresh
-    )
-    width = _width(trunk)
-    head = {name: v for name, v in earlier.state.items() if name.startswith(_HEAD)}
-    # the channels that are new have no say yet
-    wide = {name: leading(v, v.new_zeros(len(v), width), name) if v.dim() == 2 else v for name, v in head.items()}
-    return {_TRUNK + name: value for name, value in trunk.items()} | wide
+    fresh = build_trunk(ours.architecture, ours.input_px)
+    trunk = grown_trunk([_trunk(member, batch_norm_epsilon(fresh.features)) for member in members], fresh.features)
+    return {_TRUNK + name: value for name, value in trunk.items()} | _head(members, fresh.width)
 
 
-def _width(trunk: State) -> int:
-    """Channels of the feature map: those of the last convolution."""
-    return len([value for value in trunk.values() if value.dim() == 4][-1])
+def _trunk(member: Earlier, epsilon: float) -> State:
+    state = {name.removeprefix(_TRUNK): v for name, v in member.state.items() if name.startswith(_TRUNK)}
+    own = batch_norm_epsilon(build_trunk(member.spec.architecture, member.spec.input_px).features)
+    state = with_epsilon(state, own, epsilon)
+    return as_efficientnet(state) if member.spec.architecture == "mobilenet_v2" else state
+
+
+def _head(members: Sequence[Earlier], width: int) -> State:
+    """The mean of the members' answers; the channels that are new have no say yet."""
+    heads = [{name: v for name, v in member.state.items() if name.startswith(_HEAD)} for member in members]
+    state: State = {}
+    for name, first in heads[0].items():
+        values = [head[name] / len(heads) for head in heads]
+        if first.dim() == 2:
+            new = width - sum(value.shape[1] for value in values)
+            state[name] = torch.cat([*values, first.new_zeros(len(first), new)], dim=1)
+        else:
+            state[name] = torch.stack(values).sum(0)
+    return state

@@ -139,7 +139,7 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
             recipe.start.blend
         )
         or (0 < recipe.start.blend <= 1 and _is_silu_network(network)),
-        "start.trained names a run or bundle when start.weights is 'trained', and only then; its head is kept, so "
+        "start.trained names runs or bundles when start.weights is 'trained', and only then; its head is kept, so "
         "start.head_bias is left out": (recipe.start.weights == TRAINED) == bool(recipe.start.trained)
         and not (recipe.start.trained and recipe.start.head_bias is HeadBias.PRIOR),
         "data.soft_share must lie in (0, 1] with data.soft_labels, and be left out without; both need loss.kind bce "

@@ -14,7 +14,8 @@ from diagnosis_tool.cxr.trunks import build_trunk
 from training.config import StartConfig
 from training.errors import StartWeightsMissing
 from training.files import write_whole
-from training.imagenet.efficientnet_lite import widened_trunk
+from training.grow import batch_norm_epsilon, grown_trunk, with_epsilon
+from training.imagenet.efficientnet_lite import EPSILON
 from training.imagenet.first_layer import State, fit_first_layer
 from training.imagenet.sources import SOURCES, Source, read_package
 
@@ -71,7 +72,8 @@ def load_start_weights(network: ChestNetwork, architecture: str, config: StartCo
 def _fitted(network: ChestNetwork, architecture: str, source: Source, trunk: State) -> State:
     """The weights for the network's own mean, std, channels, and width."""
     if architecture in source.widens:
-        trunk = widened_trunk(trunk, build_trunk(architecture, 0).features)
+        fresh = build_trunk(architecture, 0).features
+        trunk = grown_trunk([with_epsilon(trunk, EPSILON, batch_norm_epsilon(fresh))], fresh)
     return fit_first_layer(network, trunk, source.expected)
 
 

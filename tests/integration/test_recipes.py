@@ -94,7 +94,7 @@ def _small(recipe: Recipe) -> tuple[str, ...]:
     changes = {
         "start.weights": "random",
         "start.head_bias": "random",
-        "start.trained": "''",
+        "start.trained": "[]",
         "data.soft_labels": "''",
         "data.soft_share": 0,
         "preprocess.size_px": side_px,

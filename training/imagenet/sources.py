@@ -36,7 +36,7 @@ class Source:
     """A package, or a file, that carries weights.
 
     architectures: those whose trunk it fills. widens: larger ones that can start from it, by
-    efficientnet_lite.widened_trunk. package: its name for the card; fetch: what to do to get it.
+    training.grow. package: its name for the card; fetch: what to do to get it.
     members: the ends of the paths inside of it, or none where the file itself holds the weights.
     sha256: of the members' bytes, one after another; its first digits are enough. expected: what the weights expect of
     their input. trunk: turns the members into the state of ChestNetwork.features.

@@ -48,6 +48,6 @@ CHAIN: Final = (
 def recipe_of(step: Step, work: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """The step's recipe with its files under `work`; overrides come last."""
     files = [f"start.file={work / 'start-weights' / step.start}.safetensors"] if step.start else []
-    files += [f"start.trained={work / 'runs' / step.after}"] if step.after else []
+    files += [f"start.trained=['{work / 'runs' / step.after}']"] if step.after else []
     files += [f"data.soft_labels={work / 'soft-labels.npz'}"] if step.teachers else []
     return load_recipe(_RECIPES / f"{step.recipe}.toml", (*files, *step.settings, *overrides))

@@ -53,7 +53,7 @@ def lite_run(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Ru
 
 
 def _from(run: RunFolder, **changes: object):
-    start = {"start__weights": "trained", "start__trained": str(run.path), "start__head_bias": "random"}
+    start = {"start__weights": "trained", "start__trained": [str(run.path)], "start__head_bias": "random"}
     return tiny_recipe(**{**LITE, **start, **changes})
 
 
@@ -82,6 +82,18 @@ def test_a_wider_network_grows_with_a_wider_head(lite_run, data):
     )
 
 
+def test_two_runs_side_by_side_say_the_mean_of_both(lite_run, data):
+    recipe = _from(lite_run, network__architecture="efficientnet_b7", network__trunk_activation="silu")
+    recipe = replace(recipe, start=replace(recipe.start, trained=(str(lite_run.path), str(lite_run.path))))
+    grown = build_network(recipe.network, 15)
+    assert start_from_earlier(grown, recipe, data).count("a run of tiny") == 2
+    small = build_network(lite_run.recipe().network, 15)
+    small.load_state_dict(lite_run.best())
+    np.testing.assert_allclose(
+        predict_logits(grown, data.validation, 8, CPU), predict_logits(small, data.validation, 8, CPU), atol=2e-3
+    )
+
+
 def test_the_same_network_goes_on_at_another_size(lite_run, nih_folder, cache, tmp_path):
     recipe = _from(lite_run, preprocess__size_px=65, data__cache_size_px=80)
     run = RunFolder(tmp_path)
@@ -99,7 +111,7 @@ def test_a_run_of_another_split_is_refused(lite_run, nih_folder, cache):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"network__architecture": "resnet18", "network__trunk_activation": "own"}, "does not fit resnet18"),
+        ({"network__architecture": "resnet18", "network__trunk_activation": "own"}, "fit resnet18: only an EfficientNet-B"),
         ({"network__mean": [0.4, 0.4, 0.4]}, "network.mean"),
     ],
 )
@@ -113,8 +125,8 @@ def test_a_start_that_does_not_fit_is_refused(lite_run, data, changes, said):
     "changes",
     [
         {"start__weights": "trained"},
-        {"start__trained": "somewhere"},
-        {"start__weights": "trained", "start__trained": "somewhere", "start__head_bias": "prior"},
+        {"start__trained": ["somewhere"]},
+        {"start__weights": "trained", "start__trained": ["somewhere"], "start__head_bias": "prior"},
         {"data__soft_share": 0.5},
         {"data__soft_labels": "taught.npz"},
         {"data__soft_labels": "taught.npz", "data__soft_share": 0.5, "loss__kind": "focal"},

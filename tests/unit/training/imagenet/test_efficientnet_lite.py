@@ -1,4 +1,4 @@
-"""EfficientNet-Lite's published layout, filled with random numbers: converted, computed independently, and widened."""
+"""EfficientNet-Lite's published layout, filled with random numbers: converted, and computed independently."""
 
 import math
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from tests.bundles import network_spec
 from training.blend import finish_blend, set_blend, start_blend
-from training.imagenet.efficientnet_lite import EXPECTED, lite_trunk, widened_trunk
+from training.imagenet.efficientnet_lite import EXPECTED, lite_trunk
 
 Published = dict[str, torch.Tensor]
 
@@ -98,42 +98,6 @@ def test_refuses_another_network(published: Published) -> None:
         lite_trunk("efficientnet_lite1", published)
     with pytest.raises(ValueError, match="more blocks"):
         lite_trunk("efficientnet_lite0", published | {"_blocks.16._bn2.weight": torch.ones(1)})
-
-
-@pytest.mark.parametrize("architecture", ["efficientnet_b0", "efficientnet_b2"])  # gates only; also wider and deeper
-def test_widened_network_starts_as_lite(published: Published, architecture: str) -> None:
-    larger = network(architecture)
-    larger.features.load_state_dict(
-        widened_trunk(lite_trunk("efficientnet_lite0", published), larger.features), strict=True
-    )
-    start_blend(larger.features)
-    x = grey(65, 65)  # a size of 32 m + 1, at which torchvision pads as TensorFlow does
-    with torch.inference_mode():
-        theirs = reference(published, ((x - 127) / 128)[:, None].expand(-1, 3, -1, -1))
-        torch.testing.assert_close(larger(x)[1][:, :1280], theirs, rtol=1e-3, atol=1e-3)
-
-
-def test_new_weights_learn(published: Published) -> None:
-    larger = network("efficientnet_b2")
-    larger.features.load_state_dict(widened_trunk(lite_trunk("efficientnet_lite0", published), larger.features))
-    start_blend(larger.features)
-    torch.nn.init.normal_(larger.head[-1].weight)
-    for module in larger.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.train()
-    larger(torch.cat([grey(65, 65), grey(65, 65).flip(1)]))[0].sum().backward()
-    stage = larger.features[3]
-    into_old_from_new = stage[1].block[0][0].weight.grad[: 6 * 40, 40:]
-    new_gamma, gate = stage[2].block[3][1].weight.grad, stage[1].block[2].fc2.weight.grad
-    assert all(grad.abs().max() > 0 for grad in (into_old_from_new, new_gamma, gate))
-
-
-def test_the_larger_network_cannot_be_the_source(published: Published) -> None:
-    wide = network("efficientnet_lite2").features.state_dict()
-    with pytest.raises(ValueError, match=r"no place for 2\.2"):
-        widened_trunk(wide, network("efficientnet_b0").features)
-    with pytest.raises(ValueError, match="does not go into"):
-        widened_trunk(wide, network("efficientnet_b1").features)
 
 
 def test_nothing_of_the_blend_is_left() -> None:
