@@ -111,7 +111,7 @@ def test_a_run_of_another_split_is_refused(lite_run, nih_folder, cache):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"network__architecture": "resnet18", "network__trunk_activation": "own"}, "fit resnet18: only an EfficientNet-B"),
+        ({"network__architecture": "resnet18", "network__trunk_activation": "own"}, "only an EfficientNet-B can grow"),
         ({"network__mean": [0.4, 0.4, 0.4]}, "network.mean"),
     ],
 )
