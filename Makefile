@@ -6,9 +6,10 @@ PORT   ?= 8000
 DATA_DIR ?= data
 export PORT DATA_DIR
 # apart from the others: tests/conftest.py says why
+KEYWORDS := marked tr ntr:1,2
 OPENVINO_TESTS := tests/unit/cxr/engines tests/unit/training/test_admit.py
 
-.PHONY: run install install-dev test test-long check bench bench-long screenshots clean
+.PHONY: run install install-dev test test-long check bench bench-long messages screenshots clean
 
 run: install                ## install if needed, migrate, start web and worker
 	$(BIN)/diagnosis-tool serve
@@ -49,6 +50,13 @@ bench: install-dev          ## measures the claims into build/bench.jsonl
 
 bench-long: install-dev     ## also the large networks
 	$(BIN)/python -m benchmarks --long
+
+messages: install-dev       ## brings translations/*/LC_MESSAGES/messages.po up to date with the texts in the code
+	mkdir -p build
+	$(BIN)/pybabel --quiet extract --mapping babel.cfg --keyword "$(KEYWORDS)" --no-location --sort-output --omit-header \
+	  --output build/messages.pot diagnosis_tool templates static/js
+	$(BIN)/pybabel --quiet update --input-file build/messages.pot --output-dir translations --no-fuzzy-matching \
+	  --ignore-obsolete --ignore-pot-creation-date --no-wrap
 
 screenshots: install-dev    ## docs/screenshots, from phantoms
 	tests/system-packages.sh

@@ -2,7 +2,16 @@
 
 
 class DiagnosisToolError(Exception):
-    """Root of all errors that this project raises on purpose."""
+    """Root of all errors that this project raises on purpose.
+
+    message: English, a plain string literal where it is raised, so that `make messages` finds it; %(name)s stands for
+    a value. str() of the error is the English sentence; pages translate message, then fill in the values.
+    """
+
+    def __init__(self, message: str, **values: object) -> None:
+        super().__init__(message % values if values else message)
+        self.message = message
+        self.values = values
 
 
 class UnreadableInput(DiagnosisToolError):

@@ -21,6 +21,11 @@ def static_dir() -> Path:
     return _folder("static")
 
 
+def translations_dir() -> Path:
+    """A folder a language with its catalogue; English stands in the code."""
+    return _folder("translations")
+
+
 def migrations_dir() -> Path:
     """Alembic's environment and the numbered migrations."""
     return _folder("migrations")

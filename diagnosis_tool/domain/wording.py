@@ -1,4 +1,4 @@
-"""The words that pages and viewer use for the same things, in one place. Pure.
+"""The words that pages, viewer and reports use for the same things, in one place, in the language in use. Pure.
 
 It never says more than the model does: a probability and on which side of its operating point, never that a disease
 was detected or ruled out.
@@ -8,9 +8,35 @@ from typing import Final
 
 from diagnosis_tool.cxr.findings import OutputKind, display_name
 from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.domain.language import gettext as _
+from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, StudyProgress
 
-RESEARCH_USE: Final = "Research use only, not a medical device."
+_FINDINGS: Final = {
+    "Atelectasis": marked("Atelectasis"),
+    "Cardiomegaly": marked("Cardiomegaly"),
+    "Consolidation": marked("Consolidation"),
+    "Edema": marked("Edema"),
+    "Effusion": marked("Effusion"),
+    "Emphysema": marked("Emphysema"),
+    "Fibrosis": marked("Fibrosis"),
+    "Hernia": marked("Hernia"),
+    "Infiltration": marked("Infiltration"),
+    "Mass": marked("Mass"),
+    "Nodule": marked("Nodule"),
+    "Pleural_Thickening": marked("Pleural thickening"),
+    "Pneumonia": marked("Pneumonia"),
+    "Pneumothorax": marked("Pneumothorax"),
+    "No Finding": marked("No Finding"),
+}
+
+_STATES: Final = {
+    InstanceState.QUEUED: marked("queued"),
+    InstanceState.READING: marked("reading"),
+    InstanceState.DONE: marked("done"),
+    InstanceState.REFUSED: marked("refused"),
+    InstanceState.FAILED: marked("failed"),
+}
 
 _SHAPES: Final = {
     InstanceState.QUEUED: "○",
@@ -21,9 +47,29 @@ _SHAPES: Final = {
 }
 
 _UNFINISHED: Final = {
-    InstanceState.QUEUED: "Waiting to be read. Nothing is known about this image yet.",
-    InstanceState.READING: "Being read now. Nothing is known about this image yet.",
+    InstanceState.QUEUED: marked("Waiting to be read. Nothing is known about this image yet."),
+    InstanceState.READING: marked("Being read now. Nothing is known about this image yet."),
 }
+
+
+def research_use() -> str:
+    """The foot of every page."""
+    return _("Research use only, not a medical device.")
+
+
+def known_findings() -> tuple[str, ...]:
+    """Names of the outputs that we have words for."""
+    return tuple(_FINDINGS)
+
+
+def finding_name(name: str) -> str:
+    """An output's name as it is shown to a reader; one that we have no word for as the bundle calls it."""
+    return _(_FINDINGS.get(name) or display_name(name))
+
+
+def state_word(state: InstanceState) -> str:
+    """The state in one word."""
+    return _(_STATES[state])
 
 
 def state_shape(state: InstanceState) -> str:
@@ -32,21 +78,23 @@ def state_shape(state: InstanceState) -> str:
 
 
 def probability(value: float) -> str:
-    """Two digits, as printed everywhere."""
+    """Two digits with a point, in every language: the one way in which pages, charts and reports print it."""
     return f"{value:.2f}"
 
 
 def side_of_threshold(output: OutputReading) -> str:
     """'above the operating point 0.31', 'below …' or 'no operating point'."""
     if output.threshold is None:
-        return "no operating point"
-    side = "above" if output.is_above_threshold else "below"
-    return f"{side} the operating point {probability(output.threshold)}"
+        return _("no operating point")
+    threshold = probability(output.threshold)
+    if output.is_above_threshold:
+        return _("above the operating point %(threshold)s", threshold=threshold)
+    return _("below the operating point %(threshold)s", threshold=threshold)
 
 
 def output_sentence(output: OutputReading) -> str:
     """For example 'Effusion 0.64, above the operating point 0.31'."""
-    return f"{display_name(output.name)} {probability(output.probability)}, {side_of_threshold(output)}"
+    return f"{finding_name(output.name)} {probability(output.probability)}, {side_of_threshold(output)}"
 
 
 def outcome(instance: Instance) -> str:
@@ -54,9 +102,11 @@ def outcome(instance: Instance) -> str:
     if instance.prediction is not None:
         return prediction_outcome(instance.prediction)
     if instance.state in _UNFINISHED:
-        return _UNFINISHED[instance.state]
-    refused = "Refused: " if instance.state is InstanceState.REFUSED else "Not read: "
-    return refused + (instance.error or "no reason was recorded. Send the file again.")
+        return _(_UNFINISHED[instance.state])
+    reason = _(instance.error) if instance.error else _("no reason was recorded. Send the file again.")
+    if instance.state is InstanceState.REFUSED:
+        return _("Refused: %(reason)s", reason=reason)
+    return _("Not read: %(reason)s", reason=reason)
 
 
 def prediction_outcome(prediction: Prediction) -> str:
@@ -64,33 +114,41 @@ def prediction_outcome(prediction: Prediction) -> str:
     findings = [o for o in prediction.outputs if o.kind is OutputKind.FINDING]
     above = sorted((o for o in findings if o.is_above_threshold), key=lambda o: -o.probability)
     if above:
-        names = ", ".join(f"{display_name(o.name)} {probability(o.probability)}" for o in above)
-        return f"Above the operating point: {names}."
+        names = ", ".join(f"{finding_name(o.name)} {probability(o.probability)}" for o in above)
+        return _("Above the operating point: %(findings)s.", findings=names)
     if all(o.threshold is None for o in findings):
-        return "This model has no operating points: its probabilities stand on their own."
-    return "No finding is above its operating point."
+        return _("This model has no operating points: its probabilities stand on their own.")
+    return _("No finding is above its operating point.")
 
 
 def batch_summary(study: StudyProgress) -> str:
     """For example '5 of 24 finished: 4 read, 1 refused'."""
-    total = study.total
-    words = {InstanceState.DONE: "read", InstanceState.REFUSED: "refused", InstanceState.FAILED: "failed"}
-    parts = [f"{n} {word}" for state, word in words.items() if (n := study.count(state))]
-    head = f"{study.finished} of {total} finished" if study.finished < total else f"All {total} finished"
+    counts = {state: study.count(state) for state in InstanceState}
+    words = {
+        InstanceState.DONE: _("%(n)s read", n=counts[InstanceState.DONE]),
+        InstanceState.REFUSED: _("%(n)s refused", n=counts[InstanceState.REFUSED]),
+        InstanceState.FAILED: _("%(n)s failed", n=counts[InstanceState.FAILED]),
+    }
+    parts = [text for state, text in words.items() if counts[state]]
+    if study.finished < study.total:
+        head = _("%(finished)s of %(total)s finished", finished=study.finished, total=study.total)
+    else:
+        head = _("All %(total)s finished", total=study.total)
     return f"{head}: {', '.join(parts)}" if parts else head
 
 
 def map_note(output: OutputReading) -> str:
     """What stands under a small heatmap beside name and probability. Every map is stretched to its own maximum."""
     if output.heatmap.scale == 0:
-        return "map is empty"
+        return _("map is empty")
     if output.threshold is None:
-        return "no operating point"
-    return "above operating point" if output.is_above_threshold else "below operating point"
+        return _("no operating point")
+    return _("above operating point") if output.is_above_threshold else _("below operating point")
 
 
 def map_caption(output: OutputReading) -> str:
     """What stands under a large heatmap."""
+    sentence = output_sentence(output)
     if output.heatmap.scale == 0:
-        return f"{output_sentence(output)} – map is empty"
-    return output_sentence(output) if output.is_above_threshold else f"{output_sentence(output)} – map dimmed"
+        return _("%(output)s – map is empty", output=sentence)
+    return sentence if output.is_above_threshold else _("%(output)s – map dimmed", output=sentence)

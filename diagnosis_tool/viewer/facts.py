@@ -38,7 +38,7 @@ def reading_facts(instance: Instance, prediction: Prediction) -> ReadingFacts:
 def _chart_title(file_name: str, prediction: Prediction) -> str:
     # Plotly reads <b> and the like in texts
     shown = file_name if len(file_name) <= _TITLE_LETTERS else f"{file_name[: _TITLE_LETTERS - 1]}…"
-    return f"{escape(shown, quote=False)}<br>{prediction.identity.bundle} · {wording.RESEARCH_USE}"
+    return f"{escape(shown, quote=False)}<br>{prediction.identity.bundle} · {wording.research_use()}"
 
 
 def first_selected(prediction: Prediction, wanted: str | None) -> str:

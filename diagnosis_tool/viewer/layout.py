@@ -25,7 +25,7 @@ def page() -> Component:
             dcc.Location(id=ids.LOCATION, refresh=False),
             dcc.Interval(id=ids.TICK, interval=POLL_MS, disabled=True),
             html.Div(id=ids.CONTENT, className="viewer-content"),
-            html.Footer(wording.RESEARCH_USE, className="foot"),
+            html.Footer(wording.research_use(), className="foot"),
         ],
         className="viewer",
     )

@@ -8,6 +8,8 @@ from typing import Final, cast
 from flask import Flask, Request, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from diagnosis_tool.domain.language import gettext as _
+from diagnosis_tool.domain.language import marked
 from diagnosis_tool.errors import (
     Conflict,
     DiagnosisToolError,
@@ -32,14 +34,21 @@ _STATUS: Final[dict[type[DiagnosisToolError], HTTPStatus]] = {
     StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
 }
 _WORDS: Final = {
-    HTTPStatus.NOT_FOUND: "There is no such page. Go back to the worklist.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This page cannot be used this way. Go back to the worklist.",
-    HTTPStatus.BAD_REQUEST: "The request could not be understood, or broke off. Try again.",
+    HTTPStatus.NOT_FOUND: marked("There is no such page. Go back to the worklist."),
+    HTTPStatus.METHOD_NOT_ALLOWED: marked("This page cannot be used this way. Go back to the worklist."),
+    HTTPStatus.BAD_REQUEST: marked("The request could not be understood, or broke off. Try again."),
 }
-_TOO_LARGE: Final = (
-    f"The upload is too large: at most {MAX_FILES} files and {MAX_BYTES / 1e9:.0f} GB fit in one go. "
-    "Send them in parts. Nothing was stored."
-)
+_TITLES: Final = {
+    HTTPStatus.BAD_REQUEST: marked("Bad Request"),
+    HTTPStatus.FORBIDDEN: marked("Forbidden"),
+    HTTPStatus.NOT_FOUND: marked("Not Found"),
+    HTTPStatus.METHOD_NOT_ALLOWED: marked("Method Not Allowed"),
+    HTTPStatus.CONFLICT: marked("Conflict"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: marked("Request Entity Too Large"),
+    HTTPStatus.UNPROCESSABLE_ENTITY: marked("Unprocessable Entity"),
+    HTTPStatus.INTERNAL_SERVER_ERROR: marked("Internal Server Error"),
+    HTTPStatus.INSUFFICIENT_STORAGE: marked("Insufficient Storage"),
+}
 
 
 def install(app: Flask) -> None:
@@ -60,26 +69,39 @@ def status_of(error: DiagnosisToolError) -> HTTPStatus:
 
 def _own(error: DiagnosisToolError) -> Response:
     status = status_of(error)
-    return _unexpected(error) if status is HTTPStatus.INTERNAL_SERVER_ERROR else _answer(status, str(error))
+    return (
+        _unexpected(error)
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR
+        else _answer(status, _(error.message, **error.values))
+    )
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
-    return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+    return _answer(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        _(
+            "The upload is too large: at most %(files)s files and %(gigabytes)s GB fit in one go. "
+            "Send them in parts. Nothing was stored.",
+            files=MAX_FILES,
+            gigabytes=f"{MAX_BYTES / 1e9:.0f}",
+        ),
+    )
 
 
 def _http(error: HTTPException) -> Response:
     if error.response is not None or error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return make_response(error.get_response())  # a redirect is no error
     status = HTTPStatus(error.code)
-    return _answer(status, _WORDS.get(status) or error.description or status.phrase)
+    return _answer(status, _(_WORDS.get(status) or error.description or status.phrase))
 
 
 def _unexpected(error: Exception) -> Response:
     number = secrets.token_hex(4)
     _log.error("error %s at %s %s", number, request.method, request.path, exc_info=error)
-    message = (
-        f"Something broke on our side (error {number}). Try again; if it stays, give this number to the "
-        "administrator: the server's log tells more."
+    message = _(
+        "Something broke on our side (error %(number)s). Try again; if it stays, give this number to the "
+        "administrator: the server's log tells more.",
+        number=number,
     )
     return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
@@ -87,8 +109,9 @@ def _unexpected(error: Exception) -> Response:
 def _answer(status: HTTPStatus, message: str) -> Response:
     if request.endpoint == UPLOAD_ENDPOINT:
         cast(UploadRequest, request).drain()
+    title = _(_TITLES.get(status, status.phrase))
     body = (
-        jsonify(error=message) if wants_json(request) else render_template("error.html", status=status, message=message)
+        jsonify(error=message) if wants_json(request) else render_template("error.html", title=title, message=message)
     )
     response = make_response(body, status)
     response.headers["Cache-Control"] = "no-store"

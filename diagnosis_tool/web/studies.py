@@ -58,7 +58,10 @@ def status(uid: str) -> Response:
     """How far the reading is, for the study page's polling."""
     study = browse.get_progress(current_context(), uid)
     attend_study(current_context(), study)
-    instances = [{"uid": of, "state": state, "shape": wording.state_shape(state)} for of, state in study.states]
+    instances = [
+        {"uid": of, "state": state, "word": wording.state_word(state), "shape": wording.state_shape(state)}
+        for of, state in study.states
+    ]
     return jsonify(finished=study.finished, summary=wording.batch_summary(study), instances=instances)
 
 

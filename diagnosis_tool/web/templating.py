@@ -4,7 +4,6 @@ from datetime import datetime
 
 from flask import Flask
 
-from diagnosis_tool.cxr.findings import display_name
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.studies import InstanceState
 from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
@@ -14,9 +13,7 @@ def install(app: Flask) -> None:
     """Registers the filters and globals."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(
-        display_name=display_name, probability=wording.probability, local_time=local_time, megabytes=megabytes
-    )
+    app.jinja_env.filters.update(local_time=local_time, megabytes=megabytes)
     app.jinja_env.globals.update(wording=wording, InstanceState=InstanceState, MAX_FILES=MAX_FILES, MAX_BYTES=MAX_BYTES)
 
 

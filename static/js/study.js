@@ -49,7 +49,7 @@
       try {
         await draw(chart);
       } catch {
-        chart.textContent = "The chart could not be drawn. Reload the page.";
+        chart.textContent = tr("The chart could not be drawn. Reload the page.");
       }
       await new Promise((resume) => setTimeout(resume, 0));
     }
@@ -80,7 +80,7 @@
     const item = study.querySelector(`[data-strip="${instance.uid}"]`);
     item.className = `strip-item chip-${instance.state}`;
     item.querySelector(".shape").textContent = instance.shape;
-    item.querySelector(".state").textContent = instance.state;
+    item.querySelector(".state").textContent = instance.word;
     const film = card.querySelector(".film img");
     const blank = item.querySelector(".blank");
     if (film && blank) {
@@ -96,7 +96,7 @@
     try {
       const response = await fetch(study.dataset.status);
       if (response.status === 404) {
-        words.textContent = "This study is no longer stored. Go back to the worklist.";
+        words.textContent = tr("This study is no longer stored. Go back to the worklist.");
         return;
       }
       if (!response.ok) throw new Error(`status ${response.status}`);
@@ -109,7 +109,7 @@
       words.textContent = status.summary;
       finished = status.finished === total;
     } catch {
-      words.textContent = "The server does not answer; asking again.";
+      words.textContent = tr("The server does not answer; asking again.");
     }
     if (!finished) setTimeout(poll, pollMs);
   }

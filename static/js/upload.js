@@ -30,7 +30,7 @@
 
   function line(file) {
     const item = document.createElement("li");
-    for (const [name, text] of [["name", file.name], ["size", megabytes(file.size)], ["state", "chosen"]]) {
+    for (const [name, text] of [["name", file.name], ["size", megabytes(file.size)], ["state", tr("chosen")]]) {
       const cell = document.createElement("span");
       cell.className = name;
       cell.textContent = text;
@@ -44,18 +44,18 @@
     files = [...chosen];
     tray.hidden = files.length === 0;
     list.replaceChildren(...files.map(line));
-    title.textContent = `${files.length} ${files.length === 1 ? "file" : "files"}, ${megabytes(total())}`;
+    title.textContent = `${ntr("%(n)s file", "%(n)s files", files.length)}, ${megabytes(total())}`;
     progress.hidden = true;
-    close.textContent = "Clear";
-    say(files.length ? "Ready: press ‘Upload and read’." : "");
+    close.textContent = tr("Clear");
+    say(files.length ? tr("Ready: press ‘Upload and read’.") : "");
     return checkLimits();
   }
 
   function checkLimits() {
     if (files.length > maxFiles) {
-      say(`At most ${maxFiles} files fit in one go. Choose fewer.`, true);
+      say(tr("At most %(n)s files fit in one go. Choose fewer.", { n: maxFiles }), true);
     } else if (total() > maxBytes) {
-      say(`At most ${maxBytes / 1e9} GB fit in one go. Choose fewer.`, true);
+      say(tr("At most %(n)s GB fit in one go. Choose fewer.", { n: maxBytes / 1e9 }), true);
     } else {
       return true;
     }
@@ -67,9 +67,9 @@
     let before = 0;
     files.forEach((file, i) => {
       const state = list.children[i].lastChild;
-      if (sent >= before + file.size) state.textContent = "sent";
+      if (sent >= before + file.size) state.textContent = tr("sent");
       else if (sent > before) state.textContent = `${Math.floor((100 * (sent - before)) / file.size)} %`;
-      else state.textContent = "waiting";
+      else state.textContent = tr("waiting");
       before += file.size;
     });
   }
@@ -78,7 +78,7 @@
     try {
       return JSON.parse(request.responseText).error;
     } catch {
-      return `The server answered ${request.status}. Try again.`;
+      return tr("The server answered %(status)s. Try again.", { status: request.status });
     }
   }
 
@@ -93,7 +93,7 @@
       progress.value = event.lengthComputable ? event.loaded / event.total : 0;
       mark(event.loaded);
       allSent = event.loaded >= event.total;
-      say(event.loaded < event.total ? "Sending…" : "Storing…");
+      say(event.loaded < event.total ? tr("Sending…") : tr("Storing…"));
     };
     running.onload = () => {
       const done = running;
@@ -104,26 +104,26 @@
     };
     running.onerror = () => {
       stop();
-      say(`The connection broke off. ${whatWasStored()}`, true);
+      say(`${tr("The connection broke off.")} ${whatWasStored()}`, true);
     };
     allSent = false;
     progress.value = 0;
     progress.hidden = false;
-    close.textContent = "Cancel";
-    say("Sending…");
+    close.textContent = tr("Cancel");
+    say(tr("Sending…"));
     running.send(body);
   }
 
   // once the server has all bytes it may store them, whether or not it can still answer
   function whatWasStored() {
     return allSent
-      ? "All files had been sent: reload this page to see whether the study is in the list."
-      : "Nothing was stored.";
+      ? tr("All files had been sent: reload this page to see whether the study is in the list.")
+      : tr("Nothing was stored.");
   }
 
   function stop() {
     running = null;
-    close.textContent = "Clear";
+    close.textContent = tr("Clear");
   }
 
   input.addEventListener("change", () => show(input.files));
@@ -136,7 +136,7 @@
     if (running) {
       running.abort();
       stop();
-      say(`Cancelled. ${whatWasStored()}`);
+      say(`${tr("Cancelled.")} ${whatWasStored()}`);
     } else {
       form.reset();
       show([]);
@@ -162,7 +162,7 @@
     if (entries.some((entry) => entry?.isDirectory)) {
       show([]);
       tray.hidden = false;
-      say("Folders cannot be sent. Open the folder and drop the files in it.", true);
+      say(tr("Folders cannot be sent. Open the folder and drop the files in it."), true);
     } else if (show(event.dataTransfer.files)) {
       upload();
     }
