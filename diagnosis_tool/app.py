@@ -7,7 +7,7 @@ from diagnosis_tool.services.bundles import find_bundles
 from diagnosis_tool.services.wiring import make_context
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.viewer import mount
-from diagnosis_tool.web import errors, health, images, languages, security, studies, templating
+from diagnosis_tool.web import errors, health, images, languages, models, security, studies, templating
 from diagnosis_tool.web.current import attach_context
 from diagnosis_tool.web.uploads import MAX_OTHER_BODY_BYTES, UploadRequest
 
@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> Flask:
     languages.install(app)
     templating.install(app)
     errors.install(app)
-    for blueprint in (studies.blueprint, images.blueprint, health.blueprint):
+    for blueprint in (studies.blueprint, images.blueprint, models.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     security.install(app, mount.mount_viewer(app, context))
     return app

@@ -6,6 +6,7 @@ was detected or ruled out.
 
 from typing import Final
 
+from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.findings import OutputKind, display_name
 from diagnosis_tool.cxr.types import OutputReading
 from diagnosis_tool.domain.language import gettext as _
@@ -80,6 +81,16 @@ def state_shape(state: InstanceState) -> str:
 def probability(value: float) -> str:
     """Two digits with a point, in every language: the one way in which pages, charts and reports print it."""
     return f"{value:.2f}"
+
+
+def interval(value: Interval) -> str:
+    """A figure with its 95% interval: '0.83 (0.77 to 0.88)'."""
+    return _(
+        "%(value)s (%(low)s to %(high)s)",
+        value=probability(value.value),
+        low=probability(value.low),
+        high=probability(value.high),
+    )
 
 
 def side_of_threshold(output: OutputReading) -> str:
