@@ -239,7 +239,8 @@ class LoopConfig:
     batch_size: of all processes together, where torchrun starts several. select: the figure on validation that the best
     epoch is chosen by: mean_auc, loss, accuracy, f1, or auc:NAME, accuracy:NAME, f1:NAME of one output.
     early_stop: epochs without a better value of `select` after which the run ends, 0 for never. compile: torch.compile.
-    max_steps: ends each epoch early, 0 for never (for trying things out).
+    max_steps: ends each epoch early, 0 for never. stochastic_depth: how often residual blocks are left out, as a part
+    of the architecture's own probability (training.stochastic_depth); 0 for short runs.
     """
 
     epochs: int
@@ -252,6 +253,7 @@ class LoopConfig:
     early_stop: int = 0
     max_steps: int = 0
     compile: bool = False
+    stochastic_depth: float = 1.0
 
 
 class Weighting(StrEnum):

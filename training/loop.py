@@ -37,6 +37,7 @@ from training.selection import answer_figures, best_epoch, check_select
 from training.start_weights import load_start_weights
 from training.state import State, resume, save_checkpoint
 from training.statistics import with_pixel_statistics
+from training.stochastic_depth import scale_stochastic_depth
 
 _SAVE_EVERY_S = 300.0  # so much work at most is lost to a power cut
 
@@ -104,6 +105,7 @@ def _build(recipe: Recipe, data: TrainingData, device: torch.device, group: Grou
     network = build_network(recipe.network, len(data.outputs)).to(device)
     for epoch, _ in ((0, 0), *recipe.freeze.stages):
         freeze(network, _frozen(recipe, epoch))  # a name that the network does not have is found now
+    scale_stochastic_depth(network.features, recipe.loop.stochastic_depth)
     group.prepared(network, device)
     if recipe.start.blend:
         start_blend(network.features)

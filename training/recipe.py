@@ -144,6 +144,7 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
         and not (recipe.start.trained and recipe.start.head_bias is HeadBias.PRIOR),
         "data.soft_share must lie in (0, 1] with data.soft_labels, and be left out without; both need loss.kind bce "
         "and no sampling": _softens_well(recipe),
+        "loop.stochastic_depth must lie in [0, 1]": 0 <= loop.stochastic_depth <= 1,
         "loop.ema_decay must lie in [0, 1)": 0 <= loop.ema_decay < 1,
         "data.validation_fold must lie in 0 .. data.folds - 1": 0 <= recipe.data.validation_fold < recipe.data.folds,
         "preprocess.size_px and data.cache_size_px must be at least 16": min(

@@ -1,4 +1,4 @@
-"""Which runs follow one another on the lent GPU: two teachers, then B7 from the first, at two sizes."""
+"""Which runs follow one another on the lent GPU: teachers, the second of B7's two members, then B7 at two sizes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,34 +12,39 @@ _RECIPES: Final = Path(__file__).resolve().parents[1] / "recipes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A run and what differs from its recipe. start: start weights; after, teachers: names of earlier runs."""
+    """A run and what differs from its recipe. start: start weights; members, teachers: names of earlier runs."""
 
     run: str
     recipe: str
     settings: tuple[str, ...]
     start: str = ""
-    after: str = ""
+    members: tuple[str, ...] = ()
     teachers: tuple[str, ...] = ()
 
 
 _GPU: Final = ("loop.precision=bf16", "loop.batch_size=64")
-_TEACHERS: Final = ("lite2", "resnet50")
+_B7: Final = (*_GPU, "loop.accumulate=1", "loop.ema_decay=0.998", "loop.stochastic_depth=1.0")
+_TEACHERS: Final = ("mobilenet", "resnet50")
 CHAIN: Final = (
     Step(
-        run="lite2", recipe="nih14-efficientnet_lite2", start="efficientnet_lite2-imagenet",
-        settings=(*_GPU, "preprocess.size_px=225", "loop.epochs=12"),
+        run="mobilenet", recipe="nih14-mobilenet_v2", start="mobilenet_v2-imagenet",
+        settings=(*_GPU, "preprocess.size_px=225", "loop.epochs=8"),
     ),
     Step(
         run="resnet50", recipe="nih14-resnet_50-teacher", start="resnet50_v1-imagenet",
         settings=(*_GPU, "preprocess.size_px=224", "loop.epochs=8"),
     ),
     Step(
-        run="b7", recipe="nih14-efficientnet_b7", after="lite2", teachers=_TEACHERS,
-        settings=(*_GPU, "preprocess.size_px=225", "loop.epochs=10"),
+        run="taught", recipe="nih14-mobilenet_v2-taught", start="mobilenet_v2-imagenet", teachers=_TEACHERS,
+        settings=(*_GPU, "preprocess.size_px=225", "loop.epochs=8"),
     ),
     Step(
-        run="b7-large", recipe="nih14-efficientnet_b7", after="b7", teachers=_TEACHERS,
-        settings=(*_GPU, "preprocess.size_px=289", "loop.epochs=4", "optimizer.learning_rate=1e-4"),
+        run="b7", recipe="nih14-efficientnet_b7", members=("mobilenet", "taught"), teachers=_TEACHERS,
+        settings=(*_B7, "loop.epochs=8"),
+    ),
+    Step(
+        run="b7-large", recipe="nih14-efficientnet_b7", members=("b7",), teachers=_TEACHERS,
+        settings=(*_B7, "preprocess.size_px=289", "loop.epochs=4", "optimizer.learning_rate=5e-5"),
     ),
 )  # fmt: skip
 """Sizes and epochs for about 20 minutes of an H200, by what B7 was expected to do there: measure first."""
@@ -48,6 +53,6 @@ CHAIN: Final = (
 def recipe_of(step: Step, work: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """The step's recipe with its files under `work`; overrides come last."""
     files = [f"start.file={work / 'start-weights' / step.start}.safetensors"] if step.start else []
-    files += [f"start.trained=['{work / 'runs' / step.after}']"] if step.after else []
+    files += [f"start.trained={[str(work / 'runs' / name) for name in step.members]}"] if step.members else []
     files += [f"data.soft_labels={work / 'soft-labels.npz'}"] if step.teachers else []
     return load_recipe(_RECIPES / f"{step.recipe}.toml", (*files, *step.settings, *overrides))
