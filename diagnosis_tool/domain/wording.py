@@ -103,6 +103,16 @@ def side_of_threshold(output: OutputReading) -> str:
     return _("below the operating point %(threshold)s", threshold=threshold)
 
 
+def short_side(output: OutputReading) -> str:
+    """Where room is short: 'above 0.31', 'below 0.31', '' without an operating point."""
+    if output.threshold is None:
+        return ""
+    threshold = probability(output.threshold)
+    if output.is_above_threshold:
+        return _("above %(threshold)s", threshold=threshold)
+    return _("below %(threshold)s", threshold=threshold)
+
+
 def output_sentence(output: OutputReading) -> str:
     """For example 'Effusion 0.64, above the operating point 0.31'."""
     return f"{finding_name(output.name)} {probability(output.probability)}, {side_of_threshold(output)}"

@@ -11,6 +11,7 @@ from diagnosis_tool.cxr.heatmap import colour_table
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
+from diagnosis_tool.services.report import report_pdf
 from diagnosis_tool.web.current import current_context
 
 blueprint = Blueprint("images", __name__, url_prefix="/instances/<uid>")
@@ -47,6 +48,16 @@ def heatmap(uid: str, finding: str) -> Response:
     response = _picture(f"{tag}-blend", "image/png", lambda: browse.heatmap_blend_png(context, uid, finding))
     name = f"{PurePath(instance.file_name).stem}-{finding}-heatmap.png"
     response.headers.set("Content-Disposition", "attachment", filename=_plain(name))
+    return response
+
+
+@blueprint.get("/report.pdf")
+def report(uid: str) -> Response:
+    """One page of A4 with all that is known of the image, to be printed or sent on."""
+    context = current_context()
+    response = Response(report_pdf(context, uid), mimetype="application/pdf")
+    name = f"{PurePath(browse.get_instance(context, uid).file_name).stem}-report.pdf"
+    response.headers.set("Content-Disposition", "inline", filename=_plain(name))
     return response
 
 
