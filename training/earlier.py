@@ -5,20 +5,21 @@ from one or from two side by side, and gives at the first step the mean of their
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from diagnosis_tool.cxr.bundle import BUNDLE_FILE, open_bundle
-from diagnosis_tool.cxr.network import ChestNetwork
+from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from diagnosis_tool.cxr.network_spec import NetworkSpec
 from diagnosis_tool.cxr.trunks import build_trunk
 from training.config import Recipe
 from training.data import TrainingData
 from training.errors import StartWeightsMissing
 from training.grow import as_efficientnet, batch_norm_epsilon, grown_trunk, with_epsilon
-from training.imagenet.first_layer import State
+from training.imagenet.first_layer import Normalisation, State, fit_first_layer
 from training.run_folder import RunFolder
 from training.splits import split_sha256
 
@@ -90,6 +91,8 @@ def _refuse_unfit(earlier: Earlier, recipe: Recipe, data: TrainingData, path: Pa
             f"{path} had other validation images, so it may have learned from this run's: set data.folds, "
             "data.validation_fold and data.split_seed as it had them."
         )
+    if not _is_same([earlier], ours):
+        return  # a network that grows gets a first layer for our mean and std
     if (earlier.spec.mean, earlier.spec.std, earlier.spec.in_channels) != (ours.mean, ours.std, ours.in_channels):
         raise StartWeightsMissing(f"{path} expects another network.mean, std or in_channels: write {earlier.spec}.")
 
@@ -106,15 +109,23 @@ def _fitted(members: Sequence[Earlier], ours: NetworkSpec) -> State:
     if ours.head_hidden or any(member.spec.head_hidden for member in members):
         raise ValueError("a network with hidden layers in its head cannot grow")
     fresh = build_trunk(ours.architecture, ours.input_px)
-    trunk = grown_trunk([_trunk(member, batch_norm_epsilon(fresh.features)) for member in members], fresh.features)
+    trunk = grown_trunk([_trunk(member, ours, fresh.features) for member in members], fresh.features)
     return {_TRUNK + name: value for name, value in trunk.items()} | _head(members, fresh.width)
 
 
-def _trunk(member: Earlier, epsilon: float) -> State:
+def _trunk(member: Earlier, ours: NetworkSpec, fresh: nn.Module) -> State:
+    """The member's trunk for our mean, std and BatchNorm, with EfficientNet's names."""
     state = {name.removeprefix(_TRUNK): v for name, v in member.state.items() if name.startswith(_TRUNK)}
-    own = batch_norm_epsilon(build_trunk(member.spec.architecture, member.spec.input_px).features)
-    state = with_epsilon(state, own, epsilon)
+    small = build_network(replace(member.spec, mean=ours.mean, std=ours.std), 1)
+    state = fit_first_layer(small, state, Normalisation(mean=_three(member.spec.mean), std=_three(member.spec.std)))
+    state = with_epsilon(state, batch_norm_epsilon(small.features), batch_norm_epsilon(fresh))
     return as_efficientnet(state) if member.spec.architecture == "mobilenet_v2" else state
+
+
+def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
+    if len(values) != 3:
+        raise ValueError("a network that reads one channel cannot grow")
+    return values[0], values[1], values[2]
 
 
 def _head(members: Sequence[Earlier], width: int) -> State:

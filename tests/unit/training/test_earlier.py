@@ -82,6 +82,19 @@ def test_a_wider_network_grows_with_a_wider_head(lite_run, data):
     )
 
 
+def test_a_grown_network_may_have_another_mean_and_std(lite_run, data):
+    """Exact but for the border, where zeros are padded after the normalisation."""
+    recipe = _from(lite_run, network__architecture="efficientnet_b1", network__trunk_activation="own")
+    recipe = replace(recipe, network=replace(recipe.network, std=(0.3, 0.3, 0.3)))
+    grown = build_network(recipe.network, 15)
+    start_from_earlier(grown, recipe, data)
+    small = build_network(lite_run.recipe().network, 15)
+    small.load_state_dict(lite_run.best())
+    np.testing.assert_allclose(
+        predict_logits(grown, data.validation, 8, CPU), predict_logits(small, data.validation, 8, CPU), atol=2e-3
+    )
+
+
 def test_two_runs_side_by_side_say_the_mean_of_both(lite_run, data):
     recipe = _from(lite_run, network__architecture="efficientnet_b7", network__trunk_activation="silu")
     recipe = replace(recipe, start=replace(recipe.start, trained=(str(lite_run.path), str(lite_run.path))))
