@@ -37,13 +37,11 @@ check: install-dev          ## ruff, mypy, import-linter
 
 test: install-dev           ## everything but the tests marked long
 	tests/system-packages.sh
-	$(BIN)/python -m pytest -m "not long" --ignore tests/unit/cxr/engines
-	TEST_OPENVINO=1 $(BIN)/python -m pytest -m "not long" $(OPENVINO_TESTS)
+	$(BIN)/python -m pytest -m "not long"
 
 test-long: install-dev
 	tests/system-packages.sh
-	$(BIN)/python -m pytest --ignore tests/unit/cxr/engines
-	TEST_OPENVINO=1 $(BIN)/python -m pytest $(OPENVINO_TESTS)
+	$(BIN)/python -m pytest
 
 bench: install-dev          ## measures the claims into build/bench.jsonl
 	$(BIN)/python -m benchmarks

@@ -1,6 +1,7 @@
 """OpenVINO on the CPU: converts a network once, then runs it at two to six times the speed of torch."""
 
 import ctypes
+import functools
 import os
 import warnings
 from pathlib import Path
@@ -39,7 +40,7 @@ class OpenVINOEngine:
             # pinned, the threads of every worker would take the same cores
             "ENABLE_CPU_PINNING": "NO",
         }
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
+        compiled = _core().compile_model(model, "CPU", settings)
         self.precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         if self.precision != precision:
             raise RuntimeError(f"OpenVINO computes in {self.precision} where {precision} was asked for")
@@ -56,6 +57,17 @@ class OpenVINOEngine:
         self._request.infer([x_HW[None]])
         logits_1K, features_1Chw = (self._request.get_output_tensor(k).data.copy() for k in (0, 1))
         return logits_1K, features_1Chw  # copies, for the next image overwrites the request's own
+
+
+@functools.cache
+def _core() -> Any:
+    """The one Core of this process, never let go.
+
+    On processors with AMX a Core gives its thread a larger stack for signals, and frees it when it goes. Of two Cores
+    that went in the order they came, the second put the first one's back, which was freed by then: the next signal to a
+    handler of Python's ended the process with a segmentation fault (docs/results/engines.md).
+    """
+    return openvino.Core()
 
 
 def _drop_pages_of(file: Path) -> None:
@@ -102,7 +114,7 @@ def version() -> str:
 
 def processor() -> str:
     """What OpenVINO calls this machine's processor, with what it can do."""
-    core = openvino.Core()
+    core = _core()
     able = sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     return f"{core.get_property('CPU', 'FULL_DEVICE_NAME').strip()} {' '.join(able)}"
 
@@ -110,4 +122,4 @@ def processor() -> str:
 def computes(precision: str) -> bool:
     """Whether this processor computes in 'f32' or 'bf16' by its own instructions."""
     name = {"f32": "FP32", "bf16": "BF16"}[precision]
-    return name in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return name in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -48,10 +48,14 @@ def test_answers_as_torch_does(architecture: str, changes: dict[str, Any], tmp_p
     convert_bundle(bundle, tmp_path / "model.xml")
     engine = ov.OpenVINOEngine(tmp_path / "model.xml", precision="f32", threads=1)
     x_BHW = films(2)
-    expected, found = TorchEngine(load_network(open_bundle(bundle))).run(x_BHW), engine.run(x_BHW)
-    for wanted, got in zip(expected, found, strict=True):
+    network = load_network(open_bundle(bundle))
+    exact = TorchEngine(network.double()).run(x_BHW)
+    torch32, found = TorchEngine(network.float()).run(x_BHW), engine.run(x_BHW)
+    for wanted, theirs, got in zip(exact, torch32, found, strict=True):
         assert got.dtype == np.float32
-        np.testing.assert_allclose(got, wanted, atol=1e-4 * max(1.0, float(np.abs(wanted).max())))
+        # random weights amplify rounding: no further from exact than torch itself, or nearly exact
+        allowed = max(2 * np.abs(theirs - wanted).max(), 1e-4 * max(1.0, float(np.abs(wanted).max())))
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=allowed)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,22 @@ def test_bf16_is_another_precision(model: Path) -> None:
         pytest.skip("this processor has no bf16")
     exact, rounded = (ov.OpenVINOEngine(model, precision=p, threads=1).run(films(1))[1] for p in ("f32", "bf16"))
     assert np.abs(exact - rounded).max() > 1e-3 * np.abs(exact).max()
+
+
+def test_a_signal_is_handled_after_engines_came_and_went(model: Path) -> None:
+    """OpenVINO's Cores change the stack that signals are handled on: in a process of its own, which may die of it."""
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from diagnosis_tool.cxr.engines.openvino_engine import OpenVINOEngine, computes\n"
+        "engines = [OpenVINOEngine(Path(sys.argv[1]), precision='f32', threads=1) for _ in range(2)]\n"
+        "computes('bf16')\n"
+        "while engines: engines.pop(0)\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('handled', flush=True))\n"
+        "os.kill(os.getpid(), signal.SIGUSR1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(model)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 def test_loading_opens_no_socket(tmp_path: Any) -> None:
