@@ -1,6 +1,7 @@
 """A converted network is kept whole or not at all."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def test_another_process_may_be_faster(tmp_path: Path) -> None:
     place = cached_model(tmp_path, "key", slow).parent
     assert place.name == "key"
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_what_was_not_used_for_long_goes_when_a_new_one_comes(tmp_path: Path) -> None:
+    write = Writer()
+    for age, key in enumerate(("last", "third", "second", "first")):
+        os.utime(cached_model(tmp_path, key, write).parent, (1000 - age, 1000 - age))
+    cached_model(tmp_path, "first", write)
+    cached_model(tmp_path, "new", write)
+    assert {path.name for path in tmp_path.iterdir()} == {"last", "third", "first", "new"}
 
 
 def test_key_tells_every_part_apart() -> None:
