@@ -6,10 +6,23 @@ from diagnosis_tool import resources
 from diagnosis_tool.services.bundles import find_bundles
 from diagnosis_tool.services.wiring import make_context
 from diagnosis_tool.settings import Settings
+from diagnosis_tool.storage.secret import stored_secret
 from diagnosis_tool.viewer import mount
-from diagnosis_tool.web import errors, health, images, languages, models, security, studies, templating
+from diagnosis_tool.web import (
+    errors,
+    health,
+    images,
+    languages,
+    models,
+    readers,
+    reviews,
+    security,
+    studies,
+    templating,
+    worklist,
+)
 from diagnosis_tool.web.current import attach_context
-from diagnosis_tool.web.uploads import MAX_OTHER_BODY_BYTES, UploadRequest
+from diagnosis_tool.web.uploads import UploadRequest
 
 
 def create_app(settings: Settings) -> Flask:
@@ -18,7 +31,7 @@ def create_app(settings: Settings) -> Flask:
         "diagnosis_tool", template_folder=str(resources.templates_dir()), static_folder=str(resources.static_dir())
     )
     app.request_class = UploadRequest
-    app.config["MAX_CONTENT_LENGTH"] = MAX_OTHER_BODY_BYTES
+    app.secret_key = settings.secret_key or stored_secret(settings.data_dir)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of findings and keys is meant
     context = make_context(
         data_dir=settings.data_dir,
@@ -30,7 +43,15 @@ def create_app(settings: Settings) -> Flask:
     languages.install(app)
     templating.install(app)
     errors.install(app)
-    for blueprint in (studies.blueprint, images.blueprint, models.blueprint, health.blueprint):
+    for blueprint in (
+        worklist.blueprint,
+        studies.blueprint,
+        images.blueprint,
+        models.blueprint,
+        reviews.blueprint,
+        readers.blueprint,
+        health.blueprint,
+    ):
         app.register_blueprint(blueprint)
     security.install(app, mount.mount_viewer(app, context))
     return app

@@ -42,5 +42,9 @@ class UploadRefused(DiagnosisToolError):
     """The upload as a whole breaks a limit or holds no file."""
 
 
+class RequestRefused(DiagnosisToolError):
+    """What was asked for makes no sense as it was said: a value is missing, of the wrong kind or out of range."""
+
+
 class StorageFull(DiagnosisToolError):
     """The disk has no room: nothing was stored."""

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.engine_choice import EngineChoice, EngineOptions, PrecisionChoice
 from diagnosis_tool.errors import SettingsInvalid
 
+_SHORTEST_KEY: Final = 32
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -20,7 +21,7 @@ class Settings:
 
     data_dir: database, blobs and converted networks; created when missing. bundle: 'default', a name in models_dir, or
     a path. workers: how many processes read. torch_threads: threads of each for one image, whatever the engine; 0
-    shares the cores out evenly.
+    shares the cores out evenly. secret_key: signs session cookies; empty for the one kept in data_dir.
     """
 
     data_dir: Path
@@ -33,6 +34,7 @@ class Settings:
     torch_threads: int
     engine: EngineChoice
     precision: PrecisionChoice
+    secret_key: str
 
     @property
     def database_file(self) -> Path:
@@ -83,6 +85,9 @@ class Settings:
         data_dir = Path(env.get("DATA_DIR") or "data").absolute()
         if data_dir.exists() and not data_dir.is_dir():
             problems.append(f"DATA_DIR is {str(data_dir)!r}, which is no folder")
+        secret_key = env.get("SECRET_KEY") or ""
+        if 0 < len(secret_key) < _SHORTEST_KEY:
+            problems.append(f"SECRET_KEY has {len(secret_key)} letters; it must have at least {_SHORTEST_KEY}")
         settings = cls(
             data_dir=data_dir,
             host=env.get("HOST") or "127.0.0.1",
@@ -94,6 +99,7 @@ class Settings:
             torch_threads=whole("TORCH_THREADS", 0, 0, 256),
             engine=choice("ENGINE", EngineChoice, EngineChoice.AUTO),
             precision=choice("PRECISION", PrecisionChoice, PrecisionChoice.AUTO),
+            secret_key=secret_key,
         )
         if problems:
             raise SettingsInvalid("Settings: " + "; ".join(problems) + ".")

@@ -30,6 +30,18 @@ NIH_FINDINGS: Final[tuple[str, ...]] = (
 NIH_OUTPUTS: Final[tuple[str, ...]] = (*NIH_FINDINGS, NO_FINDING)
 """What a model for NIH ChestX-ray14 answers: 14 findings and No Finding."""
 
+OTHER_FINDINGS: Final[tuple[str, ...]] = (
+    "Aortic_Enlargement",
+    "Calcification",
+    "Enlarged_Mediastinum",
+    "Fracture",
+    "Lung_Opacity",
+    "Scoliosis",
+    "Subcutaneous_Emphysema",
+    "Support_Device",
+)
+"""What a reader may add beyond NIH's findings: radiographic observations that other public data sets label, too."""
+
 # From the heart outwards: mediastinum, air spaces, interstitium, focal, pleura. A reader's eye learns the place.
 _ANATOMICAL: Final[tuple[str, ...]] = (
     "Cardiomegaly",
@@ -66,5 +78,5 @@ def anatomical_rank(name: str) -> tuple[int, str]:
 
 def display_name(name: str) -> str:
     """The name as it is shown to a reader: 'Pleural_Thickening' becomes 'Pleural thickening'."""
-    words = name.replace("_", " ")
-    return words if name == NO_FINDING else words[:1] + words[1:].replace(" T", " t")
+    first, *others = name.split("_")
+    return " ".join((first, *(word.lower() for word in others)))

@@ -44,7 +44,8 @@ def read_image_file(data: bytes) -> Radiograph:
             raise UnsupportedImage(_NO_FRAMES)
         source_format = str(image.format)
         upright = _load_upright(image)
-    return Radiograph(pixels=_to_grey(upright), source_format=source_format)
+    pixels = _to_grey(upright)
+    return Radiograph(pixels=pixels, source_format=source_format, bits=pixels.dtype.itemsize * 8)
 
 
 def _open(data: bytes) -> Image.Image:

@@ -1,8 +1,9 @@
 """The values that pass between decoding, models and the rest of the tool. Torch-free."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +21,39 @@ class ViewPosition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Whose film it is and when it was taken, as the file says; None where it does not.
+
+    sex: 'M', 'F' or 'O'. acquired_at: aware.
+    """
+
+    patient_id: str | None = None
+    patient_name: str | None = None
+    age_years: int | None = None
+    sex: str | None = None
+    acquired_at: datetime | None = None
+
+
+NOBODY: Final = Subject()
+"""Of a file that tells nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Radiograph:
     """One image in canonical form: grey, bright = dense (MONOCHROME2), upright as stored.
 
     pixels: (H, W), uint8 or uint16, full range of the source.
     source_format: 'PNG', 'JPEG' or 'DICOM'.
     pixel_spacing_mm: (row, column) distance of pixel centres, where the source states it.
+    bits: how many of each pixel's bits the source uses, 1 to 16.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
     source_format: str
     view_position: ViewPosition = ViewPosition.UNKNOWN
     pixel_spacing_mm: tuple[float, float] | None = None
+    bits: int = 8
+    subject: Subject = NOBODY
 
     @property
     def height_px(self) -> int:

@@ -28,6 +28,7 @@ from pydicom.uid import (
 
 from diagnosis_tool.cxr.image_file import MAX_PIXELS
 from diagnosis_tool.cxr.types import Radiograph, ViewPosition
+from diagnosis_tool.dicom.subject import subject_of
 from diagnosis_tool.errors import DiagnosisToolError, UnreadableInput, UnsupportedImage
 
 _PREAMBLE: Final = 128
@@ -61,6 +62,8 @@ def read_dicom(data: bytes) -> Radiograph:
             source_format="DICOM",
             view_position=_view_position(dataset),
             pixel_spacing_mm=_pixel_spacing_mm(dataset),
+            bits=min(max(_number(dataset, "BitsStored", 16), 1), 16),
+            subject=subject_of(dataset),
         )
 
 

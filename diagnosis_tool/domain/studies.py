@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, top_findings
+from diagnosis_tool.cxr.types import (
+    NOBODY,
+    Heatmap,
+    ModelIdentity,
+    OutputReading,
+    Radiograph,
+    Subject,
+    ViewPosition,
+    top_findings,
+)
 from diagnosis_tool.errors import NotFound
 
 
@@ -55,12 +64,39 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What the worker learns of a file besides its pixels; bits, view_position, pixel_spacing_mm as in Radiograph."""
+
+    width_px: int
+    height_px: int
+    bits: int = 8
+    view_position: ViewPosition = ViewPosition.UNKNOWN
+    pixel_spacing_mm: tuple[float, float] | None = None
+    subject: Subject = NOBODY
+
+    @classmethod
+    def of(cls, radiograph: Radiograph) -> "ImageFacts":
+        """The facts of this radiograph."""
+        return cls(
+            width_px=radiograph.width_px,
+            height_px=radiograph.height_px,
+            bits=radiograph.bits,
+            view_position=radiograph.view_position,
+            pixel_spacing_mm=radiograph.pixel_spacing_mm,
+            subject=radiograph.subject,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """One uploaded file and what became of it.
 
     file_name: as the sender called it, cleaned for display; never used as a path.
     width_px, height_px: None until the image was decoded. error: for the reader, when REFUSED or FAILED.
     prediction: set exactly when state is DONE.
+    patient_id: the file's, or what the sender called the patient of the upload. This and what follows: None where it is
+    not known (yet). bits: of each pixel that the source uses, 8 until the image was decoded.
+    received_at: when it was uploaded.
     """
 
     uid: str
@@ -75,6 +111,20 @@ class Instance:
     height_px: int | None
     has_thumbnail: bool
     prediction: Prediction | None
+    patient_id: str | None = None
+    patient_name: str | None = None
+    view_position: ViewPosition | None = None
+    age_years: int | None = None
+    sex: str | None = None
+    acquired_at: datetime | None = None
+    pixel_spacing_mm: tuple[float, float] | None = None
+    bits: int = 8
+    received_at: datetime | None = None
+
+    @property
+    def dated(self) -> datetime | None:
+        """When it was taken, or else uploaded: the place in a patient's history."""
+        return self.acquired_at or self.received_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,20 +171,3 @@ class Study:
     def finished(self) -> int:
         """Number of instances that nothing more will happen to."""
         return self.progress.finished
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudySummary:
-    """A row of the worklist: the study without its predictions."""
-
-    uid: str
-    created_at: datetime
-    user_name: str
-    counts: dict[InstanceState, int]
-    first_instance_uids: tuple[str, ...]
-    """At most four, for the thumbnail strip: those of the first four that have a thumbnail."""
-
-    @property
-    def total(self) -> int:
-        """Number of instances."""
-        return sum(self.counts.values())

@@ -12,6 +12,7 @@ from diagnosis_tool.cxr.types import OutputReading
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, StudyProgress
+from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistRow
 
 _FINDINGS: Final = {
     "Atelectasis": marked("Atelectasis"),
@@ -173,3 +174,72 @@ def map_caption(output: OutputReading) -> str:
     if output.heatmap.scale == 0:
         return _("%(output)s – map is empty", output=sentence)
     return sentence if output.is_above_threshold else _("%(output)s – map dimmed", output=sentence)
+
+
+_STUDY_STATES: Final = {
+    StudyState.NEW: ("○", marked("new")),
+    StudyState.READING: ("◐", marked("being read")),
+    StudyState.READ: ("●", marked("read by model")),
+    StudyState.REVIEWED: ("◆", marked("reviewed")),
+    StudyState.SIGNED: ("✔", marked("signed")),
+    StudyState.AMENDED: ("◇", marked("amended")),
+    StudyState.REFUSED: ("▲", marked("refused")),
+    StudyState.FAILED: ("✕", marked("failed")),
+}
+
+
+def study_state(state: StudyState) -> str:
+    """The word of a study's state on the worklist."""
+    return _(_STUDY_STATES[state][1])
+
+
+def study_shape(state: StudyState) -> str:
+    """The sign beside that word, so that colour is never alone."""
+    return _STUDY_STATES[state][0]
+
+
+def study_note(row: WorklistRow) -> str:
+    """What the state alone would hide: '3 of 8', '1 refused, 2 failed'; empty when it hides nothing."""
+    if row.state is StudyState.READING:
+        return _("%(finished)s of %(total)s", finished=row.finished, total=row.total)
+    parts = []
+    if row.refused and not (row.state is StudyState.REFUSED and row.refused == row.total):
+        parts.append(_("%(n)s refused", n=row.refused))
+    if row.failed and not (row.state is StudyState.FAILED and row.failed == row.total):
+        parts.append(_("%(n)s failed", n=row.failed))
+    return ", ".join(parts)
+
+
+_SORTS: Final = {
+    Sort.NEWEST: marked("newest first"),
+    Sort.OLDEST: marked("oldest first"),
+    Sort.URGENT: marked("most urgent first"),
+}
+
+
+def sort_name(sort: Sort) -> str:
+    """The order in words."""
+    return _(_SORTS[sort])
+
+
+def patient(row: WorklistRow) -> str:
+    """The name, else the id or pseudonym, else that there is none."""
+    return row.patient_name or row.patient_id or _("no patient named")
+
+
+def age_and_sex(row: WorklistRow) -> str:
+    """For example '57 F'; '–' where neither is known."""
+    age = "" if row.age_years is None else str(row.age_years)
+    return f"{age} {row.sex or ''}".strip() or "–"
+
+
+def nothing_above(row: WorklistRow) -> str:
+    """What stands where no finding is above its operating point: that none is, or that it is not known."""
+    if row.finished < row.total:
+        return _("not known yet")
+    read = row.total - row.refused - row.failed
+    if read == 0:
+        return _("nothing was read")
+    if read < row.total:
+        return _("none in the %(read)s of %(total)s images that were read", read=read, total=row.total)
+    return _("none above its operating point")

@@ -1,20 +1,24 @@
 """Reading what is stored: studies, instances, and pictures made from them. Changes nothing."""
 
+from collections.abc import Sequence
 from io import BytesIO
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import numpy as np
 from PIL import Image
 
 from diagnosis_tool.cxr import heatmap
+from diagnosis_tool.cxr.findings import anatomical_rank
 from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.dicom.decode import decode_radiograph
-from diagnosis_tool.domain.studies import Instance, Prediction, Study, StudyProgress, StudySummary
+from diagnosis_tool.domain.studies import Instance, Prediction, Study, StudyProgress
+from diagnosis_tool.domain.worklist import WorklistPage, WorklistQuery, WorklistRow
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services.context import Context
 
 # What a browser can show of a 16-bit film: all of its grey values, minimum to maximum.
 _SHOWN_PERCENTILES = (0.0, 100.0)
+MAX_PRIORS: Final = 200
 
 
 def get_study(context: Context, uid: str) -> Study:
@@ -27,9 +31,37 @@ def get_progress(context: Context, uid: str) -> StudyProgress:
     return context.studies.progress(uid)
 
 
-def list_studies(context: Context, *, limit: int, offset: int = 0) -> tuple[StudySummary, ...]:
-    """The newest studies first."""
-    return context.studies.summaries(limit=limit, offset=offset)
+def worklist(context: Context, query: WorklistQuery, *, limit: int) -> WorklistPage:
+    """One page of the worklist."""
+    return context.worklist.page(query, limit=limit)
+
+
+def worklist_rows(context: Context, uids: Sequence[str], finding: str | None = None) -> tuple[WorklistRow, ...]:
+    """The rows of these studies; strongest: this finding, where one is given."""
+    return context.worklist.rows(uids, finding)
+
+
+def worklist_versions(context: Context, uids: Sequence[str]) -> dict[str, int]:
+    """The version of each of these studies' rows; those that are gone have none."""
+    return context.worklist.versions(uids)
+
+
+def newest_study(context: Context) -> str | None:
+    """The uid of the study that came last."""
+    return context.worklist.newest()
+
+
+def known_findings(context: Context) -> tuple[str, ...]:
+    """The findings that the worklist can be filtered for, in anatomical order: those above anywhere."""
+    return tuple(sorted(context.worklist.findings(), key=anatomical_rank))
+
+
+def priors(context: Context, instance_uid: str) -> tuple[Instance, ...]:
+    """All images of the instance's patient, oldest first, with their predictions, itself among them.
+
+    Itself alone where no patient is known. At most MAX_PRIORS, the latest. Raises NotFound.
+    """
+    return context.studies.of_patient(instance_uid, limit=MAX_PRIORS)
 
 
 def get_instance(context: Context, uid: str) -> Instance:

@@ -7,7 +7,10 @@ from datetime import datetime
 from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.storage.blobs import BlobStore
 from diagnosis_tool.storage.jobs import JobStore
+from diagnosis_tool.storage.reviews import ReviewStore
 from diagnosis_tool.storage.studies import StudyStore
+from diagnosis_tool.storage.users import UserStore
+from diagnosis_tool.storage.worklist_pages import WorklistStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +19,9 @@ class Context:
 
     studies: StudyStore
     jobs: JobStore
+    reviews: ReviewStore
+    users: UserStore
+    worklist: WorklistStore
     blobs: BlobStore
     now: Callable[[], datetime]
     new_uid: Callable[[], str]

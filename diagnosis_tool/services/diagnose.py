@@ -19,6 +19,7 @@ from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.cxr.types import Classifier, Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.jobs import Job
+from diagnosis_tool.domain.studies import ImageFacts
 from diagnosis_tool.errors import Conflict, UnreadableInput, UnsupportedImage
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.jobs import FinishedReading
@@ -39,8 +40,7 @@ class Prepared:
 
     job: Job
     x_HW: NDArray[np.uint8]
-    width_px: int
-    height_px: int
+    facts: ImageFacts
     thumbnail_jpeg: bytes
     seconds: float
 
@@ -66,23 +66,32 @@ def prepare(context: Context, classifier: Classifier, job: Job) -> Prepared | No
         try:
             return _prepared(context, classifier, job)
         except (UnreadableInput, UnsupportedImage) as refusal:
-            context.jobs.refuse(job, str(refusal))
-            _log.info("job %d: refused", job.id)
+            _refuse(context, job, refusal)
         except Exception:  # noqa: BLE001  whatever broke, the other images go on; the trace is logged
             _broke_down(context, job)
     return None
 
 
-def _prepared(context: Context, classifier: Classifier, job: Job) -> Prepared:
+def _refuse(context: Context, job: Job, refusal: Exception, facts: ImageFacts | None = None) -> None:
+    context.jobs.refuse(job, str(refusal), facts)
+    _log.info("job %d: refused", job.id)
+
+
+def _prepared(context: Context, classifier: Classifier, job: Job) -> Prepared | None:
     start = time.perf_counter()
     if job.size_bytes > MAX_FILE_BYTES:
         raise too_large()
     radiograph = decode_radiograph(context.blobs.read(job.image_sha256))
+    facts = ImageFacts.of(radiograph)
+    try:
+        x_HW = classifier.prepare(radiograph)
+    except UnsupportedImage as refusal:  # a film all the same: whose it is stays known
+        _refuse(context, job, refusal, facts)
+        return None
     return Prepared(
         job=job,
-        x_HW=classifier.prepare(radiograph),
-        width_px=radiograph.width_px,
-        height_px=radiograph.height_px,
+        x_HW=x_HW,
+        facts=facts,
         thumbnail_jpeg=thumbnail_jpeg(radiograph),
         seconds=time.perf_counter() - start,
     )
@@ -107,8 +116,7 @@ def answer(context: Context, classifier: Classifier, images: Sequence[Prepared])
             job=image.job,
             finished=FinishedReading(
                 reading=reading,
-                width_px=image.width_px,
-                height_px=image.height_px,
+                facts=image.facts,
                 thumbnail_jpeg=image.thumbnail_jpeg,
                 seconds=image.seconds + seconds,
             ),

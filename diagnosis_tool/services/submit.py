@@ -13,6 +13,8 @@ from diagnosis_tool.storage.studies import NewInstance
 
 MAX_FILES: Final = 200
 MAX_BYTES: Final = 2_000_000_000
+MAX_PATIENT: Final = 64
+"""As DICOM's Patient ID, value representation LO."""
 _MAX_NAME: Final = 255
 _NAMELESS: Final = "unnamed"
 
@@ -25,27 +27,31 @@ class Upload:
     blob: PendingBlob
 
 
-def submit_study(context: Context, uploads: Sequence[Upload], *, user_id: int) -> Study:
+def submit_study(context: Context, uploads: Sequence[Upload], *, user_id: int, patient: str = "") -> Study:
     """Stores the files and queues one job a file. The blobs are durable before the rows are committed.
 
+    patient: id or pseudonym of whom all images are, where the files do not say.
+
     Raises:
-        UploadRefused: no file, or more than MAX_FILES.
+        UploadRefused: no file, more than MAX_FILES, or a patient longer than MAX_PATIENT.
         StorageFull: no room; nothing is stored.
     """
     try:
-        return _store(context, uploads, user_id)
+        return _store(context, uploads, user_id, clean_text(patient))
     finally:  # what was committed stays; what was not leaves nothing behind
         for upload in uploads:
             upload.blob.close()
 
 
-def _store(context: Context, uploads: Sequence[Upload], user_id: int) -> Study:
+def _store(context: Context, uploads: Sequence[Upload], user_id: int, patient: str) -> Study:
     if not uploads:
         raise UploadRefused("No file was sent. Choose one or more radiographs (PNG, JPEG or DICOM).")
     if len(uploads) > MAX_FILES:
         raise UploadRefused(
             f"{len(uploads)} files were sent; at most {MAX_FILES} fit in one upload. Send them in parts."
         )
+    if len(patient) > MAX_PATIENT:
+        raise UploadRefused(f"The patient's id has {len(patient)} letters; at most {MAX_PATIENT} fit. Shorten it.")
     hashes = context.blobs.commit(*(upload.blob for upload in uploads))
     instances = [
         NewInstance(
@@ -56,7 +62,19 @@ def _store(context: Context, uploads: Sequence[Upload], user_id: int) -> Study:
         )
         for upload, sha256 in zip(uploads, hashes, strict=True)
     ]
-    return context.studies.add(uid=context.new_uid(), created_at=context.now(), user_id=user_id, instances=instances)
+    return context.studies.add(
+        uid=context.new_uid(),
+        created_at=context.now(),
+        user_id=user_id,
+        instances=instances,
+        patient=patient or None,
+        check=lambda: context.blobs.require(hashes),
+    )
+
+
+def clean_text(text: str) -> str:
+    """Without control characters and what changes the direction of writing, and without blanks around it."""
+    return "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}).strip()
 
 
 def clean_file_name(name: str) -> str:
@@ -64,8 +82,7 @@ def clean_file_name(name: str) -> str:
 
     It never becomes a path; the blob is named by its content.
     """
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(c for c in last if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}).strip()
+    shown = clean_text(name.replace("\\", "/").rsplit("/", 1)[-1])
     if len(shown) > _MAX_NAME:
         shown = shown[: _MAX_NAME - 1] + "…"
     return shown if shown.strip(".") else _NAMELESS

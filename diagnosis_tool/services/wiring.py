@@ -9,8 +9,11 @@ from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.blobs import BlobStore
 from diagnosis_tool.storage.jobs import JobStore
 from diagnosis_tool.storage.migrate import migrate
+from diagnosis_tool.storage.reviews import ReviewStore
 from diagnosis_tool.storage.session import open_database
 from diagnosis_tool.storage.studies import StudyStore
+from diagnosis_tool.storage.users import UserStore
+from diagnosis_tool.storage.worklist_pages import WorklistStore
 
 
 def make_context(*, data_dir: Path, database_file: Path, bundles: BundleCatalogue | None = None) -> Context:
@@ -23,6 +26,9 @@ def make_context(*, data_dir: Path, database_file: Path, bundles: BundleCatalogu
     return Context(
         studies=StudyStore(engine),
         jobs=JobStore(engine, now),
+        reviews=ReviewStore(engine, now),
+        users=UserStore(engine, now),
+        worklist=WorklistStore(engine),
         blobs=BlobStore(data_dir / "blobs"),
         now=now,
         new_uid=lambda: uuid4().hex,

@@ -6,12 +6,12 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
-from diagnosis_tool.errors import NotFound, StorageFull
+from diagnosis_tool.errors import Conflict, NotFound, StorageFull
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _STALE_S: Final = 24 * 3600
@@ -131,6 +131,15 @@ class BlobStore:
             return self._path(sha256).open("rb")
         except FileNotFoundError as error:
             raise NotFound("The original file is no longer stored.") from error
+
+    def require(self, sha256s: Iterable[str]) -> None:
+        """Raises Conflict when one of these blobs is not there: its last study was deleted at this very moment."""
+        if not all(self._path(sha256).is_file() for sha256 in sha256s):
+            raise Conflict("One of these images was being deleted at this moment. Nothing was stored: send it again.")
+
+    def remove(self, sha256: str) -> None:
+        """Removes the blob. Only for what no row names, and under the write lock: see StudyStore.drop_content."""
+        self._path(sha256).unlink(missing_ok=True)
 
     def sweep(self) -> int:
         """Removes what broken uploads left behind over a day ago; returns how many files."""

@@ -8,11 +8,12 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from diagnosis_tool.cxr.types import ModelIdentity, Reading
+from diagnosis_tool.cxr.types import ModelIdentity, Reading, ViewPosition
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, JobState, Priority, WorkerState, WorkerStatus
-from diagnosis_tool.domain.studies import InstanceState
-from diagnosis_tool.errors import Conflict
+from diagnosis_tool.domain.studies import ImageFacts, InstanceState
+from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
+from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.session import reading, writing
 
 LEASE_S: Final = 120.0
@@ -27,8 +28,7 @@ class FinishedReading:
     """What a worker made of one image: the model's reading and what the pages need."""
 
     reading: Reading
-    width_px: int
-    height_px: int
+    facts: ImageFacts
     thumbnail_jpeg: bytes
     seconds: float
 
@@ -78,6 +78,7 @@ class JobStore:
                         claimed.append(self._lease(db, row, worker))
                     if row.attempts > 0 and claimed:
                         break
+            worklist.refresh_of(db, [job.instance_id for job in claimed])
         return tuple(claimed)
 
     def hurry(self, instance_uid: str, priority: Priority) -> None:
@@ -116,12 +117,9 @@ class JobStore:
         """Stores the prediction and marks the image done. Raises Conflict when the lease was lost meanwhile."""
         with writing(self._engine) as db:
             self._check_lease(db, job)
-            self._store_picture(db, job, finished.width_px, finished.height_px, finished.thumbnail_jpeg)
+            self._store_thumbnail(db, job, finished.thumbnail_jpeg)
             prediction_id = self._store_prediction(db, job.image_sha256, finished)
-            db.execute(
-                update(t.instances).where(t.instances.c.id == job.instance_id).values(prediction_id=prediction_id)
-            )
-            self._close(db, job.id, job.instance_id, InstanceState.DONE, None)
+            self._answer(db, job, {"prediction_id": prediction_id, **_facts_row(finished.facts)})
 
     def complete_known(self, job: Job, identity: ModelIdentity) -> bool:
         """Marks the image done when this model, run this way, has answered for the same content before.
@@ -130,7 +128,7 @@ class JobStore:
         """
         p, i = t.predictions.c, t.instances.c
         known = (
-            select(p.id, i.width_px, i.height_px)
+            select(p.id.label("prediction_id"), *(i[name] for name in _FACTS))
             .join_from(t.predictions, t.instances, i.prediction_id == p.id)
             .where(*_same_question(job.image_sha256, identity))
             .limit(1)
@@ -141,18 +139,18 @@ class JobStore:
             return False
         with writing(self._engine) as db:
             self._check_lease(db, job)
-            db.execute(
-                update(t.instances)
-                .where(i.id == job.instance_id)
-                .values(prediction_id=row.id, width_px=row.width_px, height_px=row.height_px)
-            )
-            self._close(db, job.id, job.instance_id, InstanceState.DONE, None)
+            self._answer(db, job, row._asdict())
         return True
 
-    def refuse(self, job: Job, message: str) -> None:
-        """Marks the image refused, with the reason for the reader. Raises Conflict when the lease was lost."""
+    def refuse(self, job: Job, message: str, facts: ImageFacts | None = None) -> None:
+        """Marks the image refused, with the reason for the reader. Raises Conflict when the lease was lost.
+
+        facts: when the image could be decoded at least.
+        """
         with writing(self._engine) as db:
             self._check_lease(db, job)
+            if facts is not None:
+                self._store_facts(db, job, _facts_row(facts))
             self._close(db, job.id, job.instance_id, InstanceState.REFUSED, message)
 
     def fail(self, job: Job, message: str) -> None:
@@ -166,6 +164,21 @@ class JobStore:
                 self._close(db, job.id, job.instance_id, InstanceState.FAILED, message)
                 return
             self._put_back(db, [job.id])
+
+    def retry(self, instance_uid: str) -> None:
+        """Queues an image again that failed. Raises NotFound, and Conflict when it did not fail."""
+        i, j = t.instances.c, t.jobs.c
+        with writing(self._engine) as db:
+            row = db.execute(
+                select(i.id, i.state, j.id.label("job_id")).join_from(t.instances, t.jobs).where(i.uid == instance_uid)
+            ).one_or_none()
+            if row is None:
+                raise NotFound("There is no such image. Its study may have been deleted; go back to the worklist.")
+            if row.state != InstanceState.FAILED:
+                raise Conflict("Only an image whose reading failed can be tried again. Reload the page.")
+            db.execute(update(t.jobs).where(j.id == row.job_id).values(attempts=0, finished_at=None))
+            db.execute(update(t.instances).where(i.id == row.id).values(error=None))
+            self._put_back(db, [row.job_id])
 
     def heartbeat(self, worker: str, state: WorkerState, detail: str) -> None:
         """Records that the worker lives."""
@@ -199,7 +212,10 @@ class JobStore:
         j, i = t.jobs.c, t.instances.c
         db.execute(update(t.jobs).where(j.id.in_(job_ids)).values(state=JobState.QUEUED, worker=None, lease_until=None))
         held = select(j.instance_id).where(j.id.in_(job_ids))
-        db.execute(update(t.instances).where(i.id.in_(held)).values(state=InstanceState.QUEUED))
+        instance_ids = db.execute(
+            update(t.instances).where(i.id.in_(held)).values(state=InstanceState.QUEUED).returning(i.id)
+        ).scalars()
+        worklist.refresh_of(db, instance_ids.all())
 
     def _raise(self, instance_ids: Select[tuple[int]], priority: Priority) -> None:
         j = t.jobs.c
@@ -239,6 +255,23 @@ class JobStore:
             .values(state=JobState.DONE, finished_at=self._now(), lease_until=None)
         )
         db.execute(update(t.instances).where(t.instances.c.id == instance_id).values(state=state, error=error))
+        worklist.refresh_of(db, [instance_id])
+
+    def _answer(self, db: Connection, job: Job, values: dict[str, Any]) -> None:
+        """The image is read: its row gets these values, the worklist what its reading says."""
+        study_id = self._store_facts(db, job, values)
+        self._close(db, job.id, job.instance_id, InstanceState.DONE, None)
+        worklist.merge_findings(db, study_id, [job.instance_id])
+
+    @staticmethod
+    def _store_facts(db: Connection, job: Job, values: dict[str, Any]) -> int:
+        i = t.instances.c
+        study_id = db.execute(
+            update(t.instances).where(i.id == job.instance_id).values(**values).returning(i.study_id)
+        ).scalar_one()
+        if values["patient_id"] or values["patient_name"]:
+            worklist.index_text(db, study_id)
+        return int(study_id)
 
     @staticmethod
     def _check_lease(db: Connection, job: Job) -> None:
@@ -248,14 +281,9 @@ class JobStore:
             raise Conflict(f"Job {job.id} was taken over by another worker.")
 
     @staticmethod
-    def _store_picture(db: Connection, job: Job, width_px: int, height_px: int, thumbnail_jpeg: bytes) -> None:
+    def _store_thumbnail(db: Connection, job: Job, thumbnail_jpeg: bytes) -> None:
         db.execute(
             upsert(t.thumbnails).values(image_sha256=job.image_sha256, jpeg=thumbnail_jpeg).on_conflict_do_nothing()
-        )
-        db.execute(
-            update(t.instances)
-            .where(t.instances.c.id == job.instance_id)
-            .values(width_px=width_px, height_px=height_px)
         )
 
     def _store_prediction(self, db: Connection, image_sha256: str, finished: FinishedReading) -> int:
@@ -298,6 +326,28 @@ class JobStore:
             ],
         )
         return int(prediction_id)
+
+
+def _facts_row(facts: ImageFacts) -> dict[str, Any]:
+    subject, spacing = facts.subject, facts.pixel_spacing_mm or (None, None)
+    known = facts.view_position is not ViewPosition.UNKNOWN
+    return {
+        "width_px": facts.width_px,
+        "height_px": facts.height_px,
+        "bits": facts.bits,
+        "view_position": facts.view_position if known else None,
+        "pixel_spacing_row_mm": spacing[0],
+        "pixel_spacing_column_mm": spacing[1],
+        "patient_id": subject.patient_id,
+        "patient_name": subject.patient_name,
+        "age_years": subject.age_years,
+        "sex": subject.sex,
+        "acquired_at": subject.acquired_at,
+    }
+
+
+_FACTS: Final = tuple(_facts_row(ImageFacts(width_px=1, height_px=1)))
+"""The columns of t.instances that hold them."""
 
 
 def _same_question(image_sha256: str, identity: ModelIdentity) -> tuple[ColumnElement[bool], ...]:

@@ -1,23 +1,23 @@
 """Studies, instances and predictions in the database."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, select
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, union_all
 
 from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading
+from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, ViewPosition
 from diagnosis_tool.domain.jobs import JobState, Priority
-from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, Study, StudyProgress, StudySummary
+from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, Study, StudyProgress
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
+from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.session import reading, writing
 
-_STRIP: Final = 4
 _NO_STUDY: Final = "There is no such study. It may have been deleted; go back to the worklist."
 _NO_INSTANCE: Final = "There is no such image. Its study may have been deleted; go back to the worklist."
 
@@ -38,11 +38,25 @@ class StudyStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, *, uid: str, created_at: datetime, user_id: int, instances: Sequence[NewInstance]) -> Study:
-        """One transaction: the study, its instances in this order, and a queued job for each."""
+    def add(
+        self,
+        *,
+        uid: str,
+        created_at: datetime,
+        user_id: int,
+        instances: Sequence[NewInstance],
+        patient: str | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Study:
+        """One transaction: the study, its instances in this order, and a queued job for each.
+
+        patient: whose images they are, where the files do not say. check: called last; what it raises undoes all.
+        """
         with writing(self._engine) as db:
             study_id = db.execute(
-                insert(t.studies).values(uid=uid, created_at=created_at, user_id=user_id).returning(t.studies.c.id)
+                insert(t.studies)
+                .values(uid=uid, created_at=created_at, user_id=user_id, patient=patient)
+                .returning(t.studies.c.id)
             ).scalar_one()
             for position, new in enumerate(instances):
                 instance_id = db.execute(
@@ -67,6 +81,9 @@ class StudyStore:
                         created_at=created_at,
                     )
                 )
+            worklist.refresh(db, [study_id])
+            worklist.index_text(db, study_id)
+            check()
         return self.study(uid)
 
     def study(self, uid: str) -> Study:
@@ -102,44 +119,37 @@ class StudyStore:
                 raise NotFound(_NO_INSTANCE)
             return _with_predictions(db, rows)[0]
 
-    def summaries(self, *, limit: int, offset: int) -> tuple[StudySummary, ...]:
-        """The newest studies first."""
-        page = (
-            select(t.studies.c.id, t.studies.c.uid, t.studies.c.created_at, t.users.c.name)
-            .join_from(t.studies, t.users)
-            .order_by(t.studies.c.created_at.desc(), t.studies.c.id.desc())
-            .limit(limit)
-            .offset(offset)
-        )
+    def of_patient(self, instance_uid: str, *, limit: int) -> tuple[Instance, ...]:
+        """The instance and all others of its patient, oldest first; alone when it names none. Raises NotFound.
+
+        At most `limit`: the latest, and the instance itself.
+        """
+        i, s = t.instances.c, t.studies.c
         with reading(self._engine) as db:
-            heads = db.execute(page).all()
-            ids = [head.id for head in heads]
-            counts: dict[int, dict[InstanceState, int]] = defaultdict(dict)
-            i = t.instances.c
-            for row in db.execute(
-                select(i.study_id, i.state, func.count().label("n"))
-                .where(i.study_id.in_(ids))
-                .group_by(i.study_id, i.state)
-            ):
-                counts[row.study_id][InstanceState(row.state)] = row.n
-            strips: dict[int, list[str]] = defaultdict(list)
-            for row in db.execute(
-                select(i.study_id, i.uid)
-                .join(t.thumbnails, t.thumbnails.c.image_sha256 == i.sha256)
-                .where(i.study_id.in_(ids), i.position < _STRIP)
-                .order_by(i.position)
-            ):
-                strips[row.study_id].append(row.uid)
-        return tuple(
-            StudySummary(
-                uid=head.uid,
-                created_at=head.created_at,
-                user_name=head.name,
-                counts=counts[head.id],
-                first_instance_uids=tuple(strips[head.id]),
-            )
-            for head in heads
-        )
+            found = db.execute(
+                select(i.id, func.coalesce(i.patient_id, s.patient).label("patient"))
+                .join_from(t.instances, t.studies)
+                .where(i.uid == instance_uid)
+            ).one_or_none()
+            if found is None:
+                raise NotFound(_NO_INSTANCE)
+            own = {found.id}
+            if found.patient is not None:
+                of_file = select(i.id, func.coalesce(i.acquired_at, s.created_at).label("dated")).join_from(
+                    t.instances, t.studies
+                )
+                both = union_all(
+                    of_file.where(i.patient_id == found.patient),
+                    of_file.where(i.patient_id.is_(None), s.patient == found.patient),
+                ).subquery()
+                own |= set(db.execute(select(both.c.id).order_by(both.c.dated.desc()).limit(limit)).scalars())
+            rows = db.execute(
+                _instances()
+                .where(i.id.in_(own))
+                .order_by(None)
+                .order_by(func.coalesce(i.acquired_at, s.created_at), i.study_id, i.position)
+            ).all()
+            return _with_predictions(db, rows)
 
     def thumbnail(self, instance_uid: str) -> bytes:
         """The thumbnail as JPEG. Raises NotFound while there is none."""
@@ -157,7 +167,13 @@ class StudyStore:
 def _instances() -> Select[tuple[object, ...]]:
     i = t.instances
     return (
-        select(i, t.studies.c.uid.label("study_uid"), t.thumbnails.c.image_sha256.is_not(None).label("has_thumbnail"))
+        select(
+            i,
+            t.studies.c.uid.label("study_uid"),
+            t.studies.c.created_at.label("received_at"),
+            t.studies.c.patient.label("study_patient"),
+            t.thumbnails.c.image_sha256.is_not(None).label("has_thumbnail"),
+        )
         .join_from(i, t.studies)
         .outerjoin(t.thumbnails, t.thumbnails.c.image_sha256 == i.c.sha256)
         .order_by(i.c.position)
@@ -167,22 +183,33 @@ def _instances() -> Select[tuple[object, ...]]:
 def _with_predictions(db: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[Instance, ...]:
     wanted = {row.prediction_id for row in rows if row.prediction_id is not None}
     found = _predictions(db, db.execute(select(t.predictions).where(t.predictions.c.id.in_(wanted))).all())
-    return tuple(
-        Instance(
-            uid=row.uid,
-            study_uid=row.study_uid,
-            position=row.position,
-            file_name=row.file_name,
-            sha256=row.sha256,
-            size_bytes=row.size_bytes,
-            state=InstanceState(row.state),
-            error=row.error,
-            width_px=row.width_px,
-            height_px=row.height_px,
-            has_thumbnail=bool(row.has_thumbnail),
-            prediction=found.get(row.prediction_id),
-        )
-        for row in rows
+    return tuple(_instance(row, found.get(row.prediction_id)) for row in rows)
+
+
+def _instance(row: Any, prediction: Prediction | None) -> Instance:
+    spacing_mm = (row.pixel_spacing_row_mm, row.pixel_spacing_column_mm)
+    return Instance(
+        uid=row.uid,
+        study_uid=row.study_uid,
+        position=row.position,
+        file_name=row.file_name,
+        sha256=row.sha256,
+        size_bytes=row.size_bytes,
+        state=InstanceState(row.state),
+        error=row.error,
+        width_px=row.width_px,
+        height_px=row.height_px,
+        has_thumbnail=bool(row.has_thumbnail),
+        prediction=prediction,
+        patient_id=row.patient_id or row.study_patient,
+        patient_name=row.patient_name,
+        view_position=ViewPosition(row.view_position) if row.view_position else None,
+        age_years=row.age_years,
+        sex=row.sex,
+        acquired_at=row.acquired_at,
+        pixel_spacing_mm=None if None in spacing_mm else spacing_mm,
+        bits=row.bits or 8,
+        received_at=row.received_at,
     )
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import (
+    JSON,
     Column,
     DateTime,
     Dialect,
@@ -18,10 +19,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    column,
+    table,
+    text,
 )
 
 LOCAL_USER_ID: Final = 1
-"""The one reader there is until accounts come; the first migration adds it."""
+"""The reader whom the first migration adds: all that is written without a chosen reader is theirs."""
 
 
 class Utc(TypeDecorator[datetime]):
@@ -63,6 +67,7 @@ studies: Final = Table(
     Column("uid", String(64), nullable=False, unique=True),
     Column("created_at", Utc, nullable=False, index=True),
     Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("patient", String(64), index=True),
 )
 
 # One row for each content, bundle, engine and precision; never updated. The same file uploaded again shares it.
@@ -98,6 +103,8 @@ prediction_outputs: Final = Table(
     Column("heatmap_scale", Float, nullable=False),
 )
 
+# patient_id and what follows are the file's own words, NULL where it has none; studies.patient is what the sender
+# called the patient of a whole upload, and counts where the file names nobody.
 instances: Final = Table(
     "instances",
     metadata,
@@ -112,7 +119,16 @@ instances: Final = Table(
     Column("error", Text),
     Column("width_px", Integer),
     Column("height_px", Integer),
-    Column("prediction_id", ForeignKey("predictions.id")),
+    Column("prediction_id", ForeignKey("predictions.id"), index=True),
+    Column("patient_id", String(64), index=True),
+    Column("patient_name", String(255)),
+    Column("view_position", String(10)),
+    Column("age_years", Integer),
+    Column("sex", String(1)),
+    Column("acquired_at", Utc),
+    Column("pixel_spacing_row_mm", Float),
+    Column("pixel_spacing_column_mm", Float),
+    Column("bits", Integer),
     UniqueConstraint("study_id", "position"),
 )
 
@@ -147,3 +163,76 @@ workers: Final = Table(
     Column("detail", Text, nullable=False),
     Column("seen_at", Utc, nullable=False),
 )
+
+# Append-only: each revision is a row. signed_by, signed_at: the latest sign-off up to this revision.
+reviews: Final = Table(
+    "reviews",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("instance_id", ForeignKey("instances.id"), nullable=False),
+    Column("bundle_sha256", String(64), nullable=False),
+    Column("bundle", String(141), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("verdicts", JSON, nullable=False),
+    Column("added", JSON, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("boxes", JSON, nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("signed_by", ForeignKey("users.id")),
+    Column("signed_at", Utc),
+    UniqueConstraint("instance_id", "bundle_sha256", "revision"),
+)
+
+# What the worklist shows, one row a study, kept by storage.worklist in the transaction that changes the study: so that
+# a page, a filter or a search never reads more than it shows. finding, probability, threshold: of the strongest finding
+# above its operating point. urgency: the largest probability over its operating point, above it or not.
+worklist: Final = Table(
+    "worklist",
+    metadata,
+    Column("study_id", ForeignKey("studies.id"), primary_key=True),
+    Column("uid", String(64), nullable=False, unique=True),
+    Column("created_at", Utc, nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("finished", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("reader_id", ForeignKey("users.id"), nullable=False),
+    Column("patient_id", String(64)),
+    Column("patient_name", String(255)),
+    Column("patients", Integer, nullable=False),
+    Column("view_positions", String(40), nullable=False),
+    Column("age_years", Integer),
+    Column("sex", String(1)),
+    Column("finding", String(100)),
+    Column("probability", Float),
+    Column("threshold", Float),
+    Column("urgency", Float, nullable=False),
+    Index("ix_worklist_urgency", "urgency", "study_id"),
+    Index("ix_worklist_state", "state", "study_id"),
+    Index("ix_worklist_state_urgency", "state", "urgency", "study_id"),
+    Index("ix_worklist_reader", "reader_id", "study_id"),
+    Index("ix_worklist_reader_urgency", "reader_id", "urgency", "study_id"),
+    Index("ix_worklist_refused", "study_id", sqlite_where=text("refused > 0")),
+    Index("ix_worklist_failed", "study_id", sqlite_where=text("failed > 0")),
+)
+
+# The findings above their operating points in any image of the study, each with its largest probability.
+worklist_findings: Final = Table(
+    "worklist_findings",
+    metadata,
+    Column("finding", String(100), primary_key=True),
+    Column("study_id", ForeignKey("studies.id"), primary_key=True, index=True),
+    Column("probability", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("ratio", Float, nullable=False),
+    Index("ix_worklist_findings_ratio", "finding", "ratio", "study_id"),
+)
+
+# SQLite's full-text index, rowid = study_id: patients and file names. It is no table of the metadata: SQLAlchemy does
+# not know virtual tables, and each brings shadow tables of its own.
+WORKLIST_TEXT: Final = "worklist_text"
+worklist_text: Final = table(WORKLIST_TEXT, column("rowid", Integer), column("content", Text))

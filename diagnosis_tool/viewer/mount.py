@@ -1,18 +1,23 @@
 """Mounts the Dash app on the Flask app."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
 from dash import Dash
 from flask import Flask, abort, request
+from flask_wtf.csrf import generate_csrf
+from markupsafe import escape
 
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.viewer import callbacks, files, layout, links
 
+_CSRF: Final = "%CSRF%"
 _INDEX: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>
   {%metas%}
+  <meta name="csrf-token" content="%CSRF%">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>{%title%}</title>
   <link rel="icon" href="/static/favicon.svg" type="image/svg+xml">
@@ -44,10 +49,21 @@ def mount_viewer(server: Flask, context: Context) -> list[str]:
         include_assets_files=False,
         suppress_callback_exceptions=True,  # the content comes and goes with the address
     )
+    _put_token(app)
     app.layout = layout.page()
     callbacks.register(app, context)
     server.before_request(lambda: _refuse_malformed(app))
     return list(app.csp_hashes())
+
+
+def _put_token(app: Dash) -> None:
+    """Writes each session's CSRF token into the page, as Flask's own pages have it: for what the viewer posts."""
+    plain: Callable[..., object] = app.interpolate_index
+
+    def with_token(**parts: str) -> str:
+        return str(plain(**parts)).replace(_CSRF, str(escape(generate_csrf())))
+
+    app.interpolate_index = with_token  # type: ignore[assignment, method-assign]  # a subclass could not be typed
 
 
 def _refuse_malformed(app: Dash) -> None:

@@ -14,6 +14,7 @@ from diagnosis_tool.errors import (
     Conflict,
     DiagnosisToolError,
     NotFound,
+    RequestRefused,
     StorageFull,
     UnreadableInput,
     UnsupportedImage,
@@ -28,6 +29,7 @@ _log: Final = logging.getLogger(__name__)
 _STATUS: Final[dict[type[DiagnosisToolError], HTTPStatus]] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
+    RequestRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     UploadRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnreadableInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnsupportedImage: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -92,7 +94,9 @@ def _http(error: HTTPException) -> Response:
     if error.response is not None or error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return make_response(error.get_response())  # a redirect is no error
     status = HTTPStatus(error.code)
-    return _answer(status, _(_WORDS.get(status) or error.description or status.phrase))
+    # what we abort with has words of its own; werkzeug's are for programmers
+    own = error.description if error.description != type(error).description else None
+    return _answer(status, _(own or _WORDS.get(status) or error.description or status.phrase))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -1,11 +1,20 @@
-"""Headers and the refusal of other sites' requests. Accounts and CSRF tokens have their own issue."""
+"""Headers, and the refusal of requests that are not our pages' own: by where they come from, and by CSRF token."""
 
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, current_app, request
+from flask_wtf.csrf import generate_csrf, validate_csrf
+from wtforms import ValidationError
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_HEADER: Final = "X-CSRFToken"
+_FIELD: Final = "csrf_token"
+_OLD_PAGE: Final = (
+    "This page is older than your session with the server. Reload it, then try again; nothing was changed."
+)
+_ONLY_READS: Final = frozenset({"/viewer/_dash-update-component"})
+"""Dash posts its callbacks there; ours only read."""
 _OWN: Final = frozenset({"same-origin", "none"})
 
 
@@ -21,6 +30,21 @@ def refuse_other_sites() -> None:
     origin = request.headers.get("Origin")
     if (site is not None and site not in _OWN) or (origin is not None and urlsplit(origin).netloc != request.host):
         abort(403, "This request came from another site's page. Use the form on this one.")
+
+
+def demand_token() -> None:
+    """A request that may change something and carries the session's cookie brings the page's token, too.
+
+    Without the cookie it is a script of its own, which acts for nobody else.
+    """
+    if request.method in _SAFE_METHODS or request.path in _ONLY_READS or request.routing_exception is not None:
+        return
+    if current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
+        return
+    try:  # the header first: reading the form means receiving all files
+        validate_csrf(request.headers.get(_HEADER) or request.form.get(_FIELD))
+    except ValidationError:
+        abort(400, _OLD_PAGE)
 
 
 def policy(script_hashes: list[str]) -> str:
@@ -56,5 +80,13 @@ def install(app: Flask, script_hashes: list[str]) -> None:
         response.headers.setdefault("Cache-Control", "private, no-cache")
         return response
 
+    app.config.update(
+        WTF_CSRF_TIME_LIMIT=None,  # a worklist stays open all day
+        WTF_CSRF_FIELD_NAME=_FIELD,
+        SESSION_COOKIE_NAME="diagnosis_tool",
+        SESSION_COOKIE_SAMESITE="Lax",
+    )
+    app.jinja_env.globals["csrf_token"] = generate_csrf
     app.before_request(refuse_other_sites)
+    app.before_request(demand_token)
     app.after_request(add_headers)

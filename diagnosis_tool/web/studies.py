@@ -1,6 +1,6 @@
-"""Worklist with upload, and the page of one study."""
+"""Taking studies in, and the page of one study."""
 
-from typing import Any, Final
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -11,29 +11,19 @@ from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.attend import attend_study
 from diagnosis_tool.services.submit import submit_study
-from diagnosis_tool.storage.tables import LOCAL_USER_ID
 from diagnosis_tool.web.current import current_context
+from diagnosis_tool.web.readers import current_reader
 from diagnosis_tool.web.uploads import received_uploads
 
 blueprint = Blueprint("studies", __name__)
 
-_PAGE: Final = 50
-_LAST_PAGE: Final = 1_000_000
-"""Far more than there are; a larger number would not fit the database's integers."""
-
-
-@blueprint.get("/")
-def index() -> str:
-    """Upload and worklist, newest first, 50 a page."""
-    page = min(max(1, request.args.get("page", 1, type=int)), _LAST_PAGE)
-    found = browse.list_studies(current_context(), limit=_PAGE + 1, offset=(page - 1) * _PAGE)
-    return render_template("index.html", studies=found[:_PAGE], page=page, has_more=len(found) > _PAGE)
-
 
 @blueprint.post("/studies")
 def create() -> AnyResponse:
-    """Takes the multipart field `files` in and answers 303 to the new study."""
-    study = submit_study(current_context(), received_uploads(request), user_id=LOCAL_USER_ID)
+    """Takes the multipart field `files` in, `patient` for whose they are; answers 303 to the new study."""
+    uploads = received_uploads(request)
+    patient = request.form.get("patient", "")
+    study = submit_study(current_context(), uploads, user_id=current_reader().id, patient=patient)
     return redirect(url_for("studies.show", uid=study.uid), 303)
 
 

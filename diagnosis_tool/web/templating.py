@@ -5,8 +5,10 @@ from datetime import datetime
 from flask import Flask
 
 from diagnosis_tool.domain import wording
-from diagnosis_tool.domain.studies import InstanceState
+from diagnosis_tool.domain.worklist import Sort, StudyState
 from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
+from diagnosis_tool.web.readers import all_readers, current_reader
+from diagnosis_tool.web.worklist import page_address
 
 
 def install(app: Flask) -> None:
@@ -14,7 +16,16 @@ def install(app: Flask) -> None:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(local_time=local_time, megabytes=megabytes)
-    app.jinja_env.globals.update(wording=wording, InstanceState=InstanceState, MAX_FILES=MAX_FILES, MAX_BYTES=MAX_BYTES)
+    app.jinja_env.globals.update(
+        page_address=page_address,
+        all_readers=all_readers,
+        current_reader=current_reader,
+        wording=wording,
+        Sort=Sort,
+        StudyState=StudyState,
+        MAX_FILES=MAX_FILES,
+        MAX_BYTES=MAX_BYTES,
+    )
 
 
 def local_time(moment: datetime) -> str:

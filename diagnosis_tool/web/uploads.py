@@ -45,6 +45,15 @@ class UploadRequest(Request):
         self._received.append(blob)
         return cast(IO[bytes], blob)
 
+    @property
+    def max_content_length(self) -> int | None:
+        """An upload may be large, nothing else."""
+        return MAX_BODY_BYTES if self.endpoint == ENDPOINT else MAX_OTHER_BODY_BYTES
+
+    @max_content_length.setter
+    def max_content_length(self, value: int | None) -> None:
+        raise NotImplementedError("the endpoint decides")
+
     def close(self) -> None:
         """Removes what was received and not committed."""
         super().close()
@@ -72,7 +81,6 @@ def received_uploads(request: Request) -> list[Upload]:
 
     Raises UploadRefused for files in another field: they would be lost without a word.
     """
-    request.max_content_length = MAX_BODY_BYTES
     if others := sorted(set(request.files) - {FIELD}):
         raise UploadRefused(f"Files came in the form field {others[0]!r}; send all in {FIELD!r}. Nothing was stored.")
     parts = request.files.getlist(FIELD)

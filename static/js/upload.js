@@ -85,10 +85,12 @@
   function upload() {
     if (running || files.length === 0 || !checkLimits()) return;
     const body = new FormData();
+    body.append("patient", document.getElementById("patient").value);
     files.forEach((file) => body.append("files", file, file.name));
     running = new XMLHttpRequest();
     running.open("POST", form.action);
     running.setRequestHeader("Accept", "application/json");
+    running.setRequestHeader("X-CSRFToken", document.querySelector("meta[name=csrf-token]").content);
     running.upload.onprogress = (event) => {
       progress.value = event.lengthComputable ? event.loaded / event.total : 0;
       mark(event.loaded);

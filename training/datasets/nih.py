@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from diagnosis_tool.cxr.age import age_years
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind
@@ -139,7 +140,7 @@ def _record(row: dict[str, str], image: str, path: Path, patient: str, labels: s
         split=split,
         view_position=tables.view_position(row.get("View Position")),
         sex=tables.sex(row.get("Patient Gender")),
-        age_years=tables.age_years(row.get("Patient Age")),
+        age_years=age_years(row.get("Patient Age")),
         follow_up=int(follow_up) if follow_up.isdecimal() else None,
     )
 

@@ -8,6 +8,7 @@ from typing import Final
 from cattrs.errors import ClassValidationError
 from cattrs.v import transform_error
 
+from diagnosis_tool.cxr.age import age_years
 from diagnosis_tool.cxr.bundle import CONVERTER, Output
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
@@ -113,7 +114,7 @@ def _from_table(table: Path, layout: Layout, issues: list[Issue]) -> tuple[tuple
             split=_split(row.get(layout.split), where),
             view_position=tables.view_position(row.get("view")),
             sex=tables.sex(row.get("sex")),
-            age_years=tables.age_years(row.get("age")),
+            age_years=age_years(row.get("age")),
         )
         if path.is_file():
             records.append(record)

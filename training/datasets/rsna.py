@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from diagnosis_tool.cxr.age import age_years
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
@@ -130,7 +131,7 @@ def _record(image: str, path: Path, target: int, detail: str, header: DicomHeade
         record,
         view_position=header.view_position,
         sex=tables.sex(header.sex),
-        age_years=tables.age_years(header.age),
+        age_years=age_years(header.age),
     )
 
 

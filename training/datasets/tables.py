@@ -1,7 +1,6 @@
 """Reads CSV files of data sets, with errors that name file, column and line."""
 
 import csv
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,18 +48,6 @@ def columns(path: Path) -> tuple[str, ...]:
     if not header:
         raise DatasetInvalid(f"{path} is empty: a header line with column names is needed.")
     return tuple(header)
-
-
-def age_years(text: str | None) -> int | None:
-    """Whole years of '57', '060Y', '018M' (months) or '021D' (days); None for anything else, and above 120.
-
-    ChestX-ray14 holds slips such as 414 years.
-    """
-    match = re.fullmatch(r"(\d{1,4})([YMD]?)", (text or "").strip())
-    if match is None:
-        return None
-    years = int(match[1]) // {"": 1, "Y": 1, "M": 12, "D": 365}[match[2]]
-    return years if years <= 120 else None
 
 
 def view_position(text: str | None) -> ViewPosition:

@@ -121,14 +121,6 @@ def test_unknown_uids(context: Context) -> None:
         browse.get_instance(context, "nope")
 
 
-def test_worklist_is_newest_first(context: Context) -> None:
-    uids = [submit(context, ("a.png", phantom_png())).uid for _ in range(3)]
-    assert [s.uid for s in browse.list_studies(context, limit=2)] == [uids[2], uids[1]]
-    (last,) = browse.list_studies(context, limit=2, offset=2)
-    assert last.uid == uids[0]
-    assert last.counts == {InstanceState.QUEUED: 1}
-
-
 def test_readiness_follows_the_worker(context: Context) -> None:
     assert readiness(context).reason.startswith("No worker")
     context.jobs.heartbeat("w", WorkerState.WARMING, "")

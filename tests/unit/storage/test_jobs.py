@@ -11,7 +11,7 @@ import pytest
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, Priority, WorkerState
-from diagnosis_tool.domain.studies import Instance, InstanceState
+from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState
 from diagnosis_tool.errors import Conflict
 from diagnosis_tool.services.wiring import migrate_database
 from diagnosis_tool.storage import jobs as jobs_module
@@ -70,7 +70,9 @@ def queue(tmp_path: Path) -> Queue:
 def finished() -> FinishedReading:
     pixels = np.tile(np.arange(80, dtype=np.uint8), (80, 1))
     reading = FakeClassifier().read(Radiograph(pixels=pixels, source_format="PNG"))
-    return FinishedReading(reading=reading, width_px=80, height_px=80, thumbnail_jpeg=b"jpeg", seconds=0.1)
+    return FinishedReading(
+        reading=reading, facts=ImageFacts(width_px=80, height_px=80), thumbnail_jpeg=b"jpeg", seconds=0.1
+    )
 
 
 def test_jobs_come_in_the_order_they_were_sent(queue: Queue) -> None:

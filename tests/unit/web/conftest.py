@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from diagnosis_tool import resources
 from diagnosis_tool.app import create_app
@@ -27,7 +29,32 @@ def app(context: Context, tmp_path: Path) -> Flask:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+    """As a script asks: without cookies, so without a session."""
+    return app.test_client(use_cookies=False)
+
+
+class Browser:
+    """As a page of ours asks: with the session's cookie, and with the token that the page brought."""
+
+    def __init__(self, app: Flask) -> None:
+        self.client = app.test_client()
+        self.token = self.token_of("/")
+
+    def token_of(self, address: str) -> str:
+        page = self.client.get(address).text
+        return page.split('name="csrf-token" content="')[1].split('"')[0]
+
+    def get(self, address: str, **options: Any) -> TestResponse:
+        return self.client.get(address, **options)
+
+    def post(self, address: str, **options: Any) -> TestResponse:
+        headers = {"X-CSRFToken": self.token, **options.pop("headers", {})}
+        return self.client.post(address, headers=headers, **options)
+
+
+@pytest.fixture
+def browser(app: Flask) -> Browser:
+    return Browser(app)
 
 
 @pytest.fixture

@@ -93,20 +93,6 @@ def test_status_and_cards_follow_the_reading(client: FlaskClient, upload: Upload
     assert client.get(f"/studies/{uid}/cards/unknown").status_code == 404
 
 
-def test_worklist_shows_counts_and_pages(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
-    for k in range(52):
-        upload((f"{k}.png", b"no image"))
-    read_all()
-    first, second = client.get("/").text, client.get("/?page=2").text
-    assert first.count("<tr>") == 51
-    assert second.count("<tr>") == 3
-    assert "Older" in first
-    assert "Newer" in second
-    assert "<img" not in first  # a refused file has no thumbnail: none is asked for
-    assert client.get("/?page=x").status_code == 200
-    assert "No more studies" in client.get("/?page=99").text
-
-
 def test_the_browsers_empty_input_is_no_file(client: FlaskClient, incoming: Path) -> None:
     answer = client.post("/studies", data={"files": (BytesIO(b""), "")}, content_type="multipart/form-data")
     assert answer.status_code == 422
@@ -200,11 +186,6 @@ def test_files_in_another_field_are_not_lost_without_a_word(client: FlaskClient,
     assert "&#39;file&#39;; send all in &#39;files&#39;" in answer.text
     assert not list(incoming.iterdir())
     assert "No study yet" in client.get("/").text
-
-
-@pytest.mark.parametrize("page", ["0", "-1", "x", "99999999999999999999", "4611686018427387904"])
-def test_any_page_number_is_answered(client: FlaskClient, page: str) -> None:
-    assert client.get(f"/?page={page}").status_code == 200
 
 
 def test_what_a_crash_left_is_swept_when_the_app_starts(app: Flask, incoming: Path, tmp_path: Path) -> None:
