@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 
@@ -14,13 +15,13 @@ def test_the_browsers_wish(client: FlaskClient, wish: str, code: str) -> None:
     assert ("Arbeitsliste" in page) == (code == "de")
 
 
-def test_the_choice_stays_and_goes_back_to_where_it_was_made(client: FlaskClient) -> None:
-    answer = client.get("/language/de", headers={"Referer": "http://localhost/?page=2"})
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/?page=2")
-    assert "Noch keine Studie" not in client.get("/?page=2").text
-    assert "Keine weiteren Studien." in client.get("/?page=2", headers={"Accept-Language": "en"}).text
+def test_the_choice_stays_and_goes_back_to_where_it_was_made(app: Flask) -> None:
+    client = app.test_client()
+    answer = client.get("/language/de", headers={"Referer": "http://localhost/?q=x"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/?q=x")
+    assert "Keine Studie passt dazu." in client.get("/?q=x", headers={"Accept-Language": "en"}).text
     client.get("/language/en")
-    assert "No more studies." in client.get("/?page=2", headers={"Accept-Language": "de"}).text
+    assert "No study matches." in client.get("/?q=x", headers={"Accept-Language": "de"}).text
 
 
 @pytest.mark.parametrize("referer", ["http://elsewhere.example/x", "", "//elsewhere.example/", "http://[bad"])
@@ -28,7 +29,8 @@ def test_it_never_leads_elsewhere(client: FlaskClient, referer: str) -> None:
     assert client.get("/language/de", headers={"Referer": referer}).headers["Location"] == "/"
 
 
-def test_an_unknown_language_is_refused_and_an_unknown_choice_forgotten(client: FlaskClient) -> None:
+def test_an_unknown_language_is_refused_and_an_unknown_choice_forgotten(app: Flask) -> None:
+    client = app.test_client()
     assert client.get("/language/xx").status_code == 404
     client.set_cookie("language", "xx")
     assert '<html lang="en">' in client.get("/").text
