@@ -104,7 +104,7 @@ def test_a_patient_named_at_the_upload_counts_where_the_file_names_none(client: 
     assert listed(client.get("/?q=pseudonym").text)
     page = client.get("/?q=own").text
     assert "pseudonym 4" in page
-    assert "+1 more" in page
+    assert "and 1 more" in page
     answer = client.post("/studies", data={"files": (BytesIO(b"x"), "a.png"), "patient": "x" * 65})
     assert answer.status_code == 422
     assert "at most 64" in answer.text
