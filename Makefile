@@ -6,7 +6,8 @@ PORT   ?= 8000
 DATA_DIR ?= data
 export PORT DATA_DIR
 # apart from the others: tests/conftest.py says why
-KEYWORDS := marked tr ntr:1,2
+# the errors: what they say is their first argument
+KEYWORDS := marked tr ntr:1,2 UnreadableInput UnsupportedImage NotFound Conflict ReviewConflict UploadRefused RequestRefused StorageFull
 OPENVINO_TESTS := tests/unit/cxr/engines tests/unit/training/test_admit.py
 
 .PHONY: run install install-dev test test-long check bench bench-long messages screenshots clean

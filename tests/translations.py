@@ -14,6 +14,8 @@ from babel.messages.jslexer import tokenize
 from babel.messages.pofile import read_po
 from jinja2 import Environment
 
+from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError, SettingsInvalid
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 TEMPLATES: Final = sorted((ROOT / "templates").glob("**/*.html"))
 SCRIPTS: Final = sorted((ROOT / "static" / "js").glob("*.js"))
@@ -54,6 +56,22 @@ def called_for(source: str) -> Iterator[str]:
         first = node.args[0]
         if name in {"_", "gettext", "ngettext", "marked"} and isinstance(first, ast.Constant):
             yield str(first.value)
+
+
+def made_up_errors(source: str) -> list[str]:
+    """Where Python code raises an error for readers whose text the extraction cannot find."""
+    classes = {kind.__name__ for kind in _spoken_errors(DiagnosisToolError)}
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
+    faults = [c for c in calls if isinstance(c.func, ast.Name) and c.func.id in classes]
+    plain = (ast.Constant, ast.Name, ast.Attribute)
+    return [f"raise {ast.unparse(call)}" for call in faults if not isinstance(call.args[0], plain)]
+
+
+def _spoken_errors(kind: type[DiagnosisToolError]) -> Iterator[type[DiagnosisToolError]]:
+    for child in kind.__subclasses__():
+        if child not in {BundleInvalid, SettingsInvalid}:  # for who runs the server
+            yield child
+            yield from _spoken_errors(child)
 
 
 def unmarked_in_template(source: str) -> list[str]:

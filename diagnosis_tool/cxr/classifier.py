@@ -92,7 +92,9 @@ class BundleClassifier:
         allowed = self.bundle.metadata.allowed_views
         if view is not ViewPosition.UNKNOWN and view not in allowed:
             names = ", ".join(allowed)
-            raise UnsupportedImage(f"This is a {view} view; the model reads {names} only. Nothing was read.")
+            raise UnsupportedImage(
+                "This is a %(view)s view; the model reads %(views)s only. Nothing was read.", view=view, views=names
+            )
 
     def _outputs(self, logits_BK: NDArray[np.float32], heatmaps: tuple[Heatmap, ...]) -> tuple[OutputReading, ...]:
         metadata = self.bundle.metadata

@@ -19,7 +19,6 @@ MAX_PIXELS: Final = 100_000_000
 _COLOUR_LEVELS: Final = 24
 # A burned-in coloured marker covers little of a film; a photograph is coloured nearly everywhere.
 _COLOUR_SHARE: Final = 0.05
-_NO_FRAMES = "The image has several frames (animated). Upload single radiographs, one file each."
 
 
 def read_image_file(data: bytes) -> Radiograph:
@@ -37,11 +36,14 @@ def read_image_file(data: bytes) -> Radiograph:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise UnsupportedImage(
-                f"The image has {width} x {height} pixels, more than a radiograph has "
-                f"(limit {MAX_PIXELS // 1_000_000} million). Export it at its original size."
+                "The image has %(width)s x %(height)s pixels, more than a radiograph has (limit %(limit)s million). "
+                "Export it at its original size.",
+                width=width,
+                height=height,
+                limit=MAX_PIXELS // 1_000_000,
             )
         if getattr(image, "n_frames", 1) > 1:
-            raise UnsupportedImage(_NO_FRAMES)
+            raise UnsupportedImage("The image has several frames (animated). Upload single radiographs, one file each.")
         source_format = str(image.format)
         upright = _load_upright(image)
     pixels = _to_grey(upright)
@@ -53,8 +55,9 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError as error:
         raise UnsupportedImage(
-            f"The image has far more pixels than a radiograph (limit {MAX_PIXELS // 1_000_000} million). "
-            "Export it at its original size."
+            "The image has far more pixels than a radiograph (limit %(limit)s million). "
+            "Export it at its original size.",
+            limit=MAX_PIXELS // 1_000_000,
         ) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise UnreadableInput(

@@ -19,8 +19,11 @@ def refuse_unreadable(radiograph: Radiograph) -> None:
     """
     if min(radiograph.height_px, radiograph.width_px) < MIN_SIDE_PX:
         raise UnsupportedImage(
-            f"The image has only {radiograph.width_px} x {radiograph.height_px} pixels; "
-            f"at least {MIN_SIDE_PX} x {MIN_SIDE_PX} are needed. Upload the original, not a preview."
+            "The image has only %(width)s x %(height)s pixels; at least %(least)s x %(least)s are needed. "
+            "Upload the original, not a preview.",
+            width=radiograph.width_px,
+            height=radiograph.height_px,
+            least=MIN_SIDE_PX,
         )
     if is_blank(radiograph):
         raise UnsupportedImage("The image is blank: all its pixels are nearly the same. Check the export.")

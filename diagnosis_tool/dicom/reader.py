@@ -38,7 +38,6 @@ _BODY_PARTS: Final = frozenset({"CHEST", "THORAX", "LUNG", "PORT CHEST", "RIB", 
 _HEADER: Final = ("Rows", "Columns", "ViewPosition", "PatientSex", "PatientAge")
 # a film rescaled to fewer whole values than this would lose what distinguishes its tissues
 _FEW_LEVELS: Final = 256
-_DAMAGED: Final = "The DICOM file is damaged or cut short. Export or send it again."
 
 
 def is_dicom(data: bytes) -> bool:
@@ -92,6 +91,10 @@ def read_dicom_header(path: Path) -> DicomHeader:
         )
 
 
+def _damaged() -> UnreadableInput:
+    return UnreadableInput("The DICOM file is damaged or cut short. Export or send it again.")
+
+
 @contextmanager
 def _damage_is_unreadable() -> Iterator[None]:
     try:
@@ -99,7 +102,7 @@ def _damage_is_unreadable() -> Iterator[None]:
     except DiagnosisToolError:
         raise
     except Exception as error:  # elements are parsed when they are first used, and damage surfaces as almost anything
-        raise UnreadableInput(_DAMAGED) from error
+        raise _damaged() from error
 
 
 def _parse(data: bytes) -> Dataset:
@@ -112,10 +115,12 @@ def _parse(data: bytes) -> Dataset:
 def _refuse_foreign(dataset: Dataset) -> None:
     modality = _text(dataset, "Modality")
     if modality and modality not in _MODALITIES:
-        raise UnsupportedImage(f"This is a {modality} image, not a radiograph (CR or DX). Nothing was read.")
+        raise UnsupportedImage(
+            "This is a %(modality)s image, not a radiograph (CR or DX). Nothing was read.", modality=modality
+        )
     body_part = _text(dataset, "BodyPartExamined")
     if body_part and body_part not in _BODY_PARTS:
-        raise UnsupportedImage(f"This is a radiograph of {body_part}, not of the chest. Nothing was read.")
+        raise UnsupportedImage("This is a radiograph of %(part)s, not of the chest. Nothing was read.", part=body_part)
     if "PixelData" not in dataset:
         raise UnsupportedImage("The DICOM file holds no image. Send the images of the study, not its reports.")
     if _number(dataset, "NumberOfFrames", 1) > 1:
@@ -126,8 +131,11 @@ def _refuse_foreign(dataset: Dataset) -> None:
     rows, columns = _number(dataset, "Rows", 0), _number(dataset, "Columns", 0)
     if rows * columns > MAX_PIXELS:
         raise UnsupportedImage(
-            f"The image has {columns} x {rows} pixels, more than a radiograph has "
-            f"(limit {MAX_PIXELS // 1_000_000} million). Export it at its original size."
+            "The image has %(width)s x %(height)s pixels, more than a radiograph has (limit %(limit)s million). "
+            "Export it at its original size.",
+            width=columns,
+            height=rows,
+            limit=MAX_PIXELS // 1_000_000,
         )
 
 
@@ -140,7 +148,7 @@ def _refuse_false_size(dataset: Dataset) -> None:
     is_jpeg2000 = syntax in JPEG2000TransferSyntaxes  # the high-throughput ones among them
     stated = jpeg2000_parameters(frame) if is_jpeg2000 else jpeg_parameters(frame)
     if (stated["rows"], stated["columns"]) != (dataset.Rows, dataset.Columns):
-        raise UnreadableInput(_DAMAGED)
+        raise _damaged()
 
 
 def _stored_values(dataset: Dataset) -> NDArray[np.generic]:
@@ -153,11 +161,12 @@ def _stored_values(dataset: Dataset) -> NDArray[np.generic]:
         syntax = dataset.file_meta.get("TransferSyntaxUID", "none")
         name = getattr(syntax, "name", str(syntax))
         raise UnreadableInput(
-            f"The pixels cannot be decoded (transfer syntax {name}): the file is damaged or its compression is not "
-            "supported. Export it uncompressed."
+            "The pixels cannot be decoded (transfer syntax %(name)s): the file is damaged or its compression is not "
+            "supported. Export it uncompressed.",
+            name=name,
         ) from error
     if stored.ndim != 2 or stored.size == 0:
-        raise UnreadableInput(_DAMAGED)
+        raise _damaged()
     return stored
 
 

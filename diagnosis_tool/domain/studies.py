@@ -56,7 +56,7 @@ class Prediction:
         for output in self.outputs:
             if output.name == name:
                 return output
-        raise NotFound(f"The model has no output {name!r}.")
+        raise NotFound("The model has no output '%(name)s'.", name=name)
 
     def heatmap(self, name: str) -> Heatmap:
         """The heatmap of the output of this name; raises NotFound."""

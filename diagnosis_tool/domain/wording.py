@@ -10,7 +10,7 @@ from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.findings import OutputKind, display_name
 from diagnosis_tool.cxr.types import OutputReading
 from diagnosis_tool.domain.language import gettext as _
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import marked, retold
 from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, StudyProgress
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistRow
 
@@ -125,7 +125,7 @@ def outcome(instance: Instance) -> str:
         return prediction_outcome(instance.prediction)
     if instance.state in _UNFINISHED:
         return _(_UNFINISHED[instance.state])
-    reason = _(instance.error) if instance.error else _("no reason was recorded. Send the file again.")
+    reason = retold(instance.error) if instance.error else _("no reason was recorded. Send the file again.")
     if instance.state is InstanceState.REFUSED:
         return _("Refused: %(reason)s", reason=reason)
     return _("Not read: %(reason)s", reason=reason)

@@ -19,6 +19,7 @@ from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.cxr.types import Classifier, Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.jobs import Job
+from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.studies import ImageFacts
 from diagnosis_tool.errors import Conflict, UnreadableInput, UnsupportedImage
 from diagnosis_tool.services.context import Context
@@ -28,7 +29,9 @@ _log = logging.getLogger(__name__)
 _THUMBNAIL_PX: Final = 320
 MAX_FILE_BYTES: Final = 256_000_000
 """A 16-bit film of the largest size that is read, uncompressed, has 200 MB; a file is decoded in memory."""
-_BROKE: Final = "Reading this image broke down. Nothing is known about it; the server's log says more under job {job}."
+_BROKE: Final = marked(
+    "Reading this image broke down. Nothing is known about it; the server's log says more under job %(job)s."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +143,7 @@ def give_back(context: Context, job: Job) -> None:
 
 def _broke_down(context: Context, job: Job) -> None:
     _log.exception("job %d: attempt %d broke down", job.id, job.attempt)
-    context.jobs.fail(job, _BROKE.format(job=job.id))
+    context.jobs.fail(job, _BROKE % {"job": job.id})
 
 
 @contextmanager
@@ -154,8 +157,8 @@ def _unless_lost() -> Iterator[None]:
 def too_large() -> UnsupportedImage:
     """The refusal of a file of more than MAX_FILE_BYTES."""
     return UnsupportedImage(
-        f"The file is larger than any radiograph (limit {MAX_FILE_BYTES / 1e6:.0f} MB). "
-        "Send single images, no archives."
+        "The file is larger than any radiograph (limit %(limit)s MB). Send single images, no archives.",
+        limit=MAX_FILE_BYTES // 1_000_000,
     )
 
 

@@ -48,10 +48,14 @@ def _store(context: Context, uploads: Sequence[Upload], user_id: int, patient: s
         raise UploadRefused("No file was sent. Choose one or more radiographs (PNG, JPEG or DICOM).")
     if len(uploads) > MAX_FILES:
         raise UploadRefused(
-            f"{len(uploads)} files were sent; at most {MAX_FILES} fit in one upload. Send them in parts."
+            "%(n)s files were sent; at most %(most)s fit in one upload. Send them in parts.",
+            n=len(uploads),
+            most=MAX_FILES,
         )
     if len(patient) > MAX_PATIENT:
-        raise UploadRefused(f"The patient's id has {len(patient)} letters; at most {MAX_PATIENT} fit. Shorten it.")
+        raise UploadRefused(
+            "The patient's id has %(n)s letters; at most %(most)s fit. Shorten it.", n=len(patient), most=MAX_PATIENT
+        )
     hashes = context.blobs.commit(*(upload.blob for upload in uploads))
     instances = [
         NewInstance(

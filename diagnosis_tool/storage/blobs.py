@@ -11,11 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
+from diagnosis_tool.domain.language import marked
 from diagnosis_tool.errors import Conflict, NotFound, StorageFull
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _STALE_S: Final = 24 * 3600
-_FULL: Final = "The server's disk is full. Nothing was stored; ask the administrator for room, then send it again."
+_FULL: Final = marked(
+    "The server's disk is full. Nothing was stored; ask the administrator for room, then send it again."
+)
 
 
 class PendingBlob:

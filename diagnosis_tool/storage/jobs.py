@@ -278,7 +278,7 @@ class JobStore:
         j = t.jobs.c
         mine = (j.id == job.id, j.state == JobState.LEASED, j.worker == job.worker, j.attempts == job.attempt)
         if db.execute(select(j.id).where(*mine)).one_or_none() is None:
-            raise Conflict(f"Job {job.id} was taken over by another worker.")
+            raise Conflict("Job %(job)s was taken over by another worker.", job=job.id)
 
     @staticmethod
     def _store_thumbnail(db: Connection, job: Job, thumbnail_jpeg: bytes) -> None:

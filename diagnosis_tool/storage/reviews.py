@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select
 
+from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.reviews import (
     Box,
     Opinion,
@@ -21,8 +22,10 @@ from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.session import reading, writing
 
-_NEWER = "%(by)s changed this review meanwhile. Nothing of yours was stored: look at what is new, then save again."
-_SIGNED = "This review was signed by %(by)s already, and nothing changed since."
+_NEWER = marked(
+    "%(by)s changed this review meanwhile. Nothing of yours was stored: look at what is new, then save again."
+)
+_SIGNED = marked("This review was signed by %(by)s already, and nothing changed since.")
 
 
 class ReviewStore:

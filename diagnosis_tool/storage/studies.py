@@ -12,14 +12,15 @@ from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, un
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, ViewPosition
 from diagnosis_tool.domain.jobs import JobState, Priority
+from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, Study, StudyProgress
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.session import reading, writing
 
-_NO_STUDY: Final = "There is no such study. It may have been deleted; go back to the worklist."
-_NO_INSTANCE: Final = "There is no such image. Its study may have been deleted; go back to the worklist."
+_NO_STUDY: Final = marked("There is no such study. It may have been deleted; go back to the worklist.")
+_NO_INSTANCE: Final = marked("There is no such image. Its study may have been deleted; go back to the worklist.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

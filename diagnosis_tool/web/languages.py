@@ -5,7 +5,6 @@ A cookie keeps what the reader chose; without it the browser's wish (Accept-Lang
 
 import json
 from functools import cache
-from gettext import NullTranslations
 from io import BytesIO
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,6 +27,8 @@ blueprint = Blueprint("languages", __name__)
 
 COOKIE: Final = "language"
 _YEAR_S: Final = 365 * 24 * 3600
+_SENTENCE: Final = 40
+"""Letters. What is shorter ("%(n)s of %(total)s") is no reason that was kept, and would fit too much."""
 
 
 def install(app: Flask) -> None:
@@ -39,7 +40,7 @@ def install(app: Flask) -> None:
     )
     app.jinja_env.globals.update(language=language, available=available)
     app.register_blueprint(blueprint)
-    app.before_request(lambda: language.choose(_language(str(get_locale()))))
+    app.before_request(lambda: language.choose(language_of(str(get_locale()))))
     app.teardown_request(lambda _error: language.choose(ENGLISH))
 
 
@@ -94,19 +95,18 @@ def _wanted() -> str:
 
 
 @cache
-def _language(code: str) -> Language:
-    return Language(code=code, translations=translations_of(code))
-
-
-def translations_of(code: str) -> NullTranslations:
-    """The language's catalogue as gettext reads it; for English one that changes nothing."""
+def language_of(code: str) -> Language:
+    """The language with its catalogue as gettext reads it."""
     catalogue = _catalogue(code)
     if catalogue is None:
-        return ENGLISH.translations
+        return ENGLISH
     compiled = BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
-    return Translations(compiled)
+    sentences = [_key(m) for m in catalogue if m.id and "%(" in _key(m) and len(_key(m)) >= _SENTENCE]
+    return Language(
+        code=code, translations=Translations(compiled), with_values=tuple(sorted(sentences, key=lambda s: -len(s)))
+    )
 
 
 def _catalogue(code: str) -> Catalog | None:

@@ -5,6 +5,7 @@ from typing import Any, Final, cast
 from flask import Blueprint, Response, jsonify, make_response, request
 
 from diagnosis_tool.domain.language import gettext as _
+from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.reviews import Box, Opinion, Review, ReviewConflict, Verdict
 from diagnosis_tool.errors import RequestRefused
 from diagnosis_tool.services import browse, review
@@ -13,7 +14,7 @@ from diagnosis_tool.web.readers import current_reader
 
 blueprint = Blueprint("reviews", __name__, url_prefix="/instances/<uid>")
 
-_NOT_UNDERSTOOD: Final = "The review could not be understood: %(what)s. Reload the page."
+_NOT_UNDERSTOOD: Final = marked("The review could not be understood: %(what)s. Reload the page.")
 
 
 @blueprint.get("/review.json")

@@ -40,7 +40,9 @@ class UploadRequest(Request):
         if self.endpoint != ENDPOINT:
             return super()._get_file_stream(total_content_length, content_type, filename, content_length)
         if len(self._received) >= MAX_FILES and filename:
-            raise UploadRefused(f"More than {MAX_FILES} files were sent; send them in parts. Nothing was stored.")
+            raise UploadRefused(
+                "More than %(most)s files were sent; send them in parts. Nothing was stored.", most=MAX_FILES
+            )
         blob = current_context().blobs.pending()
         self._received.append(blob)
         return cast(IO[bytes], blob)
@@ -82,7 +84,11 @@ def received_uploads(request: Request) -> list[Upload]:
     Raises UploadRefused for files in another field: they would be lost without a word.
     """
     if others := sorted(set(request.files) - {FIELD}):
-        raise UploadRefused(f"Files came in the form field {others[0]!r}; send all in {FIELD!r}. Nothing was stored.")
+        raise UploadRefused(
+            "Files came in the form field '%(other)s'; send all in '%(field)s'. Nothing was stored.",
+            other=others[0],
+            field=FIELD,
+        )
     parts = request.files.getlist(FIELD)
     uploads = [Upload(file_name=part.filename or "", blob=_blob(part)) for part in parts]
     return [upload for upload in uploads if upload.file_name or upload.blob.size_bytes]

@@ -8,7 +8,7 @@ import pytest
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.domain import language, wording
-from diagnosis_tool.domain.language import Language
+from diagnosis_tool.errors import DiagnosisToolError, UnreadableInput, UnsupportedImage
 from diagnosis_tool.web import languages
 from tests import translations
 
@@ -73,8 +73,7 @@ def test_the_checks_find_what_they_look_for() -> None:
 
 
 def test_sentences_come_in_the_language_in_use() -> None:
-    german = Language(code="de", translations=languages.translations_of("de"))
-    with language.speaking(german):
+    with language.speaking(languages.language_of("de")):
         assert wording.finding_name("Effusion") == "Erguss"
         assert language.ngettext("%(n)s image", "%(n)s images", 2) == "2 Bilder"
         assert language.gettext("not in the catalogue %(n)s", n=1) == "not in the catalogue 1"
@@ -84,3 +83,33 @@ def test_sentences_come_in_the_language_in_use() -> None:
 def test_every_finding_has_a_word_in_every_language() -> None:
     assert set(NIH_OUTPUTS) == set(wording.known_findings())
     assert wording.finding_name("new_finding") == "new finding"
+
+
+_VIEW = "This is a %(view)s view; the model reads %(views)s only. Nothing was read."
+_SMALL = (
+    "The image has only %(width)s x %(height)s pixels; at least %(least)s x %(least)s are needed. "
+    "Upload the original, not a preview."
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "german"),
+    [
+        (UnsupportedImage(_VIEW, view="LL", views="PA, AP"), "Dies ist eine LL-Aufnahme; das Modell liest nur PA, AP."),
+        (UnsupportedImage(_SMALL, width=8, height=9, least=64), "nur 8 x 9 Pixel; mindestens 64 x 64 sind nötig."),
+        (UnreadableInput("The file is empty (0 bytes). Export the image again."), "Die Datei ist leer"),
+    ],
+)
+def test_a_reason_that_was_kept_in_english_is_retold(error: DiagnosisToolError, german: str) -> None:
+    assert language.retold(str(error)) == str(error)
+    with language.speaking(languages.language_of("de")):
+        assert german in language.retold(str(error))
+        assert language.retold("Of an older release: 1 x 2.") == "Of an older release: 1 x 2."
+
+
+def test_errors_say_what_the_extraction_finds() -> None:
+    """Their first argument is the text itself, or a constant that is marked: no f-string, nothing put together."""
+    for file in (translations.ROOT / "diagnosis_tool").rglob("*.py"):
+        assert translations.made_up_errors(file.read_text()) == [], file.name
+    assert translations.made_up_errors('raise NotFound(f"lost {x}")') == ["raise NotFound(f'lost {x}')"]
+    assert translations.made_up_errors("raise NotFound(_GONE, name=name)") == []
