@@ -11,6 +11,7 @@ from diagnosis_tool.cxr.findings import OutputKind, display_name
 from diagnosis_tool.cxr.types import OutputReading
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.language import marked, retold
+from diagnosis_tool.domain.reviews import Opinion, Review, ReviewState, Verdict
 from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, StudyProgress
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistRow
 
@@ -222,12 +223,46 @@ def sort_name(sort: Sort) -> str:
     return _(_SORTS[sort])
 
 
-def patient(row: WorklistRow) -> str:
+def patient(row: WorklistRow | Instance) -> str:
     """The name, else the id or pseudonym, else that there is none."""
     return row.patient_name or row.patient_id or _("no patient named")
 
 
-def age_and_sex(row: WorklistRow) -> str:
+def review_state(review: Review) -> str:
+    """Whether a reader looked at it, and whose signature stands under it."""
+    signed = {"name": review.signed_by, "time": f"{review.signed_at.astimezone():%Y-%m-%d %H:%M}"} if (
+        review.signed_at
+    ) else {}  # fmt: skip
+    match review.state:
+        case ReviewState.NONE:
+            return _("Not reviewed by a reader.")
+        case ReviewState.DRAFT:
+            return _("Reviewed by %(name)s, not signed.", name=review.history[-1].by)
+        case ReviewState.SIGNED:
+            return _("Signed by %(name)s, %(time)s.", **signed)
+        case ReviewState.AMENDED:
+            return _("Signed by %(name)s, %(time)s; changed since and not signed again.", **signed)
+
+
+def opinion_sentences(opinion: Opinion) -> tuple[str, ...]:
+    """What the reader says of the findings, without the note."""
+
+    def names(verdict: Verdict) -> str:
+        return ", ".join(finding_name(name) for name, own in opinion.verdicts.items() if own is verdict)
+
+    said = []
+    if agreed := names(Verdict.AGREE):
+        said.append(_("Agrees: %(findings)s.", findings=agreed))
+    if disagreed := names(Verdict.DISAGREE):
+        said.append(_("Disagrees: %(findings)s.", findings=disagreed))
+    if unsure := names(Verdict.UNSURE):
+        said.append(_("Unsure: %(findings)s.", findings=unsure))
+    if opinion.added:
+        said.append(_("Also seen: %(findings)s.", findings=", ".join(map(finding_name, opinion.added))))
+    return tuple(said)
+
+
+def age_and_sex(row: WorklistRow | Instance) -> str:
     """For example '57 F'; '–' where neither is known."""
     age = "" if row.age_years is None else str(row.age_years)
     return f"{age} {row.sex or ''}".strip() or "–"

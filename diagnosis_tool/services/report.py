@@ -16,6 +16,7 @@ from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.report_page import Report, draw
+from diagnosis_tool.services.review import get_review
 
 _FILM_PX = 1000
 _MAP_PX = 420
@@ -41,6 +42,7 @@ def gather(context: Context, instance_uid: str) -> Report:
         outputs=in_order(prediction),
         film=film,
         maps=_maps(film, prediction),
+        review=get_review(context, instance_uid),
         metadata=context.bundles.of(prediction.identity.bundle_sha256),
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from fpdf import FPDF
 from PIL import Image
@@ -11,6 +11,7 @@ from diagnosis_tool.cxr.bundle import BundleMetadata
 from diagnosis_tool.cxr.types import OutputReading
 from diagnosis_tool.domain import language, model_facts, wording
 from diagnosis_tool.domain.language import gettext as _
+from diagnosis_tool.domain.reviews import Review
 from diagnosis_tool.domain.studies import Instance, Prediction, Study
 from diagnosis_tool.services.report_fonts import fonts_for
 
@@ -21,11 +22,13 @@ MUTED: Final[Colour] = (87, 96, 106)
 LINE: Final[Colour] = (208, 215, 222)
 ABOVE: Final[Colour] = (154, 91, 0)
 BELOW: Final[Colour] = (140, 149, 159)
+BOX: Final[Colour] = (88, 166, 255)
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 12.0, 198.0, 10.0, 287.0
-_FILM_W, _FILM_H = 88.0, 100.0
+_FILM_W, _FILM_H = 88.0, 94.0
+_FOOT: Final = _BOTTOM - 15
 _CHART_LEFT: Final = 106.0
-_MAPS_H: Final = 70.0
+_MAPS_H: Final = 58.0
 _CAPTION_H, _NOTE_H = 5.0, 5.0
 _GAP: Final = 3.0
 
@@ -44,6 +47,7 @@ class Report:
     outputs: tuple[OutputReading, ...]
     film: Image.Image
     maps: tuple[tuple[OutputReading, Image.Image], ...]
+    review: Review
     metadata: BundleMetadata | None
 
 
@@ -54,6 +58,7 @@ def draw(report: Report) -> bytes:
     below = max(_film(page, report, y), _chart(page, report.outputs, y))
     y = page.words(_LEFT, below + _GAP, wording.prediction_outcome(report.prediction), size=10)
     y = _maps(page, report.maps, y + 2)
+    _review(page, report.review, y + 2)
     _foot(page, report)
     return bytes(page.output())
 
@@ -70,7 +75,9 @@ class _Page(FPDF):
         self.set_title(_("Reading of %(file)s", file=report.instance.file_name))
         self.set_lang(language.current().code)
         self.add_page()
-        fonts = fonts_for(f"{report.instance.file_name}{report.study.user_name}")
+        instance, review = report.instance, report.review
+        signer = f"{review.signed_by or ''}{review.history[-1].by if review.history else ''}"
+        fonts = fonts_for(f"{instance.file_name}{wording.patient(instance)}{signer}{review.opinion.note}")
         for font in fonts:
             self.add_font(font.name, "", font.file)
         self._base = fonts[0].name
@@ -92,6 +99,12 @@ class _Page(FPDF):
         self.set_xy(x, y)
         self.multi_cell(w or _RIGHT - x, size * 0.48, text, align="L", new_x="LMARGIN", new_y="NEXT")
         return float(self.get_y())
+
+    def lines_of(self, text: str, *, size: float) -> list[str]:
+        """The text in lines as wide as the page."""
+        self._pen(size, TEXT)
+        lines = self.multi_cell(_RIGHT - _LEFT, size * 0.48, text, align="L", dry_run=True, output="LINES")
+        return cast(list[str], lines)  # what output="LINES" gives
 
     def shortened(self, text: str, w: float, size: float) -> str:
         """The text, its end cut off where it is wider than w."""
@@ -122,6 +135,9 @@ def _head(page: _Page, report: Report) -> float:
     page.rule(y)
     width = _RIGHT - _LEFT
     y = page.line_of(_LEFT, y + 1.5, page.shortened(instance.file_name, width, 10), size=10)
+    who = (wording.patient(instance), wording.age_and_sex(instance), instance.view_position)
+    known = "  ·  ".join(part for part in who if part and part != "–")
+    y = page.line_of(_LEFT, y, page.shortened(known, width, 9), size=9)
     facts = (
         _("study of %(time)s", time=f"{report.study.created_at.astimezone():%Y-%m-%d %H:%M}"),
         f"{instance.width_px} × {instance.height_px} px",
@@ -135,6 +151,13 @@ def _film(page: _Page, report: Report, y: float) -> float:
     scale = min(_FILM_W / report.film.width, _FILM_H / report.film.height)
     height = report.film.height * scale
     page.image(report.film, _LEFT, y, report.film.width * scale, height, alt_text=_("Radiograph"))
+    to_page = report.film.width * scale / (report.instance.width_px or 1)
+    page.set_draw_color(*BOX)
+    page.set_line_width(0.4)
+    for box in report.review.opinion.boxes:
+        left, top = _LEFT + box.x * to_page, y + box.y * to_page
+        page.rect(left, top, box.width * to_page, box.height * to_page)
+        page.line_of(left + 0.5, top + 0.5, wording.finding_name(box.finding), size=7, colour=BOX)
     return y + height
 
 
@@ -188,6 +211,21 @@ def _maps(page: _Page, maps: Sequence[tuple[OutputReading, Image.Image]], y: flo
     )  # fmt: skip
 
 
+def _review(page: _Page, review: Review, y: float) -> None:
+    """The reader's words and signature; what of a long note does not fit is left out with words that say so."""
+    page.rule(y)
+    y = page.line_of(_LEFT, y + 1, wording.review_state(review), size=10)
+    said = " ".join(wording.opinion_sentences(review.opinion))
+    if said:
+        y = page.words(_LEFT, y, said, size=9)
+    room = max(0, int((_FOOT - y) / (9 * 0.48)))
+    lines = page.lines_of(review.opinion.note, size=9) if review.opinion.note else []
+    if len(lines) > room:
+        lines = [*lines[: max(0, room - 1)], _("… The note goes on in the tool.")]
+    for line in lines:
+        y = page.line_of(_LEFT, y, line, size=9)
+
+
 def _grid(count: int, columns: int, picture: Image.Image) -> tuple[int, float]:
     """(columns, millimetres a pixel) of so many pictures in so many columns."""
     lines = -(-count // columns)
@@ -202,8 +240,8 @@ def _foot(page: _Page, report: Report) -> None:
     line = model_facts.one_line(known) if known else _("Model %(name)s.", name=identity.bundle)
     if known and (weak := model_facts.weaknesses(known)):
         line = f"{line} {' '.join(weak)}"
-    page.rule(_BOTTOM - 15)
-    y = page.words(_LEFT, _BOTTOM - 14, line, size=8, colour=MUTED)
+    page.rule(_FOOT)
+    y = page.words(_LEFT, _FOOT + 1, line, size=8, colour=MUTED)
     how = f"{identity.bundle} · {identity.bundle_sha256[:16]} · {identity.engine} {identity.precision}"
     y = page.line_of(_LEFT, y, how, size=8, colour=MUTED)
     page.line_of(_LEFT, y, f"{wording.research_use()} {_('Not for clinical use.')}", size=8, colour=ABOVE)

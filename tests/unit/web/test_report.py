@@ -128,3 +128,41 @@ def test_the_study_page_links_to_it(client: FlaskClient, context: Context, read:
         f'href="/instances/{read}/report.pdf"'
         in client.get(f"/studies/{context.studies.instance(read).study_uid}").text
     )
+
+
+def reviewed(client: FlaskClient, uid: str, **opinion: Any) -> dict[str, Any]:
+    """Saves a review; the answer."""
+    revision = client.get(f"/instances/{uid}/review.json").get_json()["revision"]
+    asked = {"revision": revision, "verdicts": {}, "added": [], "note": "", "boxes": [], **opinion}
+    token = re.search(r'name="csrf-token" content="([^"]+)"', client.get("/").text)
+    assert token is not None
+    answer = client.post(f"/instances/{uid}/review", json=asked, headers={"X-CSRFToken": token[1]})
+    assert answer.status_code == 200, answer.text
+    said: dict[str, Any] = answer.get_json()
+    return said
+
+
+def test_the_readers_words_and_signature(client: FlaskClient, read: str) -> None:
+    assert "Not reviewed by a reader." in text_of(client, read)
+    box = {"finding": "Mass", "x": 10, "y": 20, "width": 30, "height": 40}
+    verdicts = {"Effusion": "agree", "Hernia": "disagree", "Edema": "unsure"}
+    said = reviewed(client, read, verdicts=verdicts, added=["Mass"], note="Second line: left base.", boxes=[box])
+    report = text_of(client, read)
+    for words in ("not signed.", "Agrees: Effusion.", "Disagrees: Hernia.", "Unsure: Edema.", "Also seen: Mass.",
+                  "Second line: left base."):  # fmt: skip
+        assert words in report
+    token = re.search(r'name="csrf-token" content="([^"]+)"', client.get("/").text)
+    assert token is not None
+    headers = {"X-CSRFToken": token[1]}
+    signed = client.post(f"/instances/{read}/review/sign", json={"revision": said["revision"]}, headers=headers)
+    assert signed.status_code == 200, signed.text
+    assert f"Signed by {signed.get_json()['signed_by']}" in text_of(client, read)
+    reviewed(client, read, note="Another thought.")
+    assert "changed since and not signed again." in text_of(client, read)
+
+
+def test_a_long_note_is_never_cut_without_a_word(client: FlaskClient, read: str) -> None:
+    reviewed(client, read, note="A long thought. " * 400)
+    report = text_of(client, read)
+    assert "The note goes on in the tool." in report
+    assert "Model fake-1." in report
