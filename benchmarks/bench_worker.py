@@ -31,9 +31,10 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         bundle = b7_bundle(folder / "b7")
-        classifier = load(Settings.from_env({**os.environ, "BUNDLE": str(bundle)}))
+        settings = {"ENGINE": os.environ.get("ENGINE", "auto"), "DATA_DIR": str(folder / "data"), "BUNDLE": str(bundle)}
+        classifier = load(Settings.from_env({**os.environ, **settings}))
         warm(classifier)
-        with serve(folder / "data", bundle, settings={}) as server:
+        with serve(folder / "data", bundle, settings) as server:
             first_s = [_first_result_s(server, films[start : start + _FIRST]) for start in (0, _FIRST)]
             before_mb = resident_mb(server)
             engine_s = _engine_s(classifier)

@@ -20,7 +20,8 @@ def run() -> None:
     films, what = distinct_films(_AT_ONCE)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        with serve(folder / "data", b7_bundle(folder / "b7"), settings={}) as server:
+        engine = {"ENGINE": os.environ.get("ENGINE", "auto")}
+        with serve(folder / "data", b7_bundle(folder / "b7"), engine) as server:
             resident = []
             for turn in range(1 + _IMAGES // _AT_ONCE):
                 # what follows a PNG's end is no part of its picture, but of the file's sha256
