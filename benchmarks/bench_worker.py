@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.record import record
-from benchmarks.served import answered, b7_bundle, distinct_films, resident_mb, wait_until_done
+from benchmarks.served import READY_S, answered, b7_bundle, distinct_films, resident_mb, wait_until_done
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.worker import memory
@@ -34,7 +34,7 @@ def run() -> None:
         settings = {"ENGINE": os.environ.get("ENGINE", "auto"), "DATA_DIR": str(folder / "data"), "BUNDLE": str(bundle)}
         classifier = load(Settings.from_env({**os.environ, **settings}))
         warm(classifier)
-        with serve(folder / "data", bundle, settings) as server:
+        with serve(folder / "data", bundle, settings, ready_s=READY_S) as server:
             first_s = [_first_result_s(server, films[start : start + _FIRST]) for start in (0, _FIRST)]
             before_mb = resident_mb(server)
             engine_s = _engine_s(classifier)

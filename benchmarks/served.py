@@ -16,6 +16,8 @@ from tests.bundles import write_bundle
 from tests.serving import Server, wait_for
 from training.phantom import chest_phantom
 
+READY_S: Final = 900.0
+"""For a server that converts B7 first."""
 _REAL: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "nih-1024"
 _PHANTOMS: Final = 4
 _SIDE_PX: Final = 1024

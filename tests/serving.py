@@ -99,9 +99,16 @@ def free_port() -> int:
 
 @contextmanager
 def serve(
-    data_dir: Path, bundle: Path | str, settings: Mapping[str, str] = MappingProxyType({"TORCH_THREADS": "1"})
+    data_dir: Path,
+    bundle: Path | str,
+    settings: Mapping[str, str] = MappingProxyType({"TORCH_THREADS": "1"}),
+    *,
+    ready_s: float = _DEADLINE_S,
 ) -> Iterator[Server]:
-    """Starts the server and waits until it is ready; stops it by SIGTERM at the end. settings: environment keys."""
+    """Starts the server and waits until it is ready; stops it by SIGTERM at the end. settings: environment keys.
+
+    ready_s: how long it may take; converting a large network for OpenVINO takes a minute and more on a busy machine.
+    """
     port = free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir.parent / f"{data_dir.name}.log"
@@ -114,7 +121,7 @@ def serve(
         )
     server = Server(url=f"http://127.0.0.1:{port}", process=process, data_dir=data_dir, log=log)
     try:
-        wait_for(lambda: _ok(server, "/readyz"), f"the server did not become ready; see {log}")
+        wait_for(lambda: _ok(server, "/readyz"), f"the server did not become ready; see {log}", ready_s)
         yield server
     finally:
         process.send_signal(signal.SIGTERM)
