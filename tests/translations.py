@@ -22,7 +22,7 @@ SCRIPTS: Final = sorted((ROOT / "static" / "js").glob("*.js"))
 _SPOKEN: Final = {"alt", "aria-label", "aria-description", "aria-roledescription", "placeholder", "title"}
 _NAMES: Final = {"diagnosis-tool", "px"}
 """Stand in every language as they are."""
-_TECHNICAL: Final = {"Accept", "Files"}
+_TECHNICAL: Final = {"Accept", "Escape", "Files"}
 """Names of HTTP and of the browser that scripts use."""
 
 

@@ -1,4 +1,4 @@
-"""What somebody is looking at is read first. It changes the order of the queue, nothing that is stored of a study."""
+"""What somebody looks at is read first, what failed is read again when asked: the queue's order, nothing of a study."""
 
 from contextlib import suppress
 from typing import Final
@@ -17,6 +17,11 @@ def attend_study(context: Context, study: StudyProgress) -> None:
     if study.finished < study.total:
         with suppress(StorageFull):  # the page is shown all the same
             context.jobs.hurry_study(study.uid, Priority.ON_A_PAGE, _AT_ONCE)
+
+
+def retry_instance(context: Context, uid: str) -> None:
+    """Queues an image again whose reading failed. Raises NotFound, and Conflict when it did not fail."""
+    context.jobs.retry(uid)
 
 
 def attend_instance(context: Context, instance: Instance) -> None:

@@ -5,11 +5,13 @@ from io import BytesIO
 from typing import BinaryIO, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from diagnosis_tool.cxr import heatmap
 from diagnosis_tool.cxr.findings import anatomical_rank
 from diagnosis_tool.cxr.preprocess import window_to_uint8
+from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.studies import Instance, Prediction, Study, StudyProgress
 from diagnosis_tool.domain.worklist import WorklistPage, WorklistQuery, WorklistRow
@@ -64,6 +66,11 @@ def priors(context: Context, instance_uid: str) -> tuple[Instance, ...]:
     return context.studies.of_patient(instance_uid, limit=MAX_PRIORS)
 
 
+def neighbours(context: Context, study_uid: str) -> tuple[str | None, str | None]:
+    """First images of the studies uploaded just before this one and just after; None where there is none."""
+    return context.studies.neighbours(study_uid)
+
+
 def get_instance(context: Context, uid: str) -> Instance:
     """One instance with its prediction, if it has one. Raises NotFound."""
     return context.studies.instance(uid)
@@ -82,7 +89,15 @@ def thumbnail_jpeg(context: Context, uid: str) -> bytes:
 
 def radiograph_png(context: Context, uid: str) -> bytes:
     """The film as an 8-bit grey PNG at full size, whatever the original's format. Raises NotFound if unreadable."""
-    return _png(Image.fromarray(_film(context, get_instance(context, uid))))
+    return _png(Image.fromarray(_shown(radiograph(context, uid))))
+
+
+def radiograph(context: Context, uid: str) -> Radiograph:
+    """The film with all its grey values, decoded anew. Raises NotFound while it is not read, or when it cannot be."""
+    instance = get_instance(context, uid)
+    if instance.width_px is None:
+        raise NotFound("This file has no picture: it is not read (yet), or could not be.")
+    return decode_radiograph(context.blobs.read(instance.sha256))
 
 
 def heatmap_png(context: Context, uid: str, finding: str, *, side_px: int = 256) -> bytes:
@@ -95,10 +110,8 @@ def heatmap_png(context: Context, uid: str, finding: str, *, side_px: int = 256)
 
 def heatmap_blend_png(context: Context, uid: str, finding: str) -> bytes:
     """The film at full size with the finding's heatmap over it, RGB: for downloading. Raises NotFound."""
-    instance = get_instance(context, uid)
-    if instance.prediction is None:
-        raise NotFound("This image has no heatmaps: it is not read (yet).")
-    return _png(heatmap.blend(_film(context, instance), instance.prediction.heatmap(finding)))
+    found = _prediction(context, uid).heatmap(finding)
+    return _png(heatmap.blend(_shown(radiograph(context, uid)), found))
 
 
 def _prediction(context: Context, uid: str) -> Prediction:
@@ -108,11 +121,9 @@ def _prediction(context: Context, uid: str) -> Prediction:
     return prediction
 
 
-def _film(context: Context, instance: Instance) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    if instance.width_px is None:
-        raise NotFound("This file has no picture: it is not read (yet), or could not be.")
-    pixels = decode_radiograph(context.blobs.read(instance.sha256)).pixels
+def _shown(film: Radiograph) -> NDArray[np.uint8]:
     # an 8-bit film is shown as it is
+    pixels = film.pixels
     return pixels if pixels.dtype == np.uint8 else window_to_uint8(pixels, *_SHOWN_PERCENTILES)  # type: ignore[return-value]
 
 

@@ -76,9 +76,11 @@ def auc_of(metadata: BundleMetadata, output: str) -> Interval | None:
     return None
 
 
-def screening_threshold(metadata: BundleMetadata, output: str) -> float | None:
-    """The operating point that keeps nine of ten positives (criterion sensitivity_90), None where there is none."""
-    for point in metadata.operating_points:
-        if point.output == output and point.criterion == "sensitivity_90":
-            return point.threshold
-    return None
+def aucs(metadata: BundleMetadata) -> dict[str, Interval]:
+    """By output, as auc_of gives it, for those that have one."""
+    return {output.name: auc for output in metadata.outputs if (auc := auc_of(metadata, output.name)) is not None}
+
+
+def screening_thresholds(metadata: BundleMetadata) -> dict[str, float]:
+    """By output: the operating point that keeps nine of ten positives (sensitivity_90), where there is one."""
+    return {p.output: p.threshold for p in metadata.operating_points if p.criterion == "sensitivity_90"}

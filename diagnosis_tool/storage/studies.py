@@ -152,6 +152,16 @@ class StudyStore:
             ).all()
             return _with_predictions(db, rows)
 
+    def neighbours(self, uid: str) -> tuple[str | None, str | None]:
+        """First images of the studies uploaded just before this one and just after; None where there is none."""
+        i, s = t.instances.c, t.studies.c
+        own = select(s.id).where(s.uid == uid).scalar_subquery()
+        first = select(i.uid).where(i.position == 0).limit(1)
+        with reading(self._engine) as db:
+            older = db.execute(first.where(i.study_id < own).order_by(i.study_id.desc())).scalar_one_or_none()
+            newer = db.execute(first.where(i.study_id > own).order_by(i.study_id)).scalar_one_or_none()
+        return older, newer
+
     def thumbnail(self, instance_uid: str) -> bytes:
         """The thumbnail as JPEG. Raises NotFound while there is none."""
         with reading(self._engine) as db:

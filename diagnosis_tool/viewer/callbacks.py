@@ -1,25 +1,29 @@
-"""How the viewer reacts. One callback asks the server, and only reads; that the image is looked at
-moves it forward in the queue.
+"""How the viewer reacts. One callback asks the server, and only reads.
 
 The others run in the browser (static/js/viewer.js):
 
-address, tick  -> content                                   server
-chart click, top four click -> selected                     browser
-selected -> overlay, caption, pressed button, save link     browser
-selected, order -> chart                                    browser
-opacity, mode -> look of the stage                          browser
-'Chart' button -> a PNG is saved                            browser
+address, tick  -> content                                       server
+content        -> film, review; selected -> heatmap, course     browser
+order          -> chart, places of the rows                     browser
+opacity        -> look of film and thumbnails                   browser
+'Chart' button -> a PNG is saved                                browser
+an image that waits -> POST: it is read first                   browser
+'Try again'    -> POST: a failed image is queued again          browser
+
+Zoom, window, tools, review and keys need no callback: the scripts beside viewer.js do them.
 """
 
 from typing import Any, Final
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
+from diagnosis_tool.domain.language import gettext as _
+from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
-from diagnosis_tool.services.attend import attend_instance
+from diagnosis_tool.services.bundles import aucs, screening_thresholds
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.viewer import ids, layout, links
+from diagnosis_tool.viewer import facts, ids, layout, links
 
 _NAMESPACE: Final = "viewer"
 
@@ -28,22 +32,40 @@ def register(app: Dash, context: Context) -> None:
     """Puts all callbacks on the app."""
     _register_content(app, context)
     _register_browser(app)
+    _register_waiting(app)
 
 
 def content(context: Context, search: str | None) -> tuple[list[Any], bool]:
     """(components, nothing more will change) for the viewer's query string."""
     uid, wanted = links.parse_search(search)
     if uid is None:
-        return layout.message_view("No image was chosen", "Open one from a study's page."), True
+        return layout.message_view(_("No image was chosen"), _("Open one from a study's page.")), True
     try:
         instance = browse.get_instance(context, uid)
-        study = browse.get_study(context, instance.study_uid)
+        older, newer = browse.neighbours(context, instance.study_uid)
+        place = facts.Place(study=browse.get_study(context, instance.study_uid), older=older, newer=newer)
+        shown = shown_of(context, place, instance)
     except NotFound as error:
-        return layout.message_view("Not found", str(error)), True
-    attend_instance(context, instance)
-    if instance.prediction is None:
-        return layout.unread_view(study, instance), instance.state.is_final
-    return layout.reading_view(study, instance, instance.prediction, wanted), True
+        return layout.message_view(_("Not found"), _(str(error))), True
+    if shown is None:
+        return layout.unread_view(place, instance), instance.state.is_final
+    return layout.reading_view(shown, wanted), True
+
+
+def shown_of(context: Context, place: facts.Place, instance: Instance) -> facts.Shown | None:
+    """What the viewer shows of an image, with what its bundle says of itself; None while it is not read."""
+    prediction = instance.prediction
+    if prediction is None:
+        return None
+    metadata = context.bundles.of(prediction.identity.bundle_sha256)
+    return facts.Shown(
+        place=place,
+        instance=instance,
+        prediction=prediction,
+        patient=browse.priors(context, instance.uid),
+        auc=aucs(metadata) if metadata else {},
+        screening=screening_thresholds(metadata) if metadata else {},
+    )
 
 
 def _register_content(app: Dash, context: Context) -> None:
@@ -63,59 +85,63 @@ def _register_content(app: Dash, context: Context) -> None:
 
 def _register_browser(app: Any) -> None:  # Dash.clientside_callback has no types
     app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "select"),
-        Output(ids.SELECTED, "data"),
-        Input(ids.CHART, "clickData"),
-        Input(ids.ANY_MAP, "n_clicks"),
-        prevent_initial_call=True,
+        ClientsideFunction(_NAMESPACE, "showImage"),
+        Output(ids.SAVE_HEATMAP, "href"),
+        Input(ids.READING, "data"),
+        Input(ids.SELECTED, "data"),
     )
     app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "showHeatmap"),
-        Output(ids.OVERLAY, "src"),
-        Output(ids.OVERLAY, "className"),
-        Output(ids.CAPTION, "children"),
-        Output(ids.SAVE_HEATMAP, "href"),
-        Output(ids.ANY_MAP, "aria-pressed"),
+        ClientsideFunction(_NAMESPACE, "drawTrend"),
+        Output(ids.TREND, "figure"),
         Input(ids.SELECTED, "data"),
         State(ids.READING, "data"),
-        State(ids.ANY_MAP, "id"),
     )
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "drawChart"),
         Output(ids.CHART, "figure"),
-        Input(ids.SELECTED, "data"),
         Input(ids.ORDER, "data"),
         State(ids.READING, "data"),
     )
     app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "setLook"),
-        Output(ids.STAGE, "style"),
-        Output(ids.STAGE, "className"),
-        Input(ids.OPACITY, "value"),
-        Input(ids.MODE, "data"),
+        ClientsideFunction(_NAMESPACE, "placeRows"),
+        Output(ids.ANY_ROW, "style"),
+        Input(ids.ORDER, "data"),
+        State(ids.READING, "data"),
+        State(ids.ANY_ROW, "id"),
+    )
+    app.clientside_callback(
+        ClientsideFunction(_NAMESPACE, "setOpacity"), Output(ids.STAGE, "style"), Input(ids.OPACITY, "value")
     )
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "saveChart"),
         Output(ids.SAVED, "data"),
         Input(ids.SAVE_CHART, "n_clicks"),
-        State(ids.CHART, "figure"),
+        State(ids.ORDER, "data"),
         State(ids.READING, "data"),
         prevent_initial_call=True,
     )
-    for name in (ids.MODE, ids.ORDER):
-        _register_choice(app, name)
-
-
-def _register_choice(app: Any, name: str) -> None:
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "choose"),
-        Output(name, "data"),
-        Input(ids.choice(name, ALL), "n_clicks"),
+        Output(ids.ORDER, "data"),
+        Input(ids.choice(ids.ORDER, ALL), "n_clicks"),
         prevent_initial_call=True,
     )
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "press"),
-        Output(ids.choice(name, ALL), "aria-pressed"),
-        Input(name, "data"),
-        State(ids.choice(name, ALL), "id"),
+        Output(ids.choice(ids.ORDER, ALL), "aria-pressed"),
+        Input(ids.ORDER, "data"),
+        State(ids.choice(ids.ORDER, ALL), "id"),
+    )
+
+
+def _register_waiting(app: Any) -> None:
+    app.clientside_callback(
+        ClientsideFunction(_NAMESPACE, "attend"), Output(ids.ATTENDED, "data"), Input(ids.WAITING, "data")
+    )
+    app.clientside_callback(
+        ClientsideFunction(_NAMESPACE, "tryAgain"),
+        Output(ids.RETRY_WORDS, "children"),
+        Input(ids.RETRY, "n_clicks"),
+        State(ids.WAITING, "data"),
+        prevent_initial_call=True,
     )

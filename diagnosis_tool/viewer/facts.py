@@ -1,38 +1,135 @@
 """What the browser needs to switch between an image's heatmaps without asking the server. Pure."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any, Final
 
+from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.heatmap import colour_table
+from diagnosis_tool.cxr.types import OutputReading
 from diagnosis_tool.domain import wording
-from diagnosis_tool.domain.studies import Instance, Prediction
+from diagnosis_tool.domain.bands import Band, band_of
+from diagnosis_tool.domain.reviews import vocabulary
+from diagnosis_tool.domain.studies import Instance, Prediction, Study
 from diagnosis_tool.viewer import links
-from diagnosis_tool.viewer.figures import Order, findings_figure
+from diagnosis_tool.viewer.figures import EMPTY_FIGURE, Order, Screening, bars_figure, places
+from diagnosis_tool.viewer.trend import LEAST_POINTS, points, trend_figure
 
 ReadingFacts = dict[str, Any]
-"""JSON: {outputs: {name: {caption, below, heatmap, blend}}, figures: {order: figure}, saveAs, title}."""
+"""JSON: uid, outputs {name: {caption, below, heatmap, blend}}, names {finding: words}, figures {order: figure}, places
+{order: {name: part of the height}}, top [name], near [uid], priors [{uid, title, outputs}], trends {name: figure},
+noTrend, chart, saveAs, title."""
 
 _LEGEND_STOPS: Final = 16
 _TITLE_LETTERS: Final = 90
 
 
-def reading_facts(instance: Instance, prediction: Prediction) -> ReadingFacts:
-    """All outputs with their words and addresses, and the chart in each order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an image stands: its study, and the first images of the studies uploaded before and after it."""
+
+    study: Study
+    older: str | None
+    newer: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """All that the viewer shows of an image that was read.
+
+    patient: all images of the patient, oldest first, this one among them. auc: by output, what the model is worth on
+    it, where its bundle says so. screening: by output, the threshold that keeps nine of ten positives.
+    """
+
+    place: Place
+    instance: Instance
+    prediction: Prediction
+    patient: tuple[Instance, ...]
+    auc: Mapping[str, Interval] = field(default_factory=lambda: MappingProxyType({}))
+    screening: Screening = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def priors(self) -> tuple[Instance, ...]:
+        """The patient's earlier images that were read, the latest first."""
+        own = self.instance.dated
+        earlier = [i for i in self.patient if i.prediction and own and i.dated and i.dated < own]
+        return tuple(reversed(earlier))
+
+    def band(self, output: OutputReading) -> Band | None:
+        """On which side of the operating points the output is."""
+        return band_of(output, self.screening.get(output.name))
+
+
+def reading_facts(shown: Shown) -> ReadingFacts:
+    """All outputs with their words and addresses, the chart in each order, and the priors."""
+    instance, prediction = shown.instance, shown.prediction
     return {
-        "outputs": {
-            output.name: {
-                "caption": wording.map_caption(output),
-                "below": not output.is_above_threshold,
-                "heatmap": links.heatmap(instance.uid, output.name),
-                "blend": links.heatmap_blend(instance.uid, output.name),
-            }
-            for output in prediction.outputs
-        },
-        "figures": {order.value: findings_figure(prediction, order) for order in Order},
+        "uid": instance.uid,
+        "outputs": _outputs(instance, prediction),
+        "names": {name: wording.finding_name(name) for name in _names(prediction)},
+        "figures": {order.value: bars_figure(prediction, order, shown.screening) for order in Order},
+        "places": {order.value: places(prediction, order) for order in Order},
+        "top": list(prediction.top),
+        "near": _near(shown.place.study, instance),
+        "priors": [
+            {"uid": prior.uid, "title": prior_title(prior, shown), "outputs": _outputs(prior, prior.prediction)}
+            for prior in shown.priors
+            if prior.prediction
+        ],
+        "trends": _trends(shown),
+        "noTrend": EMPTY_FIGURE,
+        "chart": links.chart(instance.uid),
         "saveAs": f"{PurePath(instance.file_name).stem}-chart",
         "title": _chart_title(instance.file_name, prediction),
     }
+
+
+def _outputs(instance: Instance, prediction: Prediction) -> dict[str, dict[str, Any]]:
+    return {
+        output.name: {
+            "caption": wording.map_caption(output),
+            "below": not output.is_above_threshold,
+            "heatmap": links.heatmap(instance.uid, output.name),
+            "blend": links.heatmap_blend(instance.uid, output.name),
+        }
+        for output in prediction.outputs
+    }
+
+
+def _names(prediction: Prediction) -> list[str]:
+    return [*(output.name for output in prediction.outputs), *vocabulary(prediction)]
+
+
+def _near(study: Study, instance: Instance) -> list[str]:
+    """The neighbours that were read: the browser fetches their films while nobody waits."""
+    here = [i.uid for i in study.instances].index(instance.uid)
+    around = (*study.instances[here + 1 : here + 2], *study.instances[max(0, here - 1) : here])
+    return [i.uid for i in around if i.prediction]
+
+
+def _trends(shown: Shown) -> dict[str, Any]:
+    outputs = [output.name for output in shown.prediction.outputs]
+    return {
+        name: trend_figure(shown.patient, name, shown.instance.uid)
+        for name in outputs
+        if len(points(shown.patient, name)) >= LEAST_POINTS
+    }
+
+
+def day(image: Instance) -> str:
+    """The day it was taken."""
+    return f"{image.dated:%Y-%m-%d}" if image.dated else ""
+
+
+def prior_title(prior: Instance, shown: Shown) -> str:
+    """When it was taken, how, and by which bundle it was read where that is another one."""
+    view = prior.view_position or ""
+    bundle = prior.prediction.identity.bundle if prior.prediction else ""
+    other = bundle if bundle != shown.prediction.identity.bundle else ""
+    return " · ".join(part for part in (day(prior), view, other) if part)
 
 
 def _chart_title(file_name: str, prediction: Prediction) -> str:

@@ -1,11 +1,14 @@
 """The bar chart of a prediction as plain Plotly JSON: pure, tested without a browser.
 
 One chart for the study page and the viewer: horizontal bars, 'No Finding' apart on top, the operating point as a tick
-on each bar, the top four marked with their rank. Probabilities have two digits, the tooltip four.
+on each bar with the hatched band of 'unsure' below it, the top four marked with their rank. Probabilities have two
+digits, the tooltip four.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final
 
 from diagnosis_tool.cxr.findings import OutputKind, anatomical_rank, display_name
@@ -15,21 +18,38 @@ from diagnosis_tool.domain.studies import Prediction
 
 Figure = dict[str, Any]
 """A figure as Plotly reads it: {'data': [...], 'layout': {...}}."""
+Screening = Mapping[str, float]
+"""By output: the threshold that keeps nine of ten positives, for those that have one."""
 
 # the tokens of static/css/app.css; a picture of the chart has no stylesheet
-BACKGROUND: Final = "#161b22"
+PANEL: Final = "#161b22"
 TRACK: Final = "#21262e"
 LINE: Final = "#2a313c"
 TEXT: Final = "#e6edf3"
+ACCENT: Final = "#58a6ff"
 MUTED: Final = "#9aa7b4"
 POSITIVE: Final = "#ffb454"
+UNSURE: Final = "#c9a0ff"
 NEGATIVE: Final = "#7d8894"
-_FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
-_RANKS: Final = "①②③④⑤⑥⑦⑧⑨"
+RANKS: Final = "①②③④⑤⑥⑦⑧⑨"
 _GAP: Final = 0.7  # rows of space between 'No Finding' and the findings
+_EDGE: Final = 0.6  # rows of space above the first bar's middle and below the last one's
+AXIS_PX: Final = 18
 _NUMBERS_PX: Final = 44  # the column of numbers stands in the right margin
 _LETTER_PX: Final = 6.6  # average width at 12 px; Plotly's automargin corrects it where fonts are wider
+
+
+EMPTY_FIGURE: Final[Figure] = {
+    "data": [],
+    "layout": {
+        "paper_bgcolor": PANEL,
+        "plot_bgcolor": PANEL,
+        "xaxis": {"visible": False},
+        "yaxis": {"visible": False},
+    },
+}
 
 
 class Order(StrEnum):
@@ -51,7 +71,7 @@ class Row:
     def label(self) -> str:
         """The finding's name with its rank's sign."""
         name = display_name(self.output.name)
-        return f"{name} {_RANKS[self.rank - 1]}" if self.rank else name
+        return f"{name} {RANKS[self.rank - 1]}" if self.rank else name
 
     @property
     def colour(self) -> str:
@@ -91,10 +111,40 @@ def rows(prediction: Prediction, order: Order) -> tuple[Row, ...]:
     )
 
 
-def findings_figure(prediction: Prediction, order: Order = Order.ANATOMICAL) -> Figure:
-    """The chart of all outputs. layout.meta.rows maps each output's name to its y, for marking the selected one."""
+def findings_figure(
+    prediction: Prediction, order: Order = Order.ANATOMICAL, screening: Screening = MappingProxyType({})
+) -> Figure:
+    """The chart of all outputs with names and numbers, as the study page has it and as it is saved."""
     bars = rows(prediction, order)
-    return {"data": [_tracks(bars), _bars(bars), _operating_points(bars), _numbers(bars)], "layout": _layout(bars)}
+    data = [_tracks(bars), _bars(bars), _operating_points(bars), _numbers(bars), *_unsure_bands(bars, screening)]
+    return {"data": data, "layout": _layout(bars)}
+
+
+def bars_figure(prediction: Prediction, order: Order, screening: Screening) -> Figure:
+    """The bars alone: the viewer has names, numbers and words in rows of its own, each a button over its bar."""
+    bars = rows(prediction, order)
+    layout = _layout(bars)
+    layout |= {"margin": {"l": 0, "r": 0, "t": 0, "b": AXIS_PX}, "hovermode": False, "annotations": []}
+    layout["yaxis"] |= {"showticklabels": False, "automargin": False}
+    # labels at the ends would stick out of the plot, which is as wide as the bars; the rows count on its very size
+    layout["xaxis"] |= {"ticktext": ["", "", "0.5", "", ""], "tickangle": 0, "automargin": False}
+    data = [_tracks(bars), _bars(bars), *_unsure_bands(bars, screening), _operating_points(bars)]
+    return {"data": [trace | {"hovertemplate": None, "hoverinfo": "skip"} for trace in data], "layout": layout}
+
+
+def places(prediction: Prediction, order: Order) -> dict[str, float]:
+    """The middle of each output's bar by its name, in parts of the plot's height from the top."""
+    bars = rows(prediction, order)
+    return {bar.output.name: (bar.y + _EDGE) / _height(bars) for bar in bars}
+
+
+def row_height(prediction: Prediction) -> float:
+    """How high each row is, in parts of the plot's height."""
+    return 1 / _height(rows(prediction, Order.ANATOMICAL))
+
+
+def _height(bars: tuple[Row, ...]) -> float:
+    return (bars[-1].y if bars else 0.0) + 2 * _EDGE
 
 
 def _tracks(bars: tuple[Row, ...]) -> Figure:
@@ -134,6 +184,36 @@ def _operating_points(bars: tuple[Row, ...]) -> Figure:
     }
 
 
+def _unsure_bands(bars: tuple[Row, ...], screening: Screening) -> list[Figure]:
+    """Hatched: below the operating point, and above the one that keeps nine of ten positives."""
+    known = [
+        (low, b.output.threshold - low, b.y)
+        for b in bars
+        if b.output.threshold is not None
+        and b.output.kind is OutputKind.FINDING
+        and (low := screening.get(b.output.name, b.output.threshold)) < b.output.threshold
+    ]
+    if not known:
+        return []
+    return [
+        {
+            "type": "bar",
+            "name": "unsure",
+            "orientation": "h",
+            "base": [base for base, _, _ in known],
+            "x": [width for _, width, _ in known],
+            "y": [y for _, _, y in known],
+            "width": 0.62,
+            "marker": {
+                "color": "rgba(0,0,0,0)",
+                "line": {"width": 1, "color": UNSURE},
+                "pattern": {"shape": "/", "size": 4, "solidity": 0.35, "fgcolor": UNSURE, "bgcolor": "rgba(0,0,0,0)"},
+            },
+            "hoverinfo": "skip",
+        }
+    ]
+
+
 def _numbers(bars: tuple[Row, ...]) -> Figure:
     return {
         "type": "scatter",
@@ -154,16 +234,16 @@ def _layout(bars: tuple[Row, ...]) -> Figure:
     return {
         "barmode": "overlay",
         "showlegend": False,
-        "paper_bgcolor": BACKGROUND,
-        "plot_bgcolor": BACKGROUND,
-        "font": {"family": _FONTS, "size": 12, "color": TEXT},
+        "paper_bgcolor": PANEL,
+        "plot_bgcolor": PANEL,
+        "font": {"family": FONTS, "size": 12, "color": TEXT},
         "margin": {"l": round(12 + _LETTER_PX * longest), "r": _NUMBERS_PX, "t": 6, "b": 40, "pad": 4},
         "dragmode": False,
         "hovermode": "closest",
         "hoverlabel": {"align": "left", "bgcolor": "#0e1116", "bordercolor": LINE, "font": {"color": TEXT, "size": 12}},
         "xaxis": _x_axis(),
         "yaxis": {
-            "range": [bars[-1].y + 0.6 if bars else 1.0, -0.6],
+            "range": [_height(bars) - _EDGE, -_EDGE],
             "tickvals": [b.y for b in bars],
             "ticktext": [b.label for b in bars],
             "automargin": True,
@@ -173,7 +253,6 @@ def _layout(bars: tuple[Row, ...]) -> Figure:
         },
         "shapes": _separators(bars),
         "annotations": [_axis_title()],
-        "meta": {"rows": {b.output.name: b.y for b in bars}},
     }
 
 

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, current_app, jsonify, request, send_from_
 
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
+from diagnosis_tool.services.bundles import screening_thresholds
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.viewer import links
 from diagnosis_tool.viewer.figures import Order, findings_figure
@@ -31,5 +32,6 @@ def figure(uid: str) -> Response:
     prediction = browse.get_instance(context, uid).prediction
     if prediction is None:
         raise NotFound("This image has no chart: it is not read (yet).")
-    by_probability = request.args.get("order") == Order.PROBABILITY
-    return jsonify(findings_figure(prediction, Order.PROBABILITY if by_probability else Order.ANATOMICAL))
+    order = Order.PROBABILITY if request.args.get("order") == Order.PROBABILITY else Order.ANATOMICAL
+    metadata = context.bundles.of(prediction.identity.bundle_sha256)
+    return jsonify(findings_figure(prediction, order, screening_thresholds(metadata) if metadata else {}))

@@ -12,6 +12,11 @@ def viewer(instance_uid: str) -> str:
     return f"{PREFIX}?instance={quote(instance_uid)}"
 
 
+def chart(instance_uid: str) -> str:
+    """The image's whole chart as JSON."""
+    return f"{PREFIX}figures/{quote(instance_uid)}.json"
+
+
 def study(study_uid: str) -> str:
     """The study page."""
     return f"/studies/{quote(study_uid)}"
@@ -20,11 +25,6 @@ def study(study_uid: str) -> str:
 def thumbnail(instance_uid: str) -> str:
     """The small film."""
     return f"/instances/{quote(instance_uid)}/thumbnail.jpg"
-
-
-def film(instance_uid: str) -> str:
-    """The film at full size."""
-    return f"/instances/{quote(instance_uid)}/radiograph.png"
 
 
 def original(instance_uid: str) -> str:

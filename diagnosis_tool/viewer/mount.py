@@ -9,12 +9,14 @@ from flask import Flask, abort, request
 from flask_wtf.csrf import generate_csrf
 from markupsafe import escape
 
+from diagnosis_tool.domain import language
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.viewer import callbacks, files, layout, links
 
-_CSRF: Final = "%CSRF%"
+_SCRIPTS: Final = ("base", "pixels", "film", "stage", "hands", "review", "keys")
+"""static/js/viewer-*.js in the order in which they build on each other; viewer.js is last."""
 _INDEX: Final = """<!DOCTYPE html>
-<html lang="en">
+<html lang="%LANGUAGE%">
 <head>
   {%metas%}
   <meta name="csrf-token" content="%CSRF%">
@@ -24,7 +26,9 @@ _INDEX: Final = """<!DOCTYPE html>
   {%css%}
   <link rel="stylesheet" href="/static/css/app.css">
   <link rel="stylesheet" href="/static/css/viewer.css">
-  <script src="/static/js/viewer.js"></script>
+  <script src="/texts/%LANGUAGE%.js"></script>
+  <script src="/static/js/texts.js"></script>
+%SCRIPTS%
 </head>
 <body>
   {%app_entry%}
@@ -49,21 +53,27 @@ def mount_viewer(server: Flask, context: Context) -> list[str]:
         include_assets_files=False,
         suppress_callback_exceptions=True,  # the content comes and goes with the address
     )
-    _put_token(app)
-    app.layout = layout.page()
+    _fill_index(app)
+    app.layout = layout.page  # made for each request: in its language
     callbacks.register(app, context)
     server.before_request(lambda: _refuse_malformed(app))
     return list(app.csp_hashes())
 
 
-def _put_token(app: Dash) -> None:
-    """Writes each session's CSRF token into the page, as Flask's own pages have it: for what the viewer posts."""
+def _fill_index(app: Dash) -> None:
+    """Writes language, scripts and the session's CSRF token into the page, as Flask's own pages have them."""
     plain: Callable[..., object] = app.interpolate_index
+    addresses = [*(f"viewer-{name}.js" for name in _SCRIPTS), "viewer.js"]
+    scripts = "\n".join(f'  <script src="/static/js/{address}"></script>' for address in addresses)
 
-    def with_token(**parts: str) -> str:
-        return str(plain(**parts)).replace(_CSRF, str(escape(generate_csrf())))
+    def filled(**parts: str) -> str:
+        values = {"%CSRF%": generate_csrf(), "%LANGUAGE%": language.current().code}
+        page = str(plain(**parts)).replace("%SCRIPTS%", scripts)
+        for place, value in values.items():
+            page = page.replace(place, str(escape(value)))
+        return page
 
-    app.interpolate_index = with_token  # type: ignore[assignment, method-assign]  # a subclass could not be typed
+    app.interpolate_index = filled  # type: ignore[assignment, method-assign]  # a subclass could not be typed
 
 
 def _refuse_malformed(app: Dash) -> None:

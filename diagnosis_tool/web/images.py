@@ -1,5 +1,6 @@
-"""The pictures of an image: thumbnail, film, heatmaps, and the original file."""
+"""The pictures of an image: thumbnail, film, grey values, heatmaps, the original file; and that it is looked at."""
 
+import gzip
 import hashlib
 from collections.abc import Callable
 from pathlib import PurePath
@@ -11,6 +12,7 @@ from diagnosis_tool.cxr.heatmap import colour_table
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
+from diagnosis_tool.services.attend import attend_instance, retry_instance
 from diagnosis_tool.services.report import report_pdf
 from diagnosis_tool.web.current import current_context
 
@@ -35,6 +37,43 @@ def radiograph(uid: str) -> Response:
     context = current_context()
     instance = browse.get_instance(context, uid)
     return _picture(f"{instance.sha256}-film", "image/png", lambda: browse.radiograph_png(context, uid))
+
+
+@blueprint.get("/pixels")
+def pixels(uid: str) -> Response:
+    """The film's grey values as they are: rows from the top, one byte a pixel, or two (little-endian) above 8 bits.
+
+    Columns, rows, bits, spacing (row,column) and view position stand in headers. No canvas reads a 16-bit PNG.
+    """
+    context = current_context()
+    tag = f"{browse.get_instance(context, uid).sha256}-pixels"
+    if request.if_none_match.contains(tag):
+        return _picture(tag, "application/octet-stream", bytes)
+    film = browse.radiograph(context, uid)
+    little_endian = film.pixels.astype(film.pixels.dtype.newbyteorder("<"), copy=False)
+    response = _picture(tag, "application/octet-stream", little_endian.tobytes)
+    response.headers["X-Columns"], response.headers["X-Rows"] = str(film.width_px), str(film.height_px)
+    response.headers["X-Bits-Allocated"] = str(8 * film.pixels.dtype.itemsize)
+    response.headers["X-Bits-Stored"] = str(film.bits)
+    response.headers["X-View-Position"] = film.view_position
+    if film.pixel_spacing_mm is not None:
+        response.headers["X-Pixel-Spacing-Mm"] = ",".join(f"{side:g}" for side in film.pixel_spacing_mm)
+    return _compressed(response)
+
+
+@blueprint.post("/attend")
+def attend(uid: str) -> Response:
+    """The viewer has this image open: it is read before all others."""
+    context = current_context()
+    attend_instance(context, browse.get_instance(context, uid))
+    return Response(status=204)
+
+
+@blueprint.post("/retry")
+def retry(uid: str) -> Response:
+    """Reads a failed image again; 409 for one that did not fail."""
+    retry_instance(current_context(), uid)
+    return Response(status=204)
 
 
 @blueprint.get("/heatmaps/<path:finding>.png")
@@ -86,6 +125,15 @@ def _privately(response: Response) -> Response:
     response.cache_control.clear()
     response.cache_control.private = True
     response.cache_control.max_age = _DAY_S
+    return response
+
+
+def _compressed(response: Response) -> Response:
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"]:
+        # level 1: films hardly shrink further, and this is what the reader waits for
+        response.set_data(gzip.compress(response.get_data(), compresslevel=1, mtime=0))
+        response.content_encoding = "gzip"
     return response
 
 

@@ -28,7 +28,7 @@ _LAYOUT_FAULTS = """() => {
     return box.width > 1 && box.height > 1 && style.visibility !== "hidden" && !e.closest(".visually-hidden, [hidden]");
   };
   const name = (e) => `${e.tagName}.${e.className.baseVal ?? e.className} '${e.textContent.trim().slice(0, 40)}'`;
-  const inScroller = (e) => e.closest(".strip");
+  const inScroller = (e) => e.closest(".strip, #review-items");
   if (document.documentElement.scrollWidth > innerWidth) faults.push("the page scrolls sideways");
   const leaves = [...document.querySelectorAll("body *")].filter((e) =>
     seen(e) && [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) && !e.closest("script, style"));
@@ -36,7 +36,7 @@ _LAYOUT_FAULTS = """() => {
     const box = e.getBoundingClientRect();
     if (!inScroller(e) && (box.left < -1 || box.right > innerWidth + 1)) faults.push(`outside the window: ${name(e)}`);
     const html = e instanceof HTMLElement;
-    const mayBeCut = e.matches(".card-head h2, .bar-name, .tray-files .name"); // file names: full text in the tooltip
+    const mayBeCut = e.matches(".card-head h2, .bar-name, .tray-files .name, .model-line"); // full text in the tooltip
     if (html && !mayBeCut && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== "inline")
       faults.push(`cut off: ${name(e)}`);
     const chart = e.closest(".js-plotly-plot");

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from diagnosis_tool.cxr.bundle import Interval, parse_metadata
-from diagnosis_tool.services.bundles import auc_of, find_bundles, screening_threshold
+from diagnosis_tool.services.bundles import auc_of, aucs, find_bundles, screening_thresholds
 from tests.bundles import write_bundle
 
 
@@ -58,5 +58,5 @@ def test_figures_are_those_of_the_test_images_and_may_be_missing(models: Path) -
     assert auc_of(metadata, "Mass") == Interval(value=0.7, low=0.6, high=0.8)
     assert auc_of(metadata, "Edema") == Interval(value=0.7, low=0.6, high=0.8)
     assert auc_of(metadata, "Hernia") is None
-    assert screening_threshold(metadata, metadata.outputs[0].name) == 0.2
-    assert screening_threshold(metadata, metadata.outputs[1].name) is None
+    assert set(aucs(metadata)) == {"Mass", "Edema"}
+    assert screening_thresholds(metadata) == {metadata.outputs[0].name: 0.2}

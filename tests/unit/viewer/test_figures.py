@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 import plotly.graph_objects as go
@@ -7,7 +8,17 @@ import pytest
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind, anatomical_rank
 from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading
 from diagnosis_tool.domain.studies import Prediction
-from diagnosis_tool.viewer.figures import MUTED, NEGATIVE, POSITIVE, Order, findings_figure, rows
+from diagnosis_tool.viewer.figures import (
+    MUTED,
+    NEGATIVE,
+    POSITIVE,
+    Order,
+    bars_figure,
+    findings_figure,
+    places,
+    row_height,
+    rows,
+)
 
 
 def output(name: str, probability: float, threshold: float | None = 0.5) -> OutputReading:
@@ -33,8 +44,9 @@ def nih() -> Prediction:
 
 
 @pytest.mark.parametrize("order", Order)
-def test_plotly_accepts_the_figure(nih: Prediction, order: Order) -> None:
-    go.Figure(findings_figure(nih, order))
+def test_plotly_accepts_the_figures(nih: Prediction, order: Order) -> None:
+    go.Figure(findings_figure(nih, order, {"Mass": 0.1}))
+    go.Figure(bars_figure(nih, order, {"Mass": 0.1}))
 
 
 def test_no_finding_stands_apart_on_top_and_findings_keep_their_place(nih: Prediction) -> None:
@@ -83,7 +95,7 @@ def test_a_tick_for_each_operating_point_and_none_where_there_is_none() -> None:
     figure = findings_figure(given)
     ticks = figure["data"][2]
     assert ticks["x"] == [0.3]
-    assert ticks["y"] == [figure["layout"]["meta"]["rows"]["Mass"]]
+    assert ticks["y"] == [row.y for row in rows(given, Order.ANATOMICAL) if row.output.name == "Mass"]
     assert "no operating point" in findings_figure(given)["data"][1]["customdata"][0][1]
 
 
@@ -113,9 +125,40 @@ def test_one_output_is_one_bar_with_its_rank() -> None:
     assert figure["layout"]["yaxis"]["ticktext"] == ["Pneumonia ①"]
     assert figure["data"][1]["x"] == [0.7]
     assert figure["data"][2]["x"] == [0.4]
-    assert figure["layout"]["meta"]["rows"] == {"Pneumonia": 0.0}
+    assert places(prediction(output("Pneumonia", 0.7, 0.4)), Order.ANATOMICAL) == {"Pneumonia": 0.5}
 
 
 def test_the_margin_is_the_same_whatever_is_ranked(nih: Prediction) -> None:
     other = prediction(*(output(name, (16 - k) / 17, 0.5) for k, name in enumerate(NIH_OUTPUTS)))
     assert findings_figure(nih)["layout"]["margin"] == findings_figure(other)["layout"]["margin"]
+
+
+def test_the_unsure_band_reaches_from_screening_to_the_operating_point() -> None:
+    given = prediction(
+        output("Mass", 0.1, 0.3), output("Edema", 0.1, 0.3), output("Hernia", 0.1, None), output(NO_FINDING, 0.1, 0.3)
+    )
+    # Edema's lies above its operating point: nothing is unsure there; 'No Finding' is never unsure
+    figure = findings_figure(given, Order.ANATOMICAL, {"Mass": 0.2, "Edema": 0.4, "Hernia": 0.1, NO_FINDING: 0.1})
+    (band,) = [trace for trace in figure["data"] if trace["name"] == "unsure"]
+    assert band["base"] == [0.2]
+    assert band["x"] == pytest.approx([0.1])
+    assert band["y"] == [row.y for row in rows(given, Order.ANATOMICAL) if row.output.name == "Mass"]
+    assert band["marker"]["pattern"]["shape"] == "/"
+    assert not [trace for trace in findings_figure(given)["data"] if trace["name"] == "unsure"]
+
+
+@pytest.mark.parametrize("order", Order)
+def test_rows_of_words_lie_over_their_bars(nih: Prediction, order: Order) -> None:
+    bottom, top = bars_figure(nih, order, {})["layout"]["yaxis"]["range"]
+    found = places(nih, order)
+    for row in rows(nih, order):
+        assert found[row.output.name] == pytest.approx((row.y - top) / (bottom - top))
+    middles = sorted(found.values())
+    assert all(b - a >= row_height(nih) - 1e-9 for a, b in pairwise(middles))
+
+
+def test_bars_have_no_names_and_catch_no_mouse(nih: Prediction) -> None:
+    figure = bars_figure(nih, Order.ANATOMICAL, {})
+    assert figure["layout"]["yaxis"]["showticklabels"] is False
+    assert all(trace["hoverinfo"] == "skip" for trace in figure["data"])
+    assert [trace["name"] for trace in figure["data"]] == ["row", "probability", "operating point"]

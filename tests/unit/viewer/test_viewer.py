@@ -1,20 +1,29 @@
 """What the viewer shows for an address, without a browser."""
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from dash.development.base_component import Component
 from flask import Flask
+from PIL import Image
 
 from diagnosis_tool.app import create_app
+from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
+from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.submit import Upload, submit_study
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.viewer import callbacks, ids, layout, links
+from diagnosis_tool.viewer.facts import Place
 from tests.conftest import phantom_png
+from tests.dicom_files import FILM, dicom
 from tests.fakes.classifier import FakeClassifier
 from tests.reading import read_all
 
@@ -45,6 +54,18 @@ def found(children: list[Component]) -> dict[str, Component]:
     return {c.id: c for c in everything if isinstance(getattr(c, "id", None), str)}
 
 
+def row_of(children: list[Component], finding: str) -> Component:
+    """The row of this finding."""
+    everything = [c for child in children for c in (child, *child._traverse())]
+    (row,) = [c for c in everything if getattr(c, "id", None) == ids.row(finding)]
+    return row
+
+
+def seen(context: Context, uid: str) -> tuple[Place, Instance]:
+    instance = context.studies.instance(uid)
+    return Place(study=context.studies.study(instance.study_uid), older=None, newer=None), instance
+
+
 def text(children: list[Component]) -> str:
     return json.dumps([child.to_plotly_json() for child in children], default=lambda c: c.to_plotly_json())
 
@@ -54,15 +75,14 @@ def test_a_read_image_has_film_overlay_chart_and_top_four(context: Context, stud
     children, is_final = callbacks.content(context, f"?instance={second}")
     components = found(children)
     assert is_final
-    assert {ids.READING, ids.SELECTED, ids.STAGE, ids.OVERLAY, ids.OPACITY, ids.CHART, ids.SAVE_CHART} <= set(
-        components
-    )
+    parts = {ids.READING, ids.SELECTED, ids.STAGE, ids.OPACITY, ids.CHART, ids.SAVE_CHART, "film", "review", "help"}
+    assert parts <= set(components)
     facts = components[ids.READING].data
     assert len(facts["outputs"]) == 15
     assert set(facts["figures"]) == {"anatomical", "probability"}
     assert components[ids.SELECTED].data == "Pneumothorax"
     shown = text(children)
-    assert shown.count('"type": "map"') == 4
+    assert shown.count("Show the heatmap of") == 4
     assert "2 of 2" in shown
     assert links.viewer(first) in shown
     assert "fake-1" in shown
@@ -82,7 +102,7 @@ def test_a_bundle_of_three_outputs_or_of_one(
     assert is_final
     assert list(components[ids.READING].data["outputs"]) == list(outputs)
     assert components[ids.SELECTED].data == selected  # never "normal": it says that there is nothing to see
-    assert text(children).count('"type": "map"') == maps
+    assert text(children).count("Show the heatmap of") == maps
 
 
 def test_the_address_may_name_a_finding(context: Context, study: Study) -> None:
@@ -120,9 +140,80 @@ def test_an_address_that_leads_nowhere_has_words(context: Context, search: str |
     assert "To the worklist" in text(children)
 
 
-def test_films_keep_their_proportions(context: Context, study: Study) -> None:
+def test_thumbnails_keep_their_proportions(context: Context, study: Study) -> None:
     (uid,) = study(phantom_png(1))
     assert '"--ratio": "1.000000"' in text(callbacks.content(context, f"?instance={uid}")[0])
+
+
+def test_each_row_says_probability_band_and_what_the_model_is_worth(context: Context, study: Study) -> None:
+    (uid,) = study(phantom_png(1))
+    place, instance = seen(context, uid)
+    shown = callbacks.shown_of(context, place, instance)
+    assert shown is not None
+    assert (shown.auc, shown.screening) == ({}, {})  # no bundle of that hash is here: nothing is made up
+    assert "AUC" not in text(layout.reading_view(shown, None))
+    auc = Interval(value=0.834, low=0.8, high=0.868)
+    rich = replace(shown, auc={"Mass": auc}, screening={"Mass": 0.1})
+    row = row_of(layout.reading_view(rich, None), "Mass")
+    words = [span.children for span in row.children]
+    assert words[2] == f"{instance.prediction.output('Mass').probability:.2f}" if instance.prediction else None
+    assert words[3:] == ["◆ unsure", ".83 (.80–.87)"]
+    assert "band-unsure" in row.className
+    label = row.to_plotly_json()["props"]["aria-label"]
+    assert all(part in label for part in ("Mass 0.", "below the operating point 0.50", "unsure", "AUC .83"))
+    assert f"{instance.prediction.output('Mass').probability:.4f}" in row.title if instance.prediction else None
+    assert "AUC 0.834 (95% interval 0.800 to 0.868)" in row.title
+
+
+def test_next_and_previous_study(context: Context, study: Study) -> None:
+    (first,), (second, third), (fourth,) = (
+        study(phantom_png(1)),
+        study(phantom_png(2), phantom_png(3)),
+        study(phantom_png(4)),
+    )
+    moves = found(callbacks.content(context, f"?instance={third}")[0])
+    assert moves["go-previous-study"].href == links.viewer(fourth)  # the worklist's order: the newest first
+    assert moves["go-next-study"].href == links.viewer(first)
+    assert moves["go-previous"].href == links.viewer(second)
+    assert "go-next" not in moves
+    assert "go-next-study" not in found(callbacks.content(context, f"?instance={first}")[0])
+
+
+def test_earlier_images_of_the_patient_stand_beside(context: Context, study: Study) -> None:
+    dates = ["20200101", "20230101", "20210101"]
+    films = [dicom(FILM + np.uint8(k), PatientID="P", AcquisitionDate=day) for k, day in enumerate(dates)]
+    oldest, newest, middle = study(*films)
+    facts = found(callbacks.content(context, f"?instance={newest}")[0])[ids.READING].data
+    assert [prior["uid"] for prior in facts["priors"]] == [middle, oldest]
+    assert facts["priors"][0]["title"] == "2021-01-01 · PA"
+    assert len(facts["trends"]["Mass"]["data"][0]["x"]) == 3
+    first = found(callbacks.content(context, f"?instance={oldest}")[0])[ids.READING].data
+    assert first["priors"] == []
+    assert facts["near"] == [middle, oldest]
+
+
+def test_sixty_priors(context: Context, study: Study) -> None:
+    uids = study(*(dicom(FILM + np.uint8(k), PatientID="P", AcquisitionDate=f"{1960 + k}0101") for k in range(61)))
+    children, _ = callbacks.content(context, f"?instance={uids[-1]}")
+    assert text(children).count("data-prior") == 60
+    assert len(json.dumps(found(children)[ids.READING].data)) < 2_000_000
+
+
+def test_an_image_one_pixel_wide_has_words(context: Context, study: Study) -> None:
+    thin = BytesIO()
+    Image.new("L", (1, 500)).save(thin, "PNG")
+    (uid,) = study(thin.getvalue())
+    shown = text(callbacks.content(context, f"?instance={uid}")[0])
+    assert "1 x 500 pixels" in shown
+    assert "data-finding" not in shown
+
+
+def test_a_failed_image_can_be_tried_again(context: Context, study: Study) -> None:
+    (uid,) = study(phantom_png(1), read=False)
+    read_all(context, FakeClassifier(error=RuntimeError("broken")))
+    components = found(callbacks.content(context, f"?instance={uid}")[0])
+    assert ids.RETRY in components
+    assert components[ids.WAITING].data == {"uid": uid, "waits": False}
 
 
 def test_the_frame_says_that_it_is_for_research() -> None:
@@ -131,7 +222,7 @@ def test_the_frame_says_that_it_is_for_research() -> None:
 
 def test_no_callback_writes_and_all_know_their_browser_function(app: Flask) -> None:
     script = (Path(app.static_folder or "") / "js" / "viewer.js").read_text()
-    exported = script.split("window.dash_clientside.viewer = {")[1].split("}")[0].replace(" ", "").split(",")
+    exported = re.findall(r"\w+", script.split("window.dash_clientside.viewer = {")[1].split("}")[0])
     dependencies = app.test_client().get("/viewer/_dash-dependencies").json
     browser = [d["clientside_function"]["function_name"] for d in dependencies if d["clientside_function"]]
     assert set(browser) == set(exported)
@@ -141,6 +232,12 @@ def test_no_callback_writes_and_all_know_their_browser_function(app: Flask) -> N
 def test_the_page_is_labelled_and_local(app: Flask) -> None:
     page = app.test_client().get("/viewer/").text
     assert '<html lang="en">' in page
+    assert '<html lang="de">' in app.test_client().get("/viewer/", headers={"Accept-Language": "de"}).text
+    scripts = re.findall(r'src="(/static/js/[^"]+)"', page)
+    assert scripts[-1] == "/static/js/viewer.js"
+    assert {Path(name).name for name in scripts} >= {
+        f.name for f in Path(app.static_folder or "").glob("js/viewer*.js")
+    }
     assert "<title>" in page
     assert "https://" not in page.split("<script id=")[0]
 
@@ -165,7 +262,8 @@ def test_figures_for_the_study_page(app: Flask, study: Study) -> None:
         assert script.mimetype == "text/javascript"
 
 
-def test_an_image_open_in_the_viewer_is_read_first(context: Context, study: Study) -> None:
+def test_looking_changes_nothing_on_the_server(context: Context, study: Study) -> None:
     uids = study(*(phantom_png(seed) for seed in range(6)), read=False)
-    callbacks.content(context, f"?instance={uids[4]}")
-    assert [job.instance_uid for job in context.jobs.claim("w", 2)] == [uids[4]]
+    children, _ = callbacks.content(context, f"?instance={uids[4]}")
+    assert found(children)[ids.WAITING].data == {"uid": uids[4], "waits": True}  # the page itself asks for it
+    assert [job.instance_uid for job in context.jobs.claim("w", 1)] == [uids[0]]

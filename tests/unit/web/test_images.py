@@ -1,3 +1,4 @@
+import gzip
 from collections.abc import Callable
 from io import BytesIO
 
@@ -6,8 +7,13 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from diagnosis_tool.domain.studies import InstanceState
+from diagnosis_tool.services.context import Context
 from diagnosis_tool.web import images
+from tests import reading
 from tests.conftest import phantom_png
+from tests.dicom_files import FILM, dicom
+from tests.fakes.classifier import FakeClassifier
 
 NAME = "Jürgen's film 1.png"
 
@@ -55,7 +61,7 @@ def test_original_is_the_file_itself_and_never_rendered(client: FlaskClient, ins
 
 
 @pytest.mark.parametrize(
-    "path", ["thumbnail.jpg", "radiograph.png", "original", "heatmaps/Mass.png", "heatmaps/Mass.png?blend=1"]
+    "path", ["thumbnail.jpg", "radiograph.png", "pixels", "original", "heatmaps/Mass.png", "heatmaps/Mass.png?blend=1"]
 )
 def test_pictures_are_cached_privately(client: FlaskClient, instance: str, path: str) -> None:
     first = client.get(f"{instance}/{path}", buffered=True)
@@ -80,7 +86,7 @@ def test_what_does_not_exist_is_not_found(client: FlaskClient, instance: str, pa
 def test_an_image_not_read_has_no_pictures(client: FlaskClient, upload: Callable[..., str]) -> None:
     uid = upload(("a.png", phantom_png(4)))
     instance = client.get(f"/studies/{uid}/status.json").json["instances"][0]["uid"]
-    for path in ("thumbnail.jpg", "radiograph.png", "heatmaps/Mass.png", "heatmaps/Mass.png?blend=1"):
+    for path in ("thumbnail.jpg", "radiograph.png", "pixels", "heatmaps/Mass.png", "heatmaps/Mass.png?blend=1"):
         answer = client.get(f"/instances/{instance}/{path}")
         assert answer.status_code == 404
         assert answer.headers["Cache-Control"] == "no-store"  # it may come yet
@@ -95,3 +101,57 @@ def test_heatmaps_drawn_otherwise_are_fetched_again(
     assert client.get(f"{instance}/heatmaps/Mass.png", headers={"If-None-Match": tag}).status_code == 304
     monkeypatch.setattr(images, "_COLOURS", "other")
     assert client.get(f"{instance}/heatmaps/Mass.png", headers={"If-None-Match": tag}).status_code == 200
+
+
+def first_instance(client: FlaskClient, study: str) -> str:
+    return f"/instances/{client.get(f'/studies/{study}/status.json').json['instances'][0]['uid']}"
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_pixels_are_the_films_own(client: FlaskClient, instance: str, packed: bool) -> None:
+    answer = client.get(f"{instance}/pixels", headers={"Accept-Encoding": "gzip"} if packed else {})
+    assert answer.headers.get("Content-Encoding") == ("gzip" if packed else None)
+    assert "Accept-Encoding" in answer.headers["Vary"]
+    data = gzip.decompress(answer.data) if packed else answer.data
+    film = np.asarray(Image.open(BytesIO(phantom_png(3))))
+    assert answer.headers["X-Bits-Allocated"] == "8"
+    assert (answer.headers["X-Rows"], answer.headers["X-Columns"]) == tuple(map(str, film.shape))
+    assert np.array_equal(np.frombuffer(data, np.uint8).reshape(film.shape), film)
+    assert "X-Pixel-Spacing-Mm" not in answer.headers
+    assert answer.headers["X-View-Position"] == "unknown"
+
+
+def test_pixels_above_8_bits_keep_all_their_greys(
+    client: FlaskClient, upload: Callable[..., str], read_all: Callable[[], None]
+) -> None:
+    deep = FILM.astype(np.uint16) * 16 + 7
+    data = dicom(deep, BitsStored=12, HighBit=11, PixelSpacing=[0.2, 0.25])
+    uid = upload(("deep.dcm", data))
+    read_all()
+    answer = client.get(f"{first_instance(client, uid)}/pixels")
+    assert (answer.headers["X-Bits-Allocated"], answer.headers["X-Bits-Stored"]) == ("16", "12")
+    assert answer.headers["X-Pixel-Spacing-Mm"] == "0.2,0.25"
+    assert answer.headers["X-View-Position"] == "PA"
+    shown = np.frombuffer(answer.data, "<u2").reshape(deep.shape)
+    assert len(np.unique(shown)) == len(np.unique(deep)) > 200  # as 8 bits they would be fewer
+    assert np.array_equal(shown, deep)
+
+
+def test_what_is_looked_at_is_read_first(client: FlaskClient, upload: Callable[..., str], context: Context) -> None:
+    uid = upload(*((f"{k}.png", phantom_png(k)) for k in range(6)))
+    uids = [i["uid"] for i in client.get(f"/studies/{uid}/status.json").json["instances"]]
+    assert client.post(f"/instances/{uids[5]}/attend").status_code == 204
+    assert [job.instance_uid for job in context.jobs.claim("w", 1)] == [uids[5]]
+    assert client.post("/instances/none/attend").status_code == 404
+
+
+def test_a_failed_image_is_read_again_when_asked(
+    client: FlaskClient, upload: Callable[..., str], context: Context, read_all: Callable[[], None]
+) -> None:
+    address = first_instance(client, upload(("a.png", phantom_png(7))))
+    assert client.post(f"{address}/retry").status_code == 409
+    reading.read_all(context, FakeClassifier(error=RuntimeError("broken")))
+    assert context.studies.instance(address.rsplit("/", 1)[1]).state is InstanceState.FAILED
+    assert client.post(f"{address}/retry").status_code == 204
+    read_all()
+    assert context.studies.instance(address.rsplit("/", 1)[1]).state is InstanceState.DONE

@@ -1,0 +1,40 @@
+"""Small pieces that the viewer's components are made of. Pure."""
+
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from diagnosis_tool.viewer import ids
+
+
+def aria(**values: str) -> Any:  # Dash's types know only the names that are Python words
+    """Attributes like aria-label."""
+    return {f"aria-{name}": value for name, value in values.items()}
+
+
+def data(**values: str) -> Any:
+    """Attributes like data-do, which the scripts read; an underscore stands for a hyphen."""
+    return {f"data-{name.replace('_', '-')}": value for name, value in values.items()}
+
+
+def command(name: str, text: str, *, title: str = "", key: str = "", **more: Any) -> Component:
+    """A button for a command of static/js/viewer-keys.js. key: what does the same, told in the tooltip."""
+    told = f"{title or text} ({key})" if key else title
+    more.setdefault("className", "button small")
+    return html.Button(text, type="button", title=told, **data(do=name), **more)
+
+
+def toggle(name: str, text: str, *, is_on: bool = False, **more: Any) -> Component:
+    """A command's button that is pressed or not."""
+    return command(name, text, **more, **aria(pressed=str(is_on).lower()))
+
+
+def choice(id_: str, label: str, options: dict[str, str], value: str) -> Component:
+    """Buttons of which one is pressed; the choice stands in a store of the browser's session."""
+    buttons: list[Component] = [
+        html.Button(text, id=ids.choice(id_, key), type="button", **aria(pressed=str(key == value).lower()))
+        for key, text in options.items()
+    ]
+    store = dcc.Store(id=id_, data=value, storage_type="session")
+    return html.Div([*buttons, store], role="group", className="segmented", **aria(label=label))

@@ -1,0 +1,37 @@
+"""Server, browser and page that the tests of one module share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.browser import Watch, chromium
+from tests.serving import Server, serve
+
+expect.set_options(timeout=20_000)  # machines that build and train are slow
+
+
+@pytest.fixture(scope="module")
+def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the module's own, with random weights."""
+    with serve(tmp_path_factory.mktemp("e2e") / "data", tiny_bundle) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the module."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """A page of its own session that must end without a fault."""
+    with browser.new_context(base_url=server.url, viewport={"width": 1280, "height": 800}) as session:
+        page = session.new_page()
+        page.set_default_timeout(20_000)
+        watch = Watch(page, server.url)
+        yield page
+        assert watch.faults == []

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from diagnosis_tool.cxr.findings import OutputKind
+from diagnosis_tool.cxr.types import Heatmap, OutputReading
+from diagnosis_tool.domain.bands import Band, band_of, band_shape
+
+
+def output(probability: float, threshold: float | None, kind: OutputKind = OutputKind.FINDING) -> OutputReading:
+    empty = Heatmap(values=np.zeros((2, 2), np.uint8), scale=0.0)
+    return OutputReading(name="Mass", kind=kind, logit=0, probability=probability, threshold=threshold, heatmap=empty)
+
+
+@pytest.mark.parametrize(
+    ("probability", "screening", "band"),
+    [
+        (0.5, 0.2, Band.POSITIVE),
+        (0.499, 0.2, Band.UNSURE),
+        (0.2, 0.2, Band.UNSURE),
+        (0.199, 0.2, Band.NEGATIVE),
+        (0.499, None, Band.NEGATIVE),
+        (0.499, 0.6, Band.NEGATIVE),  # a bundle whose operating point keeps nine of ten by itself
+        (0.55, 0.6, Band.POSITIVE),  # the operating point decides what is positive, as everywhere in the tool
+    ],
+)
+def test_bands(probability: float, screening: float | None, band: Band) -> None:
+    assert band_of(output(probability, 0.5), screening) is band
+
+
+def test_without_an_operating_point_there_is_no_band() -> None:
+    assert band_of(output(0.9, None), 0.2) is None
+
+
+def test_saying_that_nothing_was_found_has_no_band() -> None:
+    assert band_of(output(0.9, 0.5, OutputKind.ABSENCE), 0.2) is None
+
+
+def test_each_band_has_a_shape_of_its_own() -> None:
+    assert len({band_shape(band) for band in Band}) == 3
