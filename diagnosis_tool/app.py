@@ -10,6 +10,7 @@ from diagnosis_tool.storage.secret import stored_secret
 from diagnosis_tool.viewer import mount
 from diagnosis_tool.web import (
     errors,
+    exports,
     health,
     images,
     languages,
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> Flask:
     errors.install(app)
     for blueprint in (
         worklist.blueprint,
+        exports.blueprint,
         studies.blueprint,
         images.blueprint,
         models.blueprint,

@@ -7,13 +7,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 from diagnosis_tool import resources, supervise
 from diagnosis_tool.cxr.types import ModelIdentity
-from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError
+from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError, NotFound, RequestRefused
+from diagnosis_tool.services import export
+from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.predict import PredictedFile, predict_file
-from diagnosis_tool.services.wiring import migrate_database
+from diagnosis_tool.services.wiring import make_context, migrate_database
 from diagnosis_tool.settings import Settings
 
 _OK, _SOME_REFUSED, _ERROR = 0, 2, 1
@@ -59,6 +62,18 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--bundle", help="'default', a released name or a folder")
     predict.set_defaults(command=_predict)
 
+    export = commands.add_parser("export", help="write what readers said: a table, or labels to train with")
+    kinds = export.add_subparsers(required=True, metavar="WHAT")
+    reviews = kinds.add_parser("reviews", help="all reviews as CSV, a line an output")
+    reviews.add_argument("out", metavar="FILE", help="- for standard output")
+    reviews.set_defaults(command=_export_reviews)
+    labels = kinds.add_parser("labels", help="signed reviews as a training data set: labels.csv and the images")
+    labels.add_argument("out", metavar="FOLDER", help="a new one")
+    labels.add_argument(
+        "--silence-agrees", action="store_true", help="a signed finding without a verdict counts as agreed with"
+    )
+    labels.set_defaults(command=_export_labels)
+
     verify = commands.add_parser("verify-bundle", help="check a bundle's files and its golden outputs on this machine")
     verify.add_argument("bundle", nargs="?", help="'default', a released name or a folder")
     verify.set_defaults(command=_verify_bundle)
@@ -97,6 +112,38 @@ def _worker(options: argparse.Namespace) -> int:
     from diagnosis_tool.worker.wiring import run_worker  # loads torch: only in this process
 
     return run_worker(_settings(workers=options.workers), name=options.name)
+
+
+def _context() -> Context:
+    settings = _settings()
+    if not settings.database_file.is_file():
+        raise NotFound("%(folder)s holds no database. Set DATA_DIR to the data folder.", folder=settings.data_dir)
+    return make_context(data_dir=settings.data_dir, database_file=settings.database_file)
+
+
+def _export_reviews(options: argparse.Namespace) -> int:
+    lines = export.reviews_csv(_context())
+    if options.out == "-":
+        sys.stdout.writelines(lines)
+        return _OK
+    try:
+        with open(options.out, "x", encoding="utf-8", newline="") as file:
+            file.write(export.BOM)
+            file.writelines(lines)
+    except OSError as error:
+        raise RequestRefused("%(file)s cannot be written: %(why)s.", file=options.out, why=error.strerror) from error
+    return _OK
+
+
+def _export_labels(options: argparse.Namespace) -> int:
+    made = export.write_training_set(_context(), Path(options.out), silence_agrees=options.silence_agrees)
+    print(f"{len(made.images)} images with labels in {options.out}", file=sys.stderr)
+    if made.left_out:
+        print(
+            f"{made.left_out} signed images were left out: not every finding has a verdict that decides it.",
+            file=sys.stderr,
+        )
+    return _OK
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -1,10 +1,10 @@
 """Reviews in the database: one row a revision, none ever changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, and_, insert, select
 
 from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.reviews import (
@@ -39,6 +39,27 @@ class ReviewStore:
         """The newest revision with its history; revision 0 while there is none. Raises NotFound."""
         with reading(self._engine) as db:
             return _review(db, _subject(db, instance_uid))
+
+    def all(self, study_uids: Sequence[str] | None = None) -> Iterator[tuple[str, Review]]:
+        """(instance uid, newest revision of its current reading), studies in the order they came; None: of all.
+
+        One image is in memory at a time.
+        """
+        i, s, p, r = t.instances.c, t.studies.c, t.predictions.c, t.reviews.c
+        query = (
+            select(i.uid)
+            .join_from(t.instances, t.studies)
+            .join(t.predictions, p.id == i.prediction_id)
+            .join(t.reviews, and_(r.instance_id == i.id, r.bundle_sha256 == p.bundle_sha256))
+            .distinct()
+            .order_by(i.study_id, i.position)
+        )
+        if study_uids is not None:
+            query = query.where(s.uid.in_(study_uids))
+        with reading(self._engine) as db:
+            uids = db.execute(query).scalars().all()
+        for uid in uids:
+            yield uid, self.get(uid)
 
     def save(self, instance_uid: str, opinion: Opinion, *, based_on: int, user_id: int) -> Review:
         """Adds a revision. Raises ReviewConflict unless `based_on` is the newest, Conflict for an unread image."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, union_all
+from sqlalchemy import Connection, Engine, Row, Select, delete, func, insert, select, union_all
 
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, ViewPosition
@@ -86,6 +86,33 @@ class StudyStore:
             worklist.index_text(db, study_id)
             check()
         return self.study(uid)
+
+    def delete(self, uids: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+        """Removes the studies with all that is known of their images; (how many, contents that no row names any more).
+
+        A worker that has one of them in hand loses its lease, and with it its answer.
+        """
+        s, i, w = t.studies.c, t.instances.c, t.worklist.c
+        with writing(self._engine) as db:
+            study_ids = db.execute(select(s.id).where(s.uid.in_(uids))).scalars().all()
+            rows = db.execute(select(i.id, i.sha256).where(i.study_id.in_(study_ids))).all()
+            ids = [row.id for row in rows]
+            for table in (t.jobs, t.reviews):
+                db.execute(delete(table).where(table.c.instance_id.in_(ids)))
+            db.execute(delete(t.instances).where(i.id.in_(ids)))
+            db.execute(delete(t.worklist_findings).where(t.worklist_findings.c.study_id.in_(study_ids)))
+            db.execute(delete(t.worklist_text).where(t.worklist_text.c.rowid.in_(study_ids)))
+            db.execute(delete(t.worklist).where(w.study_id.in_(study_ids)))
+            db.execute(delete(t.studies).where(s.id.in_(study_ids)))
+            orphans = sorted({row.sha256 for row in rows} - _named(db, {row.sha256 for row in rows}))
+            _forget(db, orphans)
+        return len(study_ids), tuple(orphans)
+
+    def drop_content(self, sha256: str, remove: Callable[[str], None]) -> None:
+        """Calls `remove` unless a row names this content again by now, under the lock that uploads wait for."""
+        with writing(self._engine) as db:
+            if not _named(db, {sha256}):
+                remove(sha256)
 
     def study(self, uid: str) -> Study:
         """The study with its instances and predictions. Raises NotFound."""
@@ -173,6 +200,19 @@ class StudyStore:
         if jpeg is None:
             raise NotFound("This image has no thumbnail: it is not read yet, or could not be.")
         return bytes(jpeg)
+
+
+def _named(db: Connection, sha256s: set[str]) -> set[str]:
+    i = t.instances.c
+    return set(db.execute(select(i.sha256).where(i.sha256.in_(sha256s)).distinct()).scalars())
+
+
+def _forget(db: Connection, sha256s: Sequence[str]) -> None:
+    p, o = t.predictions.c, t.prediction_outputs.c
+    predictions = db.execute(select(p.id).where(p.image_sha256.in_(sha256s))).scalars().all()
+    db.execute(delete(t.prediction_outputs).where(o.prediction_id.in_(predictions)))
+    db.execute(delete(t.predictions).where(p.id.in_(predictions)))
+    db.execute(delete(t.thumbnails).where(t.thumbnails.c.image_sha256.in_(sha256s)))
 
 
 def _instances() -> Select[tuple[object, ...]]:

@@ -218,6 +218,8 @@ worklist: Final = Table(
     Index("ix_worklist_reader_urgency", "reader_id", "urgency", "study_id"),
     Index("ix_worklist_refused", "study_id", sqlite_where=text("refused > 0")),
     Index("ix_worklist_failed", "study_id", sqlite_where=text("failed > 0")),
+    Index("ix_worklist_refused_urgency", "urgency", "study_id", sqlite_where=text("refused > 0")),
+    Index("ix_worklist_failed_urgency", "urgency", "study_id", sqlite_where=text("failed > 0")),
 )
 
 # The findings above their operating points in any image of the study, each with its largest probability.

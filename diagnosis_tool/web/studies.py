@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, reque
 from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain import wording
-from diagnosis_tool.domain.studies import Instance
+from diagnosis_tool.domain.studies import Instance, Study
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.attend import attend_study
@@ -37,10 +37,8 @@ def show(uid: str) -> str:
 
 @blueprint.get("/studies/<uid>.json")
 def show_json(uid: str) -> Response:
-    """The study for scripts: probabilities unrounded, in the bundle's order."""
-    study = browse.get_study(current_context(), uid)
-    instances = [_instance_json(instance) for instance in study.instances]
-    return jsonify(uid=study.uid, created_at=study.created_at.isoformat(), instances=instances)
+    """The study for scripts: probabilities unrounded and, as `shown`, as pages print them; in the bundle's order."""
+    return jsonify(study_json(browse.get_study(current_context(), uid)))
 
 
 @blueprint.get("/studies/<uid>/status.json")
@@ -64,6 +62,12 @@ def card(uid: str, instance_uid: str) -> str:
     return render_template("_card.html", instance=instance)
 
 
+def study_json(study: Study) -> dict[str, Any]:
+    """The study as scripts get it."""
+    instances = [_instance_json(instance) for instance in study.instances]
+    return {"uid": study.uid, "created_at": study.created_at.isoformat(), "instances": instances}
+
+
 def _instance_json(instance: Instance) -> dict[str, Any]:
     prediction = instance.prediction
     outputs = prediction.outputs if prediction else ()
@@ -73,7 +77,10 @@ def _instance_json(instance: Instance) -> dict[str, Any]:
         "sha256": instance.sha256,
         "state": instance.state,
         "error": instance.error,
-        "findings": [{"finding": o.name, "probability": o.probability} for o in outputs],
+        "findings": [
+            {"finding": o.name, "probability": o.probability, "shown": wording.probability(o.probability)}
+            for o in outputs
+        ],
         "top4": list(top),
         "heatmaps": {name: url_for("images.heatmap", uid=instance.uid, finding=name) for name in top},
         "bundle": prediction.identity.bundle if prediction else None,

@@ -95,8 +95,10 @@ def _create_worklist() -> None:
         ("reader_urgency", ["reader_id", "urgency", "study_id"]),
     ):
         op.create_index(f"ix_worklist_{name}", "worklist", columns)
-    op.create_index("ix_worklist_refused", "worklist", ["study_id"], sqlite_where=sa.text("refused > 0"))
-    op.create_index("ix_worklist_failed", "worklist", ["study_id"], sqlite_where=sa.text("failed > 0"))
+    for name in ("refused", "failed"):
+        some = sa.text(f"{name} > 0")
+        op.create_index(f"ix_worklist_{name}", "worklist", ["study_id"], sqlite_where=some)
+        op.create_index(f"ix_worklist_{name}_urgency", "worklist", ["urgency", "study_id"], sqlite_where=some)
     op.create_table(
         "worklist_findings",
         sa.Column("finding", sa.String(length=100), nullable=False),

@@ -79,5 +79,22 @@
     }
   });
 
+  const boxes = () => [...table.querySelectorAll("tbody input[type=checkbox]")];
+  const all = document.getElementById("choose-all");
+  function count() {
+    const n = boxes().filter((box) => box.checked).length;
+    all.checked = n > 0 && n === boxes().length;
+    all.indeterminate = n > 0 && !all.checked;
+    document.getElementById("chosen-words").textContent = n ? ntr("%(n)s chosen", "%(n)s chosen", n) : tr("Choose all on this page");
+    for (const button of document.querySelectorAll(".actions .button")) button.disabled = n === 0;
+  }
+  all.addEventListener("change", () => {
+    for (const box of boxes()) box.checked = all.checked;
+    count();
+  });
+  table.addEventListener("change", count);
+  window.addEventListener("pageshow", count);
+  count();
+
   setTimeout(poll, pollMs);
 })();

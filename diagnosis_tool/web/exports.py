@@ -1,0 +1,103 @@
+"""Downloads of one study or of those chosen on the worklist, and deleting them."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Final
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from diagnosis_tool.domain.studies import Study
+from diagnosis_tool.errors import RequestRefused
+from diagnosis_tool.services import browse, export, remove
+from diagnosis_tool.web.current import current_context
+from diagnosis_tool.web.studies import study_json
+
+blueprint = Blueprint("exports", __name__)
+
+MOST: Final = 200
+"""Studies in one go: their readings are in memory together."""
+
+
+@blueprint.get("/studies/<uid>.csv")
+def study_csv(uid: str) -> Response:
+    """The study's readings as a table."""
+    return _table("study", export.readings_csv([browse.get_study(current_context(), uid)]))
+
+
+@blueprint.get("/export/readings.csv")
+def readings() -> Response:
+    """The readings of the studies chosen (study=uid, as often as there are)."""
+    return _table("readings", export.readings_csv(_studies()))
+
+
+@blueprint.get("/export/readings.json")
+def readings_json() -> Response:
+    """The same as one JSON array, an object a study as /studies/<uid>.json has it."""
+    response = jsonify([study_json(study) for study in _studies()])
+    response.headers.set("Content-Disposition", "attachment", filename=_name("readings", "json"))
+    return response
+
+
+@blueprint.get("/export/reviews.csv")
+def reviews() -> Response:
+    """The reviews of the studies chosen; of all when none is."""
+    return _table("reviews", export.reviews_csv(current_context(), _chosen() or None))
+
+
+@blueprint.get("/export/labels.csv")
+def labels() -> Response:
+    """The signed reviews as labels for training; silence=agrees counts findings without a verdict as agreed with."""
+    silence = request.args.get("silence") == "agrees"
+    made = export.training_labels(current_context(), _chosen() or None, silence_agrees=silence)
+    return _table("labels", [made.labels_csv], bom="")
+
+
+@blueprint.get("/delete")
+def ask_delete() -> str:
+    """Says what would be deleted, and asks."""
+    context = current_context()
+    return render_template("delete.html", rows=browse.worklist_rows(context, _some_chosen()))
+
+
+@blueprint.post("/delete")
+def delete() -> AnyResponse:
+    """Deletes the studies of the form field `study`."""
+    remove.delete_studies(current_context(), request.form.getlist("study"))
+    return redirect(url_for("worklist.index"), 303)
+
+
+@blueprint.post("/instances/<uid>/retry")
+def retry(uid: str) -> AnyResponse:
+    """Queues a failed image again; back to its study."""
+    context = current_context()
+    remove.try_again(context, uid)
+    return redirect(url_for("studies.show", uid=browse.get_instance(context, uid).study_uid), 303)
+
+
+def _chosen() -> list[str]:
+    uids = list(dict.fromkeys(request.args.getlist("study")))
+    if len(uids) > MOST:
+        raise RequestRefused("%(n)s studies were chosen; at most %(most)s fit in one go.", n=len(uids), most=MOST)
+    return uids
+
+
+def _some_chosen() -> list[str]:
+    uids = _chosen()
+    if not uids:
+        raise RequestRefused("No study was chosen. Tick some on the worklist, then try again.")
+    return uids
+
+
+def _studies() -> list[Study]:
+    return [browse.get_study(current_context(), uid) for uid in _some_chosen()]
+
+
+def _table(name: str, lines: Iterable[str], bom: str = export.BOM) -> Response:
+    response = Response(bom + "".join(lines), mimetype="text/csv")
+    response.headers.set("Content-Disposition", "attachment", filename=_name(name, "csv"))
+    return response
+
+
+def _name(name: str, suffix: str) -> str:
+    return f"{name}-{date.today()}.{suffix}"
