@@ -1,4 +1,4 @@
-"""Deleting studies, and trying again what failed."""
+"""Deleting studies."""
 
 import logging
 from collections.abc import Sequence
@@ -19,8 +19,3 @@ def delete_studies(context: Context, uids: Sequence[str]) -> int:
         context.studies.drop_content(sha256, context.blobs.remove)
     _log.info("deleted %d studies and %d files", count, len(orphans))
     return count
-
-
-def try_again(context: Context, instance_uid: str) -> None:
-    """Queues a failed image once more. Raises NotFound, and Conflict when it did not fail."""
-    context.jobs.retry(instance_uid)

@@ -67,14 +67,6 @@ def delete() -> AnyResponse:
     return redirect(url_for("worklist.index"), 303)
 
 
-@blueprint.post("/instances/<uid>/retry")
-def retry(uid: str) -> AnyResponse:
-    """Queues a failed image again; back to its study."""
-    context = current_context()
-    remove.try_again(context, uid)
-    return redirect(url_for("studies.show", uid=browse.get_instance(context, uid).study_uid), 303)
-
-
 def _chosen() -> list[str]:
     uids = list(dict.fromkeys(request.args.getlist("study")))
     if len(uids) > MOST:

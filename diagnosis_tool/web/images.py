@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Final
 
-from flask import Blueprint, Response, request, send_file
+from flask import Blueprint, Response, redirect, request, send_file, url_for
+from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.cxr.heatmap import colour_table
 from diagnosis_tool.domain.studies import Instance
@@ -70,10 +71,13 @@ def attend(uid: str) -> Response:
 
 
 @blueprint.post("/retry")
-def retry(uid: str) -> Response:
-    """Reads a failed image again; 409 for one that did not fail."""
-    retry_instance(current_context(), uid)
-    return Response(status=204)
+def retry(uid: str) -> AnyResponse:
+    """Reads a failed image again; 409 for one that did not fail. A page's form goes back to the study."""
+    context = current_context()
+    retry_instance(context, uid)
+    if not request.form:
+        return Response(status=204)
+    return redirect(url_for("studies.show", uid=browse.get_instance(context, uid).study_uid), 303)
 
 
 @blueprint.get("/heatmaps/<path:finding>.png")

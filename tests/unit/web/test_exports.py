@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 
 from diagnosis_tool.domain import wording
 from diagnosis_tool.errors import NotFound, RequestRefused
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
+from diagnosis_tool.services.diagnose import prepare
 from diagnosis_tool.services.export import write_training_set
 from diagnosis_tool.services.remove import delete_studies
 from tests.conftest import phantom_png
@@ -152,14 +154,11 @@ def test_a_worker_loses_what_is_deleted_under_it(context: Context, upload: Uploa
     uid = upload(("a.png", phantom_png()))
     (job,) = context.jobs.claim("w", 1)
     delete_studies(context, [uid])
-    from diagnosis_tool.services.diagnose import prepare
-
     assert prepare(context, FakeClassifier(), job) is None
     with pytest.raises(NotFound):
         browse.get_study(context, uid)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_failed_image_is_tried_again(browser: Browser, context: Context, upload: Upload) -> None:
     uid = upload(("a.png", phantom_png()))
     read_with(context, FakeClassifier(RuntimeError("boom")))
@@ -167,7 +166,8 @@ def test_a_failed_image_is_tried_again(browser: Browser, context: Context, uploa
     assert "Try again" in browser.get(f"/studies/{uid}").text
     assert uid in browser.get("/?state=failed").text
     assert "none above" not in browser.get("/").text
-    assert browser.post(f"{address}/retry").headers["Location"] == f"/studies/{uid}"
+    answer = browser.client.post(f"{address}/retry", data={"csrf_token": browser.token})
+    assert answer.headers["Location"] == f"/studies/{uid}"
     assert browser.post(f"{address}/retry").status_code == 409  # it waits already
     read_with(context, FakeClassifier())
     assert browser.get(f"/studies/{uid}.json").json["instances"][0]["state"] == "done"
@@ -177,8 +177,6 @@ def test_a_failed_image_is_tried_again(browser: Browser, context: Context, uploa
 def test_an_image_one_pixel_wide_is_refused_with_its_size_known(
     browser: Browser, upload: Upload, read_all: ReadAll
 ) -> None:
-    from PIL import Image
-
     buffer = BytesIO()
     Image.new("L", (1, 300), 7).save(buffer, "PNG")
     uid = upload(("line.png", buffer.getvalue()))
