@@ -42,7 +42,7 @@ def _findings(shown: facts.Shown, selected: str) -> Component:
         [
             html.Div([html.H2(_("Findings")), order], className="findings-head"),
             html.P(wording.prediction_outcome(prediction), className="visually-hidden"),
-            _heads(bool(shown.auc)),
+            _heads(shown),
             html.Div(
                 [html.Div(chart, className="findings-chart"), *rows], className="finding-rows", style={"--row": height}
             ),
@@ -53,8 +53,9 @@ def _findings(shown: facts.Shown, selected: str) -> Component:
     )
 
 
-def _heads(has_auc: bool) -> Component:
-    words = [_("white tick: operating point"), _("prob."), _("band"), _("AUC (95%)") if has_auc else ""]
+def _heads(shown: facts.Shown) -> Component:
+    tick = _("tick: operating point · hatched: unsure") if shown.screening else _("white tick: operating point")
+    words = [tick, _("prob."), _("band"), _("AUC (95%)") if shown.auc else ""]
     return html.Div([html.Span(word) for word in words], className="row-heads muted", **aria(hidden="true"))
 
 

@@ -201,7 +201,8 @@
   // ---- showing ----------------------------------------------------------------------------------------------------
   const label = (name) => stage.facts.names[name] || name;
   const verdictWord = (verdict) => ({ agree: tr("agree"), disagree: tr("disagree"), unsure: tr("unsure") })[verdict];
-  const localTime = (iso) => new Date(iso).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
+  const stateWord = (state) => ({ draft: tr("draft"), signed: tr("signed"), amended: tr("amended") })[state];
+  const localTime = (iso) => new Date(iso).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 
   function say(words, isError = false) {
     const place = byId("review-words");
@@ -252,7 +253,7 @@
       ...draft.boxes.map((box, k) => chip("▭", box.finding, tr("box: %(name)s", { name: label(box.finding) }), "boxes", k)),
     );
     const history = review.saved ? review.saved.history : [];
-    fill("history", history.map((h) => `${h.revision} · ${h.state} · ${h.by} · ${localTime(h.at)}`));
+    fill("history", history.map((h) => `${h.revision} · ${stateWord(h.state)} · ${h.by} · ${localTime(h.at)}`));
     byId("history-box").hidden = history.length === 0;
     for (const row of document.querySelectorAll(".finding-row")) row.dataset.verdict = MARKS[draft.verdicts[row.dataset.finding]] || "";
     review.showSelected();

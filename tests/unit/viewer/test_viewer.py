@@ -151,9 +151,12 @@ def test_each_row_says_probability_band_and_what_the_model_is_worth(context: Con
     shown = callbacks.shown_of(context, place, instance)
     assert shown is not None
     assert (shown.auc, shown.screening) == ({}, {})  # no bundle of that hash is here: nothing is made up
-    assert "AUC" not in text(layout.reading_view(shown, None))
+    plain = text(layout.reading_view(shown, None))
+    assert "AUC" not in plain
+    assert "hatched" not in plain
     auc = Interval(value=0.834, low=0.8, high=0.868)
     rich = replace(shown, auc={"Mass": auc}, screening={"Mass": 0.1})
+    assert "hatched: unsure" in text(layout.reading_view(rich, None))
     row = row_of(layout.reading_view(rich, None), "Mass")
     words = [span.children for span in row.children]
     assert words[2] == f"{instance.prediction.output('Mass').probability:.2f}" if instance.prediction else None
