@@ -116,5 +116,5 @@ def _layout() -> Figure:
         "hovermode": "closest",
         "dragmode": False,
         "xaxis": axis | {"type": "date", "nticks": 4, "showgrid": False},
-        "yaxis": axis | {"range": [0, 1], "tickvals": [0, 0.5, 1]},
+        "yaxis": axis | {"range": [0, 1], "tickvals": [0.5, 1]},
     }
