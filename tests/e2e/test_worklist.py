@@ -21,6 +21,7 @@ def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             film = dicom(PatientName=name, PatientID=patient, SpecificCharacterSet="ISO_IR 192")
             running.finished(running.upload([(f"{patient}.dcm", film)]))
         running.finished(running.upload([("notes.txt", b"no film")]))
+        running.finished(running.upload([("a.png", phantom_png(1)), ("b.txt", b"no film")]))
         yield running
 
 
@@ -51,8 +52,9 @@ def test_search_and_filter_by_mouse(page: Page) -> None:
     page.click("text=Show all")
     page.select_option("#filters select[name=state]", "refused")  # applies at once
     page.wait_for_url("**state=refused*")
-    expect(page.locator("#worklist tbody tr")).to_have_count(1)
-    expect(page.locator("#worklist tbody")).to_contain_text("nothing was read")
+    expect(page.locator("#worklist tbody tr")).to_have_count(2)
+    expect(page.locator("#worklist tbody tr").nth(0)).to_contain_text("1 refused")
+    expect(page.locator("#worklist tbody tr").nth(1)).to_contain_text("nothing was read")
 
 
 def test_all_by_keyboard(page: Page) -> None:
