@@ -31,6 +31,14 @@ _FINDINGS: Final = {
     "Pneumonia": marked("Pneumonia"),
     "Pneumothorax": marked("Pneumothorax"),
     "No Finding": marked("No Finding"),
+    "Aortic_Enlargement": marked("Aortic enlargement"),
+    "Calcification": marked("Calcification"),
+    "Enlarged_Mediastinum": marked("Enlarged mediastinum"),
+    "Fracture": marked("Fracture"),
+    "Lung_Opacity": marked("Lung opacity"),
+    "Scoliosis": marked("Scoliosis"),
+    "Subcutaneous_Emphysema": marked("Subcutaneous emphysema"),
+    "Support_Device": marked("Support device"),
 }
 
 _STATES: Final = {
