@@ -32,6 +32,16 @@ def original(instance_uid: str) -> str:
     return f"/instances/{quote(instance_uid)}/original"
 
 
+def report(instance_uid: str) -> str:
+    """The page to be printed or sent on."""
+    return f"/instances/{quote(instance_uid)}/report.pdf"
+
+
+def model(bundle: str) -> str:
+    """What the bundle of this name and version is worth."""
+    return f"/models/{quote(bundle)}"
+
+
 def heatmap(instance_uid: str, finding: str) -> str:
     """The transparent map to lie over the film."""
     return f"/instances/{quote(instance_uid)}/heatmaps/{quote(finding, safe='')}.png"

@@ -144,9 +144,10 @@ def _foot(shown: facts.Shown, selected: str) -> Component:
             download="",
         ),
         html.Button(_("Chart"), id=ids.SAVE_CHART, type="button", className="button small"),
+        html.A(_("Report"), href=links.report(uid), className="button small"),
     ]
     told = facts.model_facts(shown.prediction)
-    model = html.Span(told[0], className="model-line muted", title="\n".join(told))
+    model = html.A(told[0], href=links.model(told[0]), className="model-line", title="\n".join(told))
     return html.Div([*saves, model], className="downloads")
 
 

@@ -24,8 +24,8 @@ _LAYOUT_FAULTS = """() => {
   const faults = [];
   const seen = (e) => {
     const box = e.getBoundingClientRect();
-    const style = getComputedStyle(e);
-    return box.width > 1 && box.height > 1 && style.visibility !== "hidden" && !e.closest(".visually-hidden, [hidden]");
+    if (e.closest(".visually-hidden, [hidden]") || !e.checkVisibility({ checkVisibilityCSS: true })) return false;
+    return box.width > 1 && box.height > 1;
   };
   const name = (e) => `${e.tagName}.${e.className.baseVal ?? e.className} '${e.textContent.trim().slice(0, 40)}'`;
   const inScroller = (e) => e.closest(".strip, #review-items");

@@ -1,0 +1,115 @@
+"""No page, in no state and no language, holds a barrier that axe-core knows (WCAG 2.1 AA)."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.dicom_files import dicom
+from tests.e2e.barriers import barriers
+from tests.serving import Server
+
+pytestmark = pytest.mark.e2e
+
+RELEASED = "mobilenet_v2-nih14-1.0"
+
+
+@pytest.fixture(params=["en", "de"])
+def page(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Iterator[Page]:
+    """A page of a browser that wishes for this language."""
+    with browser.new_context(
+        base_url=server.url, locale=request.param, viewport={"width": 1280, "height": 800}
+    ) as session:
+        page = session.new_page()
+        page.set_default_timeout(60_000)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def instances(server: Server) -> tuple[str, str, str]:
+    """A study, the newer of two images in it that were read of one patient, and one that was refused."""
+    days = ("20200105", "20230301")
+    films = [(f"{day}.dcm", dicom(PatientID="P1", PatientName="Doe^Jo", AcquisitionDate=day)) for day in days]
+    study = server.upload([*films, ("notes.txt", b"no film")])
+    server.finished(study)
+    _, read, refused = (i["uid"] for i in server.get_json(f"/studies/{study}/status.json")["instances"])
+    return study, read, refused
+
+
+@pytest.fixture
+def without_barriers(page: Page) -> Callable[[str], None]:
+    """Opens an address and asks axe-core."""
+
+    def check(address: str) -> None:
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        assert barriers(page) == []
+        assert page.locator("html").get_attribute("lang") == page.evaluate("navigator.language")
+
+    return check
+
+
+def test_the_check_finds_a_barrier(page: Page) -> None:
+    page.goto("/")
+    page.evaluate("document.querySelector('h1').insertAdjacentHTML('afterend', '<input type=text>')")
+    assert [line.split(":")[0] for line in barriers(page)] == ["label"]
+
+
+def test_the_worklist_without_studies(page: Page, without_barriers: Callable[[str], None]) -> None:
+    without_barriers("/?q=nobody")
+
+
+def test_the_worklist_with_its_choices(
+    page: Page, instances: tuple[str, str, str], without_barriers: Callable[[str], None]
+) -> None:
+    without_barriers("/")
+    page.click(".add-reader summary")
+    page.evaluate("document.getElementById('news').hidden = false")
+    assert barriers(page) == []
+
+
+def test_the_worklist_with_files_to_send(
+    page: Page, instances: tuple[str, str, str], without_barriers: Callable[[str], None]
+) -> None:
+    without_barriers("/")
+    page.set_input_files("#files", {"name": "a.png", "mimeType": "image/png", "buffer": b"x"})
+    page.wait_for_selector("#tray:not([hidden])")
+    page.wait_for_timeout(300)  # the tray fades in
+    assert barriers(page) == []
+
+
+def test_a_study(page: Page, instances: tuple[str, str, str], without_barriers: Callable[[str], None]) -> None:
+    without_barriers(f"/studies/{instances[0]}")
+    page.wait_for_selector(".card .bars", state="attached")
+    assert barriers(page) == []
+
+
+def test_the_viewer(page: Page, instances: tuple[str, str, str], without_barriers: Callable[[str], None]) -> None:
+    without_barriers(f"/viewer/?instance={instances[1]}")
+    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    assert barriers(page) == []
+    page.keyboard.press("a")
+    page.keyboard.press("c")
+    expect(page.locator(".priors-box")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert barriers(page) == []
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    assert barriers(page) == []
+
+
+def test_the_viewer_on_what_has_no_reading(
+    instances: tuple[str, str, str], without_barriers: Callable[[str], None]
+) -> None:
+    for address in (f"/viewer/?instance={instances[2]}", "/viewer/?instance=none", "/viewer/"):
+        without_barriers(address)
+
+
+def test_model_facts(without_barriers: Callable[[str], None]) -> None:
+    for name in ("default", RELEASED):
+        without_barriers(f"/models/{name}")
+
+
+def test_errors(without_barriers: Callable[[str], None]) -> None:
+    for address in ("/studies/none", "/models/none", "/nothing"):
+        without_barriers(address)
