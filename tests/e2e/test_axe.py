@@ -65,6 +65,7 @@ def test_the_worklist_with_its_choices(
     without_barriers("/")
     page.click(".add-reader summary")
     page.evaluate("document.getElementById('news').hidden = false")
+    page.locator("#choose-all").check()
     assert barriers(page) == []
 
 
@@ -75,6 +76,16 @@ def test_the_worklist_with_files_to_send(
     page.set_input_files("#files", {"name": "a.png", "mimeType": "image/png", "buffer": b"x"})
     page.wait_for_selector("#tray:not([hidden])")
     page.wait_for_timeout(300)  # the tray fades in
+    assert barriers(page) == []
+
+
+def test_the_question_before_deleting(
+    page: Page, instances: tuple[str, str, str], without_barriers: Callable[[str], None]
+) -> None:
+    without_barriers("/")
+    page.locator("#choose-all").check()
+    page.click("#ask-delete")
+    page.wait_for_url("**/delete*")
     assert barriers(page) == []
 
 

@@ -1,5 +1,6 @@
 """The report: the same numbers as everywhere, the same bytes each time, names in any script."""
 
+import csv
 import re
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def read(client: FlaskClient, context: Context, upload: Upload, read_all: Callab
     return instance_of(context, study)
 
 
-def test_every_probability_is_the_same_in_report_chart_page_and_json(
+def test_every_probability_is_the_same_in_report_chart_page_csv_and_json(
     client: FlaskClient, context: Context, read: str
 ) -> None:
     study = context.studies.instance(read).study_uid
@@ -52,12 +53,14 @@ def test_every_probability_is_the_same_in_report_chart_page_and_json(
     (numbers,) = [t for t in client.get(f"/viewer/figures/{read}.json").get_json()["data"] if t["name"] == "number"]
     (bars,) = [t for t in client.get(f"/viewer/figures/{read}.json").get_json()["data"] if t["name"] == "probability"]
     charted = {custom[0]: shown.strip() for custom, shown in zip(bars["customdata"], numbers["text"], strict=True)}
+    (row,) = csv.DictReader(client.get(f"/studies/{study}.csv").text.removeprefix("\ufeff").splitlines())
     assert len(instance["findings"]) == len(NIH_OUTPUTS)
     for finding in instance["findings"]:
         shown = wording.probability(finding["probability"])
         name = wording.finding_name(finding["finding"])
         assert re.search(rf"{name} {re.escape(shown)} (above|below) 0\.50", report), name
         assert charted[finding["finding"]] == shown
+        assert row[finding["finding"]] == shown
         if finding["finding"] in instance["top4"]:
             assert f"<span>{name}</span> <b>{shown}</b>" in page
 
