@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.dicom_files import dicom
 from tests.e2e.barriers import barriers
+from tests.e2e.others import save_as_another
 from tests.serving import Server
 
 pytestmark = pytest.mark.e2e
@@ -106,6 +107,26 @@ def test_the_viewer(page: Page, instances: tuple[str, str, str], without_barrier
     assert barriers(page) == []
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
+    assert barriers(page) == []
+
+
+def test_the_dialogs_of_a_review(
+    page: Page, server: Server, instances: tuple[str, str, str], without_barriers: Callable[[str], None]
+) -> None:
+    uid = instances[1]
+    without_barriers(f"/viewer/?instance={uid}")
+    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    page.keyboard.press("s")
+    expect(page.locator("#sign-dialog")).to_be_visible()
+    assert barriers(page) == []
+    page.locator("#sign-now").click()
+    page.click("#history-box summary")
+    expect(page.locator("#history li").first).to_be_visible()
+    assert barriers(page) == []
+    save_as_another(server, uid, "theirs")
+    page.fill("#note", "mine")
+    page.keyboard.press("Control+s")
+    expect(page.locator("#conflict-dialog")).to_be_visible()
     assert barriers(page) == []
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import urllib.request
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.e2e.browser import WIDTHS, Watch, layout_faults
+from tests.e2e.others import review_of, save_as_another
 from tests.serving import Server
 from training.phantom import chest_phantom
 
@@ -59,11 +59,6 @@ def drag(page: Page, dx: float, dy: float, *, start: tuple[float, float] = (0.5,
     page.mouse.move(x + dx / 2, y + dy / 2)
     page.mouse.move(x + dx, y + dy)
     page.mouse.up()
-
-
-def review_of(server: Server, uid: str) -> dict[str, Any]:
-    review: dict[str, Any] = server.get_json(f"/instances/{uid}/review.json")
-    return review
 
 
 def test_deep_films_keep_their_greys_and_their_scale(page: Page, uids: list[str]) -> None:
@@ -283,15 +278,6 @@ def test_what_is_not_saved_outlives_going_on_and_reloading(page: Page, uids: lis
     page.reload()
     expect(page.locator("#note")).to_have_value("not yet saved")
     expect(page.locator("#review-words")).to_have_text("Your unsaved changes are still here.")
-
-
-def save_as_another(server: Server, uid: str, note: str) -> None:
-    """Saves a review meanwhile, as a script does: without cookie or token."""
-    body = {"revision": review_of(server, uid)["revision"], "verdicts": {}, "added": [], "note": note, "boxes": []}
-    request = urllib.request.Request(
-        f"{server.url}/instances/{uid}/review", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    urllib.request.urlopen(request, timeout=60).close()
 
 
 @pytest.mark.parametrize(
