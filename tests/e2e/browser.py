@@ -1,6 +1,7 @@
 """Headless Chromium as the system brings it, and what every page must keep to."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ _ARGUMENTS = [
     "--disable-sync",
 ]
 
+_REST_S = 5.0
 WIDTHS = ((1280, 800), (1920, 1080))
 
 # Text elements that are cut off, stick out of the window, or lie on each other. Charts are looked at by their labels.
@@ -94,5 +96,10 @@ class Watch:
 
 
 def layout_faults(page: Page) -> list[str]:
-    """What is cut off, outside the window or overlapping on the page as it stands."""
-    return [str(fault) for fault in page.evaluate(_LAYOUT_FAULTS)]
+    """What is cut off, outside the window or overlapping on the page once it has come to rest."""
+    faults: list[str] = page.evaluate(_LAYOUT_FAULTS)
+    end = time.monotonic() + _REST_S
+    while faults and time.monotonic() < end:  # charts are drawn anew a moment after what is around them has its size
+        page.wait_for_timeout(200)
+        faults = page.evaluate(_LAYOUT_FAULTS)
+    return faults
