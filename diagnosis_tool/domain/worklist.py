@@ -37,7 +37,10 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLine:
-    """What the worklist needs to know of one image; review: of its current reading, with its reader."""
+    """What the worklist needs to know of an image; review: of its current reading, with its reader.
+
+    count: of how many images this is true.
+    """
 
     state: InstanceState
     patient_id: str | None
@@ -48,6 +51,7 @@ class ImageLine:
     review: ReviewState = ReviewState.NONE
     reviewed_at: datetime | None = None
     reader_id: int | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +84,10 @@ def outline(images: Sequence[ImageLine]) -> Outline:
     last = max(reviewed, key=lambda image: image.reviewed_at or datetime.min) if reviewed else None
     return Outline(
         state=study_state(images),
-        total=len(images),
-        finished=sum(image.state.is_final for image in images),
-        refused=sum(image.state is InstanceState.REFUSED for image in images),
-        failed=sum(image.state is InstanceState.FAILED for image in images),
+        total=sum(image.count for image in images),
+        finished=sum(image.count for image in images if image.state.is_final),
+        refused=sum(image.count for image in images if image.state is InstanceState.REFUSED),
+        failed=sum(image.count for image in images if image.state is InstanceState.FAILED),
         patient_id=first.patient_id if first else None,
         patient_name=first.patient_name if first else None,
         patients=len({image.patient_id or image.patient_name for image in named}),

@@ -78,7 +78,7 @@ class JobStore:
                         claimed.append(self._lease(db, row, worker))
                     if row.attempts > 0 and claimed:
                         break
-            worklist.refresh_of(db, [job.instance_id for job in claimed])
+            worklist.begin(db, [job.instance_id for job in claimed])
         return tuple(claimed)
 
     def hurry(self, instance_uid: str, priority: Priority) -> None:

@@ -10,7 +10,7 @@ from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import ViewPosition
 from diagnosis_tool.domain.reviews import ReviewState
 from diagnosis_tool.domain.studies import InstanceState
-from diagnosis_tool.domain.worklist import ImageLine, outline
+from diagnosis_tool.domain.worklist import ImageLine, StudyState, outline
 from diagnosis_tool.storage import tables as t
 
 
@@ -24,6 +24,13 @@ def refresh_of(db: Connection, instance_ids: Iterable[int]) -> None:
     """`refresh` of the studies of these instances."""
     i = t.instances.c
     refresh(db, db.execute(select(i.study_id).where(i.id.in_(list(instance_ids))).distinct()).scalars())
+
+
+def begin(db: Connection, instance_ids: Iterable[int]) -> None:
+    """`refresh` for instances that are being read from now on: only a study that was new looks different then."""
+    i, w = t.instances.c, t.worklist.c
+    of = select(i.study_id).join_from(t.instances, t.worklist, w.study_id == i.study_id)
+    refresh(db, db.execute(of.where(i.id.in_(list(instance_ids)), w.state == StudyState.NEW).distinct()).scalars())
 
 
 def index_text(db: Connection, study_id: int) -> None:
@@ -45,26 +52,38 @@ def merge_findings(db: Connection, study_id: int, instance_ids: Sequence[int]) -
 
     What an image said before is not taken back: `forget_findings` first, and merge all, when a reading is replaced.
     """
-    i, o, f = t.instances.c, t.prediction_outputs.c, t.worklist_findings.c
+    i, o = t.instances.c, t.prediction_outputs.c
     rows = db.execute(
         select(o.name, o.threshold, func.max(o.probability).label("probability"))
         .join_from(t.instances, t.prediction_outputs, o.prediction_id == i.prediction_id)
         .where(i.id.in_(instance_ids), o.kind == OutputKind.FINDING, o.threshold > 0)
         .group_by(o.name)
     ).all()
-    for row in rows:
-        if row.probability >= row.threshold:
-            values = {
-                "probability": row.probability,
-                "threshold": row.threshold,
-                "ratio": row.probability / row.threshold,
-            }
-            statement = upsert(t.worklist_findings).values(finding=row.name, study_id=study_id, **values)
-            db.execute(
-                statement.on_conflict_do_update([f.finding, f.study_id], set_=values, where=f.ratio < values["ratio"])
-            )
+    above = [
+        {
+            "finding": row.name,
+            "study_id": study_id,
+            "probability": row.probability,
+            "threshold": row.threshold,
+            "ratio": row.probability / row.threshold,
+        }
+        for row in rows
+        if row.probability >= row.threshold
+    ]
+    if above:
+        db.execute(_KEEP_LARGEST, above)
     urgency = max((row.probability / row.threshold for row in rows), default=0.0)
     _show_strongest(db, study_id, urgency)
+
+
+_found = upsert(t.worklist_findings).values(
+    {name: bindparam(name) for name in ("finding", "study_id", "probability", "threshold", "ratio")}
+)
+_KEEP_LARGEST = _found.on_conflict_do_update(
+    [t.worklist_findings.c.finding, t.worklist_findings.c.study_id],
+    set_={name: _found.excluded[name] for name in ("probability", "threshold", "ratio")},
+    where=t.worklist_findings.c.ratio < _found.excluded.ratio,
+)
 
 
 def forget_findings(db: Connection, study_id: int) -> None:
@@ -94,25 +113,28 @@ _newest = (
     .correlate(t.instances, t.predictions)
     .scalar_subquery()
 )
+_FACTS = (
+    _i.state,
+    func.coalesce(_i.patient_id, _s.patient).label("patient_id"),
+    _i.patient_name,
+    _i.view_position,
+    _i.age_years,
+    _i.sex,
+    _r.state.label("review"),
+    _r.created_at.label("reviewed_at"),
+    _r.user_id.label("reader_id"),
+)
 _LINES = (
-    select(
-        _i.state,
-        func.coalesce(_i.patient_id, _s.patient).label("patient_id"),
-        _i.patient_name,
-        _i.view_position,
-        _i.age_years,
-        _i.sex,
-        _r.state.label("review"),
-        _r.created_at.label("reviewed_at"),
-        _r.user_id.label("reader_id"),
-    )
+    select(*_FACTS, func.count().label("count"))
     .join_from(t.instances, t.studies)
     .outerjoin(t.predictions, _p.id == _i.prediction_id)
     .outerjoin(t.reviews, and_(_r.instance_id == _i.id, _r.bundle_sha256 == _p.bundle_sha256, _r.revision == _newest))
     .where(_i.study_id == bindparam("study_id"))
-    .order_by(_i.position)
+    .group_by(*_FACTS)
+    .order_by(func.min(_i.position))
 )
-"""Built once: it runs in every transaction that stores an answer."""
+"""A line for all images of which the same is true: they are few, however many images a study has. Built once, since it
+runs in every transaction that stores an answer."""
 
 
 def _refresh(db: Connection, study_id: int) -> None:
@@ -152,4 +174,5 @@ def _line(row: Any) -> ImageLine:
         review=ReviewState(row.review) if row.review else ReviewState.NONE,
         reviewed_at=row.reviewed_at,
         reader_id=row.reader_id,
+        count=row.count,
     )
