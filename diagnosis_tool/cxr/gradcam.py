@@ -49,11 +49,29 @@ class _Signed:
         return cam_per_target_layer[0]
 
 
-class _GradCAM(_Signed, GradCAM):  # type: ignore[misc]  # the library is untyped
+class _Weighted(_Signed):
+    """Sums the weighted channels by a matrix product: the library's own sum writes the whole product down first."""
+
+    def get_cam_image(
+        self,
+        input_tensor: torch.Tensor,
+        target_layer: nn.Module,
+        targets: list[nn.Module],
+        activations: NDArray[np.float32],
+        grads: NDArray[np.float32],
+        eigen_smooth: bool = False,
+    ) -> NDArray[np.float32]:
+        weights_KC = self.get_cam_weights(input_tensor, target_layer, targets, activations, grads)  # type: ignore[attr-defined]
+        count, channels, height, width = activations.shape
+        maps_K1p = weights_KC[:, None] @ activations.reshape(count, channels, height * width)
+        return np.asarray(maps_K1p, dtype=np.float32).reshape(count, height, width)
+
+
+class _GradCAM(_Weighted, GradCAM):  # type: ignore[misc]  # the library is untyped
     pass
 
 
-class _GradCAMPlusPlus(_Signed, GradCAMPlusPlus):  # type: ignore[misc]
+class _GradCAMPlusPlus(_Weighted, GradCAMPlusPlus):  # type: ignore[misc]
     pass
 
 
@@ -93,7 +111,7 @@ def raw_maps(
     features_Chw: the feature map that the forward pass returned.
     """
     model = _HeadOverFeatures(head)
-    features = torch.from_numpy(features_Chw).expand(outputs, -1, -1, -1).contiguous().requires_grad_()
+    features = torch.from_numpy(features_Chw).expand(outputs, -1, -1, -1).requires_grad_()
     cam = _METHODS[method](model, [model.tap])
     try:
         maps_Khw: NDArray[np.float32] = cam(features, [ClassifierOutputTarget(k) for k in range(outputs)])
