@@ -20,7 +20,8 @@ from tests.serving import Server, serve
 _IMAGES: Final = 200
 _FIRST: Final = 12
 _ENGINE_ROUNDS, _ENGINE_IMAGES = 2, 25
-_POLL_S: Final = 0.5
+_POLL_S: Final = 0.2
+"""So much later than it is, at most, the end is seen."""
 _LOOK_S: Final = 0.01
 
 
