@@ -26,7 +26,7 @@ def run() -> None:
     ):
         study = server.upload(films, show=False)
         server.finished(study)
-        uids = [i["uid"] for i in server.get_json(f"/studies/{study}/status.json")["instances"]]
+        uids = server.image_uids(study)
         with browser.new_context(base_url=server.url, viewport={"width": 1280, "height": 800}) as session:
             page = session.new_page()
             page.goto(f"/viewer/?instance={uids[0]}")  # the scripts come from the browser's cache from now on

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.record import record
-from benchmarks.served import READY_S, answered, b7_bundle, distinct_films, resident_mb, wait_until_done
+from benchmarks.served import READY_S, answered, b7_bundle, chosen_engine, distinct_films, resident_mb, wait_until_done
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.worker import memory
@@ -32,7 +32,7 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         bundle = b7_bundle(folder / "b7")
-        settings = {"ENGINE": os.environ.get("ENGINE", "auto"), "DATA_DIR": str(folder / "data"), "BUNDLE": str(bundle)}
+        settings = chosen_engine() | {"DATA_DIR": str(folder / "data"), "BUNDLE": str(bundle)}
         classifier = load(Settings.from_env({**os.environ, **settings}))
         warm(classifier)
         with serve(folder / "data", bundle, settings, ready_s=READY_S) as server:

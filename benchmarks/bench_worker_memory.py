@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.record import record
-from benchmarks.served import READY_S, answered, b7_bundle, distinct_films, forget_files, resident_mb, wait_until_done
+from benchmarks.served import (
+    READY_S,
+    answered,
+    b7_bundle,
+    chosen_engine,
+    distinct_films,
+    forget_files,
+    resident_mb,
+    wait_until_done,
+)
 from tests.serving import serve
 
 LONG = True
@@ -20,8 +29,7 @@ def run() -> None:
     films, what = distinct_films(_AT_ONCE)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        engine = {"ENGINE": os.environ.get("ENGINE", "auto")}
-        with serve(folder / "data", b7_bundle(folder / "b7"), engine, ready_s=READY_S) as server:
+        with serve(folder / "data", b7_bundle(folder / "b7"), chosen_engine(), ready_s=READY_S) as server:
             resident = []
             for turn in range(1 + _IMAGES // _AT_ONCE):
                 # what follows a PNG's end is no part of its picture, but of the file's sha256

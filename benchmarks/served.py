@@ -1,5 +1,6 @@
 """What the benchmarks of the whole tool share: distinct films, a B7 bundle, a server with what it cost."""
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -52,6 +53,11 @@ def _png(pixels_HW: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
 def b7_bundle(folder: Path) -> Path:
     """EfficientNet-B7 at 224 px with random weights."""
     return write_bundle(folder, architecture="efficientnet_b7", size_px=224)
+
+
+def chosen_engine() -> dict[str, str]:
+    """The engine that a user's server would choose, or ENGINE's: tests serve with torch."""
+    return {"ENGINE": os.environ.get("ENGINE", "auto")}
 
 
 def wait_until_done(server: Server, uid: str, *, at_least: int, every_s: float) -> None:

@@ -66,6 +66,10 @@ class Server:
 
         return wait_for(look, f"study {uid} did not finish; see {self.log}")
 
+    def image_uids(self, uid: str) -> list[str]:
+        """The study's images, in the order they were sent."""
+        return [str(i["uid"]) for i in self.get_json(f"/studies/{uid}/status.json")["instances"]]
+
     def worker_pids(self) -> list[int]:
         """Process ids of the workers under the supervisor."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()

@@ -33,7 +33,7 @@ def instances(server: Server) -> tuple[str, str, str]:
     films = [(f"{day}.dcm", dicom(PatientID="P1", PatientName="Doe^Jo", AcquisitionDate=day)) for day in days]
     study = server.upload([*films, ("notes.txt", b"no film")])
     server.finished(study)
-    _, read, refused = (i["uid"] for i in server.get_json(f"/studies/{study}/status.json")["instances"])
+    _, read, refused = server.image_uids(study)
     return study, read, refused
 
 

@@ -21,7 +21,7 @@ def broken(server: Server, seed: int) -> tuple[str, str]:
     """(study, image) of a film whose reading failed as when its worker died again and again."""
     study = server.upload([("film.png", phantom_png(seed, 256))])
     server.finished(study)
-    uid = str(server.get_json(f"/studies/{study}/status.json")["instances"][0]["uid"])
+    uid = server.image_uids(study)[0]
     with sqlite3.connect(server.data_dir / "diagnosis_tool.sqlite", timeout=60) as db:
         db.execute(
             "UPDATE instances SET state = 'failed', error = ?, prediction_id = NULL WHERE uid = ?", (_REASON, uid)
@@ -54,7 +54,7 @@ def test_sixty_priors_fit_the_screen(page: Page, server: Server) -> None:
     films = [(f"{1960 + k}.dcm", dicom(PatientID="P60", AcquisitionDate=f"{1960 + k}0101")) for k in range(61)]
     study = server.upload(films)
     server.finished(study)
-    last = server.get_json(f"/studies/{study}/status.json")["instances"][-1]["uid"]
+    last = server.image_uids(study)[-1]
     page.goto(f"/viewer/?instance={last}")
     expect(page.locator("#film")).to_have_attribute("data-state", "shown")
     expect(page.locator("[data-prior]")).to_have_count(60)
@@ -74,7 +74,7 @@ def test_a_film_one_pixel_wide_is_refused_with_words(page: Page, server: Server)
     assert image["state"] == "refused"
     page.goto(f"/studies/{study}")
     expect(page.locator(".card")).to_contain_text(image["error"])
-    uid = server.get_json(f"/studies/{study}/status.json")["instances"][0]["uid"]
+    uid = server.image_uids(study)[0]
     page.goto(f"/viewer/?instance={uid}")
     expect(page.locator(".notice")).to_contain_text(image["error"])
 

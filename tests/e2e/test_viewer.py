@@ -31,7 +31,7 @@ def uids(server: Server) -> list[str]:
     study = server.upload(films)
     server.finished(study)
     server.finished(server.upload([("plain.png", phantom_png(4, 512))]))
-    return [str(i["uid"]) for i in server.get_json(f"/studies/{study}/status.json")["instances"]]
+    return server.image_uids(study)
 
 
 def shown(page: Page, uid: str | None = None) -> dict[str, str]:

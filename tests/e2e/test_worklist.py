@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
-from tests.e2e.browser import WIDTHS, Watch, chromium, layout_faults
+from tests.e2e.browser import WIDTHS, Watch, layout_faults
 from tests.serving import Server, serve
 
 pytestmark = pytest.mark.e2e
@@ -22,12 +22,6 @@ def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             running.finished(running.upload([(f"{patient}.dcm", film)]))
         running.finished(running.upload([("notes.txt", b"no film")]))
         running.finished(running.upload([("a.png", phantom_png(1)), ("b.txt", b"no film")]))
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
         yield running
 
 

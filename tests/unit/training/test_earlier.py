@@ -57,6 +57,14 @@ def _from(run: RunFolder, **changes: object):
     return tiny_recipe(**{**LITE, **start, **changes})
 
 
+def _says_the_same(grown, run, data) -> None:
+    small = build_network(run.recipe().network, 15)
+    small.load_state_dict(run.best())
+    np.testing.assert_allclose(
+        predict_logits(grown, data.validation, 8, CPU), predict_logits(small, data.validation, 8, CPU), atol=2e-3
+    )
+
+
 def test_a_larger_network_grows_from_a_run_and_says_the_same_at_first(lite_run, data):
     recipe = _from(lite_run, network__architecture="efficientnet_b1", network__trunk_activation="own")
     torch.manual_seed(3)
@@ -75,11 +83,7 @@ def test_a_wider_network_grows_with_a_wider_head(lite_run, data):
     recipe = _from(lite_run, network__architecture="efficientnet_b2", network__trunk_activation="own")
     grown = build_network(recipe.network, 15)
     start_from_earlier(grown, recipe, data)
-    small = build_network(lite_run.recipe().network, 15)
-    small.load_state_dict(lite_run.best())
-    np.testing.assert_allclose(
-        predict_logits(grown, data.validation, 8, CPU), predict_logits(small, data.validation, 8, CPU), atol=2e-3
-    )
+    _says_the_same(grown, lite_run, data)
 
 
 def test_a_grown_network_may_have_another_mean_and_std(lite_run, data):
@@ -88,11 +92,7 @@ def test_a_grown_network_may_have_another_mean_and_std(lite_run, data):
     recipe = replace(recipe, network=replace(recipe.network, std=(0.3, 0.3, 0.3)))
     grown = build_network(recipe.network, 15)
     start_from_earlier(grown, recipe, data)
-    small = build_network(lite_run.recipe().network, 15)
-    small.load_state_dict(lite_run.best())
-    np.testing.assert_allclose(
-        predict_logits(grown, data.validation, 8, CPU), predict_logits(small, data.validation, 8, CPU), atol=2e-3
-    )
+    _says_the_same(grown, lite_run, data)
 
 
 def test_two_runs_side_by_side_say_the_mean_of_both(lite_run, data):
@@ -100,11 +100,7 @@ def test_two_runs_side_by_side_say_the_mean_of_both(lite_run, data):
     recipe = replace(recipe, start=replace(recipe.start, trained=(str(lite_run.path), str(lite_run.path))))
     grown = build_network(recipe.network, 15)
     assert start_from_earlier(grown, recipe, data).count("a run of tiny") == 2
-    small = build_network(lite_run.recipe().network, 15)
-    small.load_state_dict(lite_run.best())
-    np.testing.assert_allclose(
-        predict_logits(grown, data.validation, 8, CPU), predict_logits(small, data.validation, 8, CPU), atol=2e-3
-    )
+    _says_the_same(grown, lite_run, data)
 
 
 def test_the_same_network_goes_on_at_another_size(lite_run, nih_folder, cache, tmp_path):
