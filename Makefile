@@ -5,12 +5,10 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 DATA_DIR ?= data
 export PORT DATA_DIR
-# apart from the others: tests/conftest.py says why
 # the errors: what they say is their first argument
-KEYWORDS := marked tr ntr:1,2 UnreadableInput UnsupportedImage NotFound Conflict ReviewConflict UploadRefused RequestRefused StorageFull
-OPENVINO_TESTS := tests/unit/cxr/engines tests/unit/training/test_admit.py
+KEYWORDS := marked tr ntr:1,2 UnreadableInput UnsupportedImage NotFound Conflict ReviewConflict NotSignedIn NotAllowed TooManyAttempts UploadRefused QuotaExceeded RequestRefused StorageFull
 
-.PHONY: run install install-dev test test-long check bench bench-long messages screenshots clean
+.PHONY: run install install-dev test test-long check bench bench-long messages screenshots image clean
 
 run: install                ## install if needed, migrate, start web and worker
 	$(BIN)/diagnosis-tool serve
@@ -60,6 +58,9 @@ messages: install-dev       ## brings translations/*/LC_MESSAGES/messages.po up 
 screenshots: install-dev    ## docs/screenshots, from phantoms
 	tests/system-packages.sh
 	$(BIN)/python -m tests.e2e.screenshots
+
+image:                      ## builds the container image and tries it out; IMAGE, TORCH_INDEX: deploy/image/build.sh
+	deploy/image/build.sh
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,6 +1,5 @@
 """For any WSGI server: gunicorn wsgi:app. `diagnosis-tool serve` runs the same app with its worker."""
 
-from diagnosis_tool.app import create_app
-from diagnosis_tool.settings import Settings
+from diagnosis_tool.app import from_env
 
-app = create_app(Settings.from_env())
+app = from_env()

@@ -2,27 +2,35 @@
 
 from flask import Flask
 
-from diagnosis_tool import resources
+from diagnosis_tool import logs, resources
+from diagnosis_tool.services.accounts import Limits
 from diagnosis_tool.services.bundles import find_bundles
 from diagnosis_tool.services.wiring import make_context
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.storage.secret import stored_secret
 from diagnosis_tool.viewer import mount
 from diagnosis_tool.web import (
+    account,
+    audit,
+    auth,
     errors,
     exports,
     health,
+    hosts,
     images,
     languages,
+    metrics,
     models,
-    readers,
+    request_id,
     reviews,
     security,
+    sign_in,
+    static,
     studies,
     templating,
     worklist,
 )
-from diagnosis_tool.web.current import attach_context
+from diagnosis_tool.web.current import attach_context, current_context
 from diagnosis_tool.web.uploads import UploadRequest
 
 
@@ -38,11 +46,21 @@ def create_app(settings: Settings) -> Flask:
         data_dir=settings.data_dir,
         database_file=settings.database_file,
         bundles=find_bundles(settings.models_dir, settings.bundle),
+        audit_key=settings.audit_key,
+        quota_bytes=settings.quota_bytes,
     )
+    context.inventory.require_newest(resources.migrations_dir())
     context.blobs.sweep()  # what uploads left that a crash cut off
     attach_context(app, context)
+    request_id.install(app)
+    names = hosts.answered_names(settings.host, settings.allowed_hosts)
+    hosts.install(app, names=names, proxies=settings.trusted_proxies)
+    metrics.install(app, context)
     languages.install(app)
+    limits = Limits(idle=settings.session_idle, absolute=settings.session_lifetime)
+    auth.install(app, limits, needs_setup=settings.setup_link)
     templating.install(app)
+    static.install(app)
     errors.install(app)
     for blueprint in (
         worklist.blueprint,
@@ -51,14 +69,20 @@ def create_app(settings: Settings) -> Flask:
         images.blueprint,
         models.blueprint,
         reviews.blueprint,
-        readers.blueprint,
+        account.blueprint,
         health.blueprint,
+        metrics.blueprint,
     ):
         app.register_blueprint(blueprint)
-    security.install(app, mount.mount_viewer(app, context))
+    sign_in.install(app)
+    mount.mount_viewer(app, current_context)
+    security.install(app)
+    audit.install(app)
     return app
 
 
 def from_env() -> Flask:
     """create_app with the environment's settings: what gunicorn is started with."""
-    return create_app(Settings.from_env())
+    settings = Settings.from_env()
+    logs.configure(settings.log_format)
+    return create_app(settings)

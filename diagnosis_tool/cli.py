@@ -3,21 +3,18 @@
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Any
 
-from diagnosis_tool import resources, supervise
+from diagnosis_tool import logs, resources, supervise
+from diagnosis_tool.commands import audit, backup, export, first_start, tokens, users, web
+from diagnosis_tool.commands.environment import settings_with
 from diagnosis_tool.cxr.types import ModelIdentity
-from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError, NotFound, RequestRefused
-from diagnosis_tool.services import export
-from diagnosis_tool.services.context import Context
+from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError
 from diagnosis_tool.services.predict import PredictedFile, predict_file
-from diagnosis_tool.services.wiring import make_context, migrate_database
-from diagnosis_tool.settings import Settings
+from diagnosis_tool.services.wiring import migrate_database
 
 _OK, _SOME_REFUSED, _ERROR = 0, 2, 1
 
@@ -25,9 +22,7 @@ _OK, _SOME_REFUSED, _ERROR = 0, 2, 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Errors for the user go to standard error, without a trace."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it quotes values, which may name a patient
+    logs.configure_from_env()
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -48,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_workers(serve, "how many processes read (WORKERS)")
     serve.set_defaults(command=_serve)
 
+    web.add(commands)
+
     migrate = commands.add_parser("migrate", help="create the database or bring it to the newest schema")
     migrate.set_defaults(command=_migrate)
 
@@ -62,17 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--bundle", help="'default', a released name or a folder")
     predict.set_defaults(command=_predict)
 
-    export = commands.add_parser("export", help="write what readers said: a table, or labels to train with")
-    kinds = export.add_subparsers(required=True, metavar="WHAT")
-    reviews = kinds.add_parser("reviews", help="all reviews as CSV, a line an output")
-    reviews.add_argument("out", metavar="FILE", help="- for standard output")
-    reviews.set_defaults(command=_export_reviews)
-    labels = kinds.add_parser("labels", help="signed reviews as a training data set: labels.csv and the images")
-    labels.add_argument("out", metavar="FOLDER", help="a new one")
-    labels.add_argument(
-        "--silence-agrees", action="store_true", help="a signed finding without a verdict counts as agreed with"
-    )
-    labels.set_defaults(command=_export_labels)
+    export.add(commands)
+    backup.add(commands)
+    audit.add(commands)
+    users.add(commands)
+    tokens.add(commands)
 
     verify = commands.add_parser("verify-bundle", help="check a bundle's files and its golden outputs on this machine")
     verify.add_argument("bundle", nargs="?", help="'default', a released name or a folder")
@@ -84,21 +75,18 @@ def _add_workers(command: argparse.ArgumentParser, text: str) -> None:
     command.add_argument("--workers", help=text, metavar="N")
 
 
-def _settings(*, bundle: str | None = None, workers: str | None = None) -> Settings:
-    said = {"BUNDLE": bundle, "WORKERS": workers}
-    return Settings.from_env({**os.environ, **{key: value for key, value in said.items() if value is not None}})
-
-
 def _migrate(_: argparse.Namespace) -> int:
-    migrate_database(_settings().database_file, resources.migrations_dir())
+    migrate_database(settings_with().database_file, resources.migrations_dir())
     return _OK
 
 
 def _serve(options: argparse.Namespace) -> int:
-    settings = _settings(workers=options.workers)
+    settings = settings_with(workers=options.workers)
     supervise.refuse_taken_address(settings.host, settings.port)
     _migrate(options)
-    print(f"diagnosis-tool serves http://{settings.host}:{settings.port}/ (data in {settings.data_dir})", flush=True)
+    first_start.prepare(settings)
+    where = supervise.authority(settings.host, settings.port)
+    print(f"diagnosis-tool serves http://{where}/ (data in {settings.data_dir})", flush=True)
     print("Research use only, not a medical device. Stop with Ctrl-C.", flush=True)
     return supervise.supervise(
         {
@@ -111,39 +99,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _worker(options: argparse.Namespace) -> int:
     from diagnosis_tool.worker.wiring import run_worker  # loads torch: only in this process
 
-    return run_worker(_settings(workers=options.workers), name=options.name)
-
-
-def _context() -> Context:
-    settings = _settings()
-    if not settings.database_file.is_file():
-        raise NotFound("%(folder)s holds no database. Set DATA_DIR to the data folder.", folder=settings.data_dir)
-    return make_context(data_dir=settings.data_dir, database_file=settings.database_file)
-
-
-def _export_reviews(options: argparse.Namespace) -> int:
-    lines = export.reviews_csv(_context())
-    if options.out == "-":
-        sys.stdout.writelines(lines)
-        return _OK
-    try:
-        with open(options.out, "x", encoding="utf-8", newline="") as file:
-            file.write(export.BOM)
-            file.writelines(lines)
-    except OSError as error:
-        raise RequestRefused("%(file)s cannot be written: %(why)s.", file=options.out, why=error.strerror) from error
-    return _OK
-
-
-def _export_labels(options: argparse.Namespace) -> int:
-    made = export.write_training_set(_context(), Path(options.out), silence_agrees=options.silence_agrees)
-    print(f"{len(made.images)} images with labels in {options.out}", file=sys.stderr)
-    if made.left_out:
-        print(
-            f"{made.left_out} signed images were left out: not every finding has a verdict that decides it.",
-            file=sys.stderr,
-        )
-    return _OK
+    return run_worker(settings_with(workers=options.workers), name=options.name)
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -152,7 +108,7 @@ def _predict(options: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.WARNING)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    classifier = load(_settings(bundle=options.bundle))
+    classifier = load(settings_with(bundle=options.bundle))
     answers = []
     for file in options.files:
         answer = predict_file(classifier, file)
@@ -195,7 +151,7 @@ def _verify_bundle(options: argparse.Namespace) -> int:
     from diagnosis_tool.worker.wiring import load
 
     try:
-        classifier = load(_settings(bundle=options.bundle))
+        classifier = load(settings_with(bundle=options.bundle))
     except BundleInvalid as error:
         print(f"NOT VALID: {error}", file=sys.stderr)
         return _ERROR

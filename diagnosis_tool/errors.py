@@ -34,6 +34,18 @@ class NotFound(DiagnosisToolError):
     """What was asked for does not exist (any more)."""
 
 
+class DatabaseInvalid(DiagnosisToolError):
+    """The database is damaged, or its schema is not the one that this release works on."""
+
+
+class BackupInvalid(DiagnosisToolError):
+    """A backup is incomplete, altered or of another release, or there is no place for what it is to become."""
+
+
+class Busy(DiagnosisToolError):
+    """Others hold the database for too long: nothing was stored, and later it may work."""
+
+
 class Conflict(DiagnosisToolError):
     """The state does not allow it: somebody else was first."""
 
@@ -42,8 +54,24 @@ class UploadRefused(DiagnosisToolError):
     """The upload as a whole breaks a limit or holds no file."""
 
 
+class QuotaExceeded(UploadRefused):
+    """The sender already keeps as much here as one user may."""
+
+
 class RequestRefused(DiagnosisToolError):
     """What was asked for makes no sense as it was said: a value is missing, of the wrong kind or out of range."""
+
+
+class NotSignedIn(DiagnosisToolError):
+    """Nobody is signed in, or who tries to could not be recognised."""
+
+
+class NotAllowed(DiagnosisToolError):
+    """Who is signed in may not do this."""
+
+
+class TooManyAttempts(DiagnosisToolError):
+    """Somebody tried too often; wait."""
 
 
 class StorageFull(DiagnosisToolError):

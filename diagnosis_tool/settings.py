@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
@@ -10,6 +11,7 @@ from typing import Final, TypeVar
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.engine_choice import EngineChoice, EngineOptions, PrecisionChoice
 from diagnosis_tool.errors import SettingsInvalid
+from diagnosis_tool.logs import LogFormat
 
 _SHORTEST_KEY: Final = 32
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -22,6 +24,11 @@ class Settings:
     data_dir: database, blobs and converted networks; created when missing. bundle: 'default', a name in models_dir, or
     a path. workers: how many processes read. torch_threads: threads of each for one image, whatever the engine; 0
     shares the cores out evenly. secret_key: signs session cookies; empty for the one kept in data_dir.
+    audit_key: chains the audit log's rows; likewise. trusted_proxies: how many stand before the server and say who
+    asks. allowed_hosts: names that it answers to; empty for loopback's when bound there, else for any.
+    session_idle, session_lifetime: after how long without a request a sign-in ends, and after how long anyway.
+    setup_link: for containers: serves nothing but its health and a one-time link until that was used.
+    quota_bytes: how much each user's uploads may take; None for no limit.
     """
 
     data_dir: Path
@@ -35,6 +42,14 @@ class Settings:
     engine: EngineChoice
     precision: PrecisionChoice
     secret_key: str
+    audit_key: str
+    log_format: LogFormat
+    quota_bytes: int | None
+    trusted_proxies: int
+    allowed_hosts: tuple[str, ...]
+    session_idle: timedelta
+    session_lifetime: timedelta
+    setup_link: bool
 
     @property
     def database_file(self) -> Path:
@@ -79,15 +94,18 @@ class Settings:
             problems.append(f"{key} is {text!r}; it must be one of {', '.join(kind)}")
             return default
 
+        def key(name: str) -> str:
+            text = env.get(name) or ""
+            if 0 < len(text) < _SHORTEST_KEY:
+                problems.append(f"{name} has {len(text)} letters; it must have at least {_SHORTEST_KEY}")
+            return text
+
         models_dir = Path(env.get("MODELS_DIR") or resources.models_dir())
         if not models_dir.is_dir():
             problems.append(f"MODELS_DIR is {str(models_dir)!r}, which is no folder")
         data_dir = Path(env.get("DATA_DIR") or "data").absolute()
         if data_dir.exists() and not data_dir.is_dir():
             problems.append(f"DATA_DIR is {str(data_dir)!r}, which is no folder")
-        secret_key = env.get("SECRET_KEY") or ""
-        if 0 < len(secret_key) < _SHORTEST_KEY:
-            problems.append(f"SECRET_KEY has {len(secret_key)} letters; it must have at least {_SHORTEST_KEY}")
         settings = cls(
             data_dir=data_dir,
             host=env.get("HOST") or "127.0.0.1",
@@ -99,7 +117,15 @@ class Settings:
             torch_threads=whole("TORCH_THREADS", 0, 0, 256),
             engine=choice("ENGINE", EngineChoice, EngineChoice.AUTO),
             precision=choice("PRECISION", PrecisionChoice, PrecisionChoice.AUTO),
-            secret_key=secret_key,
+            secret_key=key("SECRET_KEY"),
+            audit_key=key("AUDIT_KEY"),
+            trusted_proxies=whole("TRUSTED_PROXIES", 0, 0, 9),
+            allowed_hosts=tuple(name.strip() for name in (env.get("ALLOWED_HOSTS") or "").split(",") if name.strip()),
+            quota_bytes=whole("QUOTA_GB", 100, 0, 1_000_000) * 1_000_000_000 or None,
+            log_format=choice("LOG_FORMAT", LogFormat, LogFormat.TEXT),
+            session_idle=timedelta(minutes=whole("SESSION_IDLE_MINUTES", 480, 1, 1440)),
+            setup_link=whole("SETUP_LINK", 0, 0, 1) == 1,
+            session_lifetime=timedelta(hours=whole("SESSION_HOURS", 24, 1, 168)),
         )
         if problems:
             raise SettingsInvalid("Settings: " + "; ".join(problems) + ".")

@@ -16,7 +16,7 @@ from typing import Final
 from diagnosis_tool.errors import SettingsInvalid
 
 _log = logging.getLogger(__name__)
-_GRACE_S: Final = 20.0
+_GRACE_S: Final = 9.0  # `docker stop` kills after 10 s
 _LOOK_EVERY_S: Final = 0.2
 _MAX_PAUSE_S: Final = 10.0
 _STABLE_S: Final = 30.0
@@ -102,6 +102,11 @@ def supervise(commands: Mapping[str, Sequence[str]]) -> int:
     return 0
 
 
+def authority(host: str, port: int) -> str:
+    """host:port as in URLs and for gunicorn: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def refuse_taken_address(host: str, port: int) -> None:
     """Raises SettingsInvalid when nothing can listen there: another server does, or the address is not ours."""
     try:
@@ -111,21 +116,17 @@ def refuse_taken_address(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         raise SettingsInvalid(
-            f"Nothing can be served at {host}:{port}: {error.strerror or error}. Stop what is running there, or choose "
-            f"another port, for example PORT={port + 1 if port < 65535 else 8000}."
+            f"Nothing can be served at {authority(host, port)}: {error.strerror or error}. Stop what is running "
+            f"there, or choose another port, for example PORT={port + 1 if port < 65535 else 8000}."
         ) from error
 
 
 def web_command(*, host: str, port: int, threads: int) -> list[str]:
-    """gunicorn's command line: one process (SQLite has one writer anyway), threads for waiting clients."""
+    """gunicorn's command line; everything but the address and the threads stands in gunicorn_settings.py."""
     return [
         sys.executable, "-m", "gunicorn", "diagnosis_tool.app:from_env()",
-        "--bind", f"{host}:{port}",
-        "--worker-class", "gthread", "--workers", "1", "--threads", str(threads),
-        # a 2 GB upload over a slow line takes long; with gthread this only bounds a worker that hangs as a whole
-        "--timeout", "120", "--graceful-timeout", "10",
-        "--no-control-socket",
-        "--access-logfile", "/dev/null",
+        "--config", "python:diagnosis_tool.gunicorn_settings",
+        "--bind", authority(host, port), "--threads", str(threads),
     ]  # fmt: skip
 
 

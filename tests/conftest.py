@@ -1,5 +1,6 @@
 """Fixtures that several kinds of tests share."""
 
+import logging
 import os
 from collections.abc import Iterator
 from io import BytesIO
@@ -42,6 +43,16 @@ def no_trial_of_bf16() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finish, "admissions", lambda *_, **__: ())
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_log_on_a_closed_stream() -> Iterator[None]:
+    """What a command logs to is the test's own standard error, which is closed after it: its handler goes with it."""
+    before = set(logging.root.handlers)
+    yield
+    for handler in set(logging.root.handlers) - before:
+        if type(handler) is logging.StreamHandler:  # pytest's own are of other kinds
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture

@@ -10,12 +10,18 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from uuid import uuid4
+
+from diagnosis_tool import resources
+from diagnosis_tool.domain.access import Role, User
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.services.wiring import make_context, migrate_database
+from tests import accounts
 
 _DEADLINE_S = 120.0
 T = TypeVar("T")
@@ -23,16 +29,31 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A running server. url has no slash at its end."""
+    """A running server. url has no slash at its end. What it is asked for, it is asked by an administrator's token."""
 
     url: str
     process: subprocess.Popen[bytes]
     data_dir: Path
     log: Path
+    context: Context = field(repr=False)
+    user: User
+    token: str = field(repr=False)
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+        with urllib.request.urlopen(self.request(path), timeout=60) as answer:
             return bytes(answer.read())
+
+    def request(
+        self, path: str, data: bytes | None = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> urllib.request.Request:
+        """With the token; a POST where there is data."""
+        own = {"Authorization": f"Bearer {self.token}", **headers}
+        return urllib.request.Request(self.url + path, data, own)
+
+    def signed_in(self, user: User | None = None) -> dict[str, Any]:
+        """What a browser of Playwright's is given as storage_state, so that this user (its own) is signed in there."""
+        cookie = accounts.cookie_of(self.context, user or self.user, self.data_dir)
+        return {"cookies": [{**cookie, "domain": "127.0.0.1", "path": "/"}]}
 
     def get_json(self, path: str) -> Any:
         return json.loads(self.get(path))
@@ -47,10 +68,10 @@ class Server:
             + b"\r\n"
             for name, data in files
         ]
-        request = urllib.request.Request(
-            f"{self.url}/studies",
-            data=b"".join(parts) + f"--{boundary}--\r\n".encode(),
-            headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+        request = self.request(
+            "/studies",
+            b"".join(parts) + f"--{boundary}--\r\n".encode(),
+            {"Content-Type": f"multipart/form-data; boundary={boundary}"},
         )
         opener = urllib.request.build_opener() if show else urllib.request.build_opener(_StayHere)
         with opener.open(request, timeout=120) as answer:
@@ -115,6 +136,7 @@ def serve(
     """
     port = free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
+    context, user = _with_account(data_dir)
     log = data_dir.parent / f"{data_dir.name}.log"
     # ENGINE: each server has a data folder of its own, and would convert the network anew
     own = {"PORT": str(port), "DATA_DIR": str(data_dir), "BUNDLE": str(bundle), "ENGINE": "torch"}
@@ -123,13 +145,23 @@ def serve(
         process = subprocess.Popen(
             [sys.executable, "-m", "diagnosis_tool.cli", "serve"], env=env, stdout=stream, stderr=stream
         )
-    server = Server(url=f"http://127.0.0.1:{port}", process=process, data_dir=data_dir, log=log)
+    server = Server(
+        url=f"http://127.0.0.1:{port}", process=process, data_dir=data_dir, log=log,
+        context=context, user=user, token=accounts.token_of(context, user),
+    )  # fmt: skip
     try:
         wait_for(lambda: _ok(server, "/readyz"), f"the server did not become ready; see {log}", ready_s)
         yield server
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+def _with_account(data_dir: Path) -> tuple[Context, User]:
+    file = data_dir / "diagnosis_tool.sqlite"
+    migrate_database(file, resources.migrations_dir())
+    context = make_context(data_dir=data_dir, database_file=file)
+    return context, accounts.account(context, Role.ADMIN, name=accounts.LOCAL_READER)
 
 
 def _ok(server: Server, path: str) -> bool | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from diagnosis_tool.cxr.bundle import Bundle, GoldenInput, open_bundle
 from diagnosis_tool.cxr.calibration import probabilities
@@ -144,7 +146,8 @@ def load_classifier(path: Path, options: EngineOptions = REFERENCE, say: Say = _
 
 def load_network(bundle: Bundle) -> ChestNetwork:
     """The bundle's network with its weights, float32, in eval mode. Raises BundleInvalid when they do not fit."""
-    network = build_network(bundle.metadata.network, len(bundle.metadata.outputs))
+    with _NoRandomStart():
+        network = build_network(bundle.metadata.network, len(bundle.metadata.outputs))
     state = {}
     try:
         for item in bundle.metadata.weights:
@@ -153,6 +156,21 @@ def load_network(bundle: Bundle) -> ChestNetwork:
     except (SafetensorError, RuntimeError) as error:
         raise _do_not_fit(bundle, error) from error
     return network.eval()
+
+
+class _NoRandomStart(TorchFunctionMode):
+    """Within it nothing is drawn for weights that will be loaded; for a VGG-16 that takes as long as the loading.
+
+    Source: PyTorch, torch.overrides.TorchFunctionMode; torch.nn.init's functions ask for it.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def load_head(bundle: Bundle) -> nn.Module:

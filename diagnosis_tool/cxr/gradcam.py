@@ -14,11 +14,15 @@ from torch import nn
 from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before pytorch_grad_cam, which imports torchvision
 
 # isort: split
-from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
 from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec, refined
+from diagnosis_tool.cxr.put_off import put_off
 from diagnosis_tool.cxr.types import Heatmap
+
+# The library draws and factorises with these; nothing of that is used here. They would cost each worker 1.2 s and
+# 126 MB, and an installation 380 MB (docs/results/image.md).
+with put_off("cv2", "matplotlib", "scipy", "sklearn"):
+    from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 
 class _HeadOverFeatures(nn.Module):

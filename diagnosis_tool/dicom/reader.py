@@ -181,7 +181,7 @@ def _canonical(stored_HW: NDArray[np.generic], dataset: Dataset) -> NDArray[np.u
         grey_HW = (grey_HW - low) * min(1.0, full / max(high - low, 1.0))
     elif 0 < high - low < _FEW_LEVELS and np.any(grey_HW % 1):  # a fractional slope: rounding would drop its steps
         grey_HW = (grey_HW - low) * (full / (high - low))
-    rounded = np.rint(grey_HW)
+    rounded = np.rint(grey_HW, out=grey_HW)  # in place: of the largest film it is 800 MB
     return rounded.astype(np.uint8) if bits <= 8 else rounded.astype(np.uint16)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.findings import OutputKind, display_name
 from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.domain.access import Permission, Role
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.language import marked, retold
 from diagnosis_tool.domain.reviews import Opinion, Review, ReviewState, Verdict
@@ -61,6 +62,32 @@ _UNFINISHED: Final = {
     InstanceState.QUEUED: marked("Waiting to be read. Nothing is known about this image yet."),
     InstanceState.READING: marked("Being read now. Nothing is known about this image yet."),
 }
+
+
+_ROLES: Final = {
+    Role.ADMIN: marked("administrator"),
+    Role.RADIOLOGIST: marked("radiologist"),
+    Role.TECHNICIAN: marked("technician"),
+    Role.VIEWER: marked("viewer (only looks)"),
+}
+_SCOPE_NAMES: Final = {
+    Permission.READ: marked("look at studies"),
+    Permission.UPLOAD: marked("upload"),
+    Permission.REVIEW: marked("review and sign"),
+    Permission.EXPORT: marked("export"),
+    Permission.DELETE: marked("delete studies"),
+    Permission.METRICS: marked("measure the server"),
+}
+
+
+def role_name(role: Role) -> str:
+    """What somebody is here."""
+    return _(_ROLES[role])
+
+
+def scope_name(scope: Permission) -> str:
+    """What a token is for."""
+    return _(_SCOPE_NAMES[scope])
 
 
 def research_use() -> str:

@@ -21,7 +21,7 @@ def attend_study(context: Context, study: StudyProgress) -> None:
 
 def retry_instance(context: Context, uid: str) -> None:
     """Queues an image again whose reading failed. Raises NotFound, and Conflict when it did not fail."""
-    context.jobs.retry(uid)
+    context.jobs.retry(context.studies.instance(uid).uid)  # the queue knows no projects
 
 
 def attend_instance(context: Context, instance: Instance) -> None:

@@ -1,7 +1,9 @@
 """Reading what is stored: studies, instances, and pictures made from them. Changes nothing."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from io import BytesIO
+from pathlib import PurePath
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -10,9 +12,11 @@ from PIL import Image
 
 from diagnosis_tool.cxr import heatmap
 from diagnosis_tool.cxr.findings import anatomical_rank
+from diagnosis_tool.cxr.image_file import JPEG_SIGNATURE, PNG_SIGNATURE
 from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
+from diagnosis_tool.dicom.reader import is_dicom
 from diagnosis_tool.domain.studies import Instance, Prediction, Study, StudyProgress
 from diagnosis_tool.domain.worklist import WorklistPage, WorklistQuery, WorklistRow
 from diagnosis_tool.errors import NotFound
@@ -21,6 +25,13 @@ from diagnosis_tool.services.context import Context
 # What a browser can show of a 16-bit film: all of its grey values, minimum to maximum.
 _SHOWN_PERCENTILES = (0.0, 100.0)
 MAX_PRIORS: Final = 200
+_HEAD_BYTES: Final = 132
+_KINDS: Final[tuple[tuple[Callable[[bytes], bool], tuple[str, ...]], ...]] = (
+    (lambda head: head.startswith(PNG_SIGNATURE), (".png",)),
+    (lambda head: head.startswith(JPEG_SIGNATURE), (".jpg", ".jpeg", ".jpe")),
+    (is_dicom, (".dcm", ".dicom", ".dic")),
+)
+_OTHER: Final = (".bin",)
 
 
 def get_study(context: Context, uid: str) -> Study:
@@ -76,10 +87,27 @@ def get_instance(context: Context, uid: str) -> Instance:
     return context.studies.instance(uid)
 
 
+def study_uid_of(context: Context, instance_uid: str) -> str | None:
+    """The uid of the study that this image is of; None when there is no such image."""
+    return context.studies.study_uid_of(instance_uid)
+
+
 def open_original(context: Context, uid: str) -> tuple[Instance, BinaryIO]:
     """The file exactly as it was sent; the caller closes it. Raises NotFound."""
     instance = get_instance(context, uid)
     return instance, context.blobs.open(instance.sha256)
+
+
+def original_name(instance: Instance, file: BinaryIO) -> str:
+    """What the original is to be saved as: the sender's name, ending as its content says.
+
+    Anything can be sent under any name, also a page called film.html; saved, it must not open as what it is called.
+    """
+    # the file's own position must stay at 0: gunicorn sends on from there, whatever Python's buffer has been rewound to
+    head = os.pread(file.fileno(), _HEAD_BYTES, 0)
+    suffixes = next((suffixes for is_one, suffixes in _KINDS if is_one(head)), _OTHER)
+    name = instance.file_name
+    return name if PurePath(name).suffix.lower() in suffixes else f"{name}{suffixes[0]}"
 
 
 def thumbnail_jpeg(context: Context, uid: str) -> bytes:

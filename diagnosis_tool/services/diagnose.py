@@ -18,10 +18,11 @@ from PIL import Image
 from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.cxr.types import Classifier, Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
+from diagnosis_tool.domain.audit import NotRead
 from diagnosis_tool.domain.jobs import Job
 from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.studies import ImageFacts
-from diagnosis_tool.errors import Conflict, UnreadableInput, UnsupportedImage
+from diagnosis_tool.errors import Conflict, StorageFull, UnreadableInput, UnsupportedImage
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.jobs import FinishedReading
 
@@ -70,13 +71,16 @@ def prepare(context: Context, classifier: Classifier, job: Job) -> Prepared | No
             return _prepared(context, classifier, job)
         except (UnreadableInput, UnsupportedImage) as refusal:
             _refuse(context, job, refusal)
+        except StorageFull:  # the image is not to blame: its reading waits for room
+            raise
         except Exception:  # noqa: BLE001  whatever broke, the other images go on; the trace is logged
             _broke_down(context, job)
     return None
 
 
 def _refuse(context: Context, job: Job, refusal: Exception, facts: ImageFacts | None = None) -> None:
-    context.jobs.refuse(job, str(refusal), facts)
+    why = NotRead.UNREADABLE if isinstance(refusal, UnreadableInput) else NotRead.UNSUPPORTED
+    context.jobs.refuse(job, str(refusal), why, facts)
     _log.info("job %d: refused", job.id)
 
 

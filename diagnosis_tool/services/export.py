@@ -36,12 +36,12 @@ def readings_csv(studies: Iterable[Study]) -> Iterator[str]:
     found = list(studies)
     instances = [instance for study in found for instance in study.instances]
     outputs = list(dict.fromkeys(o.name for i in instances if i.prediction for o in i.prediction.outputs))
-    yield _line([*_READING, *outputs, "above_operating_point"])
+    yield csv_line([*_READING, *outputs, "above_operating_point"])
     for instance in instances:
         read = {o.name: o for o in instance.prediction.outputs} if instance.prediction else {}
         printed = [wording.probability(read[name].probability) if name in read else "" for name in outputs]
         above = [o.name for o in read.values() if o.kind is OutputKind.FINDING and o.is_above_threshold]
-        yield _line([*_about(instance), *printed, " ".join(above)])
+        yield csv_line([*_about(instance), *printed, " ".join(above)])
 
 
 def _about(instance: Instance) -> list[str]:
@@ -65,7 +65,7 @@ def _about(instance: Instance) -> list[str]:
 
 def reviews_csv(context: Context, study_uids: Sequence[str] | None = None) -> Iterator[str]:
     """A line for each output and each added finding of every reviewed image, by its newest revision; None: of all."""
-    yield _line(_REVIEW)
+    yield csv_line(_REVIEW)
     for uid, review in context.reviews.all(study_uids):
         yield from _review_lines(context.studies.instance(uid), review)
 
@@ -83,7 +83,7 @@ def _review_lines(instance: Instance, review: Review) -> Iterator[str]:
         boxes = [f"{b.x:g} {b.y:g} {b.width:g} {b.height:g}" for b in opinion.boxes if b.finding == name]
         threshold = output.threshold if output else None
         side = "" if output is None or threshold is None else "above" if output.is_above_threshold else "below"
-        yield _line(
+        yield csv_line(
             [
                 *head,
                 name,
@@ -136,7 +136,7 @@ def training_labels(
         path = _image_path(instance)
         images.append((instance.sha256, path))
         lines.append(_label_line(instance, path, labels))
-    head = _line(["image", "patient", *(names or ()), "view", "age", "sex"])
+    head = csv_line(["image", "patient", *(names or ()), "view", "age", "sex"])
     return LabelExport(
         labels_csv=head + "".join(lines),
         images=tuple(images),
@@ -158,7 +158,7 @@ def _label_line(instance: Instance, path: str, labels: dict[str, int]) -> str:
         instance.sex if instance.sex in {"M", "F"} else "",
     ]
     patient = instance.patient_id or f"image-{instance.sha256[:16]}"  # nobody named: a patient of its own
-    return _line([path, patient, *(str(label) for label in labels.values()), *(str(cell or "") for cell in about)])
+    return csv_line([path, patient, *(str(label) for label in labels.values()), *(str(cell or "") for cell in about)])
 
 
 def _image_path(instance: Instance) -> str:
@@ -191,7 +191,8 @@ def write_training_set(context: Context, folder: Path, *, silence_agrees: bool) 
     return made
 
 
-def _line(cells: Iterable[str]) -> str:
+def csv_line(cells: Iterable[str]) -> str:
+    """One line of CSV, its end included, in which no cell is a formula to a spreadsheet."""
     buffer = StringIO()
     csv.writer(buffer).writerow([_harmless(cell) for cell in cells])
     return buffer.getvalue()

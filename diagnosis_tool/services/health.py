@@ -1,34 +1,104 @@
-"""Whether the tool can read images now."""
+"""Whether the tool can read images now, part by part."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from diagnosis_tool.domain.jobs import WorkerState
+from diagnosis_tool.domain.jobs import WorkerState, WorkerStatus
 from diagnosis_tool.services.context import Context
 
 HEARTBEAT_S: Final = 5.0
+LEAST_FREE_BYTES: Final = 500_000_000
+"""Below this much room an upload of a few films may already be refused."""
 _SILENT_S: Final = 3 * HEARTBEAT_S + 15
 """A worker says nothing while it reads one image; a large model on a slow machine takes seconds."""
 
 
+class State(StrEnum):
+    """WARMING: not yet, but soon, by itself. FAILING: somebody has to look."""
+
+    OK = "ok"
+    WARMING = "warming"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One thing that reading needs. says: what is wrong or being done, '' when all is well."""
+
+    name: str
+    state: State
+    says: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """ready: uploads are being read. reason: in words when they are not. bundle: what they are read with."""
+    """ready: uploads are being read. bundle: what they are read with. workers: those heard of lately."""
 
-    ready: bool
-    reason: str
+    parts: tuple[Part, ...]
     bundle: str | None
+    workers: tuple[WorkerStatus, ...]
+
+    @property
+    def ready(self) -> bool:
+        """True when every part is."""
+        return self.state is State.OK
+
+    @property
+    def state(self) -> State:
+        """The worst of the parts."""
+        states = [part.state for part in self.parts]
+        return max(states, key=list(State).index)
+
+    @property
+    def reason(self) -> str:
+        """What the first part that is not well says."""
+        return next((part.says for part in self.parts if part.state is self.state and part.says), "")
 
 
 def readiness(context: Context) -> Readiness:
-    """Ready when a worker has loaded its bundle and was heard of lately."""
-    alive = [w for w in context.jobs.workers() if w.age_s <= _SILENT_S]
-    for worker in alive:
-        if worker.state is WorkerState.READY:
-            return Readiness(ready=True, reason="", bundle=worker.detail)
-    for worker in alive:
+    """Ready when the database answers, the disk has room, and a worker that was heard of lately proved its bundle."""
+    if (database := _database(context)).state is State.FAILING:
+        return Readiness(parts=(database, _disk(context)), bundle=None, workers=())
+    workers = tuple(worker for worker in context.jobs.workers() if worker.age_s <= _SILENT_S)
+    bundle = next((worker.detail for worker in workers if worker.state is WorkerState.READY), None)
+    return Readiness(
+        parts=(database, _disk(context), _worker(workers), _bundle(workers)), bundle=bundle, workers=workers
+    )
+
+
+def _database(context: Context) -> Part:
+    try:
+        answers = context.figures.answers()
+    except Exception:  # noqa: BLE001  whatever broke: it does not answer, and that is what is asked here
+        answers = False
+    says = "" if answers else "The database does not answer. Look at the server's log."
+    return Part(name="database", state=State.OK if answers else State.FAILING, says=says)
+
+
+def _disk(context: Context) -> Part:
+    free = context.blobs.free_bytes()
+    if free >= LEAST_FREE_BYTES:
+        return Part(name="disk", state=State.OK)
+    return Part(
+        name="disk", state=State.FAILING, says=f"The disk has only {free // 1_000_000} MB left. Make room in DATA_DIR."
+    )
+
+
+def _worker(workers: tuple[WorkerStatus, ...]) -> Part:
+    if workers:
+        return Part(name="worker", state=State.OK)
+    return Part(name="worker", state=State.FAILING, says="No worker is running. Uploads wait until one is.")
+
+
+def _bundle(workers: tuple[WorkerStatus, ...]) -> Part:
+    name = "bundle"
+    if any(worker.state is WorkerState.READY for worker in workers):
+        return Part(name=name, state=State.OK)
+    for worker in workers:
         if worker.state is WorkerState.BROKEN:
-            return Readiness(ready=False, reason=f"The worker cannot start: {worker.detail}", bundle=None)
-    if alive:
-        return Readiness(ready=False, reason="The worker is loading its model.", bundle=None)
-    return Readiness(ready=False, reason="No worker is running. Uploads wait until one is.", bundle=None)
+            return Part(name=name, state=State.FAILING, says=f"The worker cannot start: {worker.detail}")
+    for worker in workers:
+        doing = f" ({worker.detail})" if worker.detail else ""
+        return Part(name=name, state=State.WARMING, says=f"The worker is loading its model{doing}.")
+    return Part(name=name, state=State.FAILING, says="No worker has proved its model.")

@@ -157,7 +157,11 @@ def _film(page: _Page, report: Report, y: float) -> float:
     for box in report.review.opinion.boxes:
         left, top = _LEFT + box.x * to_page, y + box.y * to_page
         page.rect(left, top, box.width * to_page, box.height * to_page)
-        page.line_of(left + 0.5, top + 0.5, wording.finding_name(box.finding), size=7, colour=BOX)
+        name = wording.finding_name(box.finding)
+        page.set_font_size(7)
+        page.set_fill_color(*BOX)  # on the film itself its colour would be lost on white bone
+        page.rect(left, top, page.get_string_width(name) + 1, 4, style="F")
+        page.line_of(left + 0.5, top + 0.3, name, size=7)
     return y + height
 
 

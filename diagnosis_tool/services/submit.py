@@ -1,21 +1,25 @@
 """Taking files in: every file of an upload gets a row and a job; nothing is decoded here."""
 
+import logging
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from diagnosis_tool.domain.studies import Study
-from diagnosis_tool.errors import UploadRefused
+from diagnosis_tool.errors import QuotaExceeded, UploadRefused
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.blobs import PendingBlob
 from diagnosis_tool.storage.studies import NewInstance
 
+_log: Final = logging.getLogger(__name__)
 MAX_FILES: Final = 200
 MAX_BYTES: Final = 2_000_000_000
 MAX_PATIENT: Final = 64
 """As DICOM's Patient ID, value representation LO."""
 _MAX_NAME: Final = 255
+_Owner = tuple[int, int | None]
+"""Who sends it, and into which project."""
 _NAMELESS: Final = "unnamed"
 
 
@@ -27,23 +31,32 @@ class Upload:
     blob: PendingBlob
 
 
-def submit_study(context: Context, uploads: Sequence[Upload], *, user_id: int, patient: str = "") -> Study:
+def submit_study(
+    context: Context,
+    uploads: Sequence[Upload],
+    *,
+    user_id: int,
+    patient: str = "",
+    project_id: int | None = None,
+) -> Study:
     """Stores the files and queues one job a file. The blobs are durable before the rows are committed.
 
-    patient: id or pseudonym of whom all images are, where the files do not say.
+    patient: id or pseudonym of whom all images are, where the files do not say. project_id: whose study it is; the
+    user's first project by default.
 
     Raises:
         UploadRefused: no file, more than MAX_FILES, or a patient longer than MAX_PATIENT.
+        QuotaExceeded: the user keeps too much already; nothing is stored.
         StorageFull: no room; nothing is stored.
     """
     try:
-        return _store(context, uploads, user_id, clean_text(patient))
+        return _store(context, uploads, (user_id, project_id), clean_text(patient))
     finally:  # what was committed stays; what was not leaves nothing behind
         for upload in uploads:
             upload.blob.close()
 
 
-def _store(context: Context, uploads: Sequence[Upload], user_id: int, patient: str) -> Study:
+def _store(context: Context, uploads: Sequence[Upload], owner: _Owner, patient: str) -> Study:
     if not uploads:
         raise UploadRefused("No file was sent. Choose one or more radiographs (PNG, JPEG or DICOM).")
     if len(uploads) > MAX_FILES:
@@ -56,7 +69,16 @@ def _store(context: Context, uploads: Sequence[Upload], user_id: int, patient: s
         raise UploadRefused(
             "The patient's id has %(n)s letters; at most %(most)s fit. Shorten it.", n=len(patient), most=MAX_PATIENT
         )
-    hashes = context.blobs.commit(*(upload.blob for upload in uploads))
+    hashes = tuple(upload.blob.sha256 for upload in uploads)
+    try:
+        return _commit(context, uploads, hashes, owner, patient)
+    except BaseException:
+        _take_back(context, hashes)
+        raise
+
+
+def _commit(context: Context, uploads: Sequence[Upload], hashes: Sequence[str], owner: _Owner, patient: str) -> Study:
+    context.blobs.commit(*(upload.blob for upload in uploads))
     instances = [
         NewInstance(
             uid=context.new_uid(),
@@ -69,11 +91,43 @@ def _store(context: Context, uploads: Sequence[Upload], user_id: int, patient: s
     return context.studies.add(
         uid=context.new_uid(),
         created_at=context.now(),
-        user_id=user_id,
+        user_id=owner[0],
+        project_id=owner[1],
         instances=instances,
         patient=patient or None,
-        check=lambda: context.blobs.require(hashes),
+        check=lambda: _last_check(context, hashes, owner[0], sum(upload.blob.size_bytes for upload in uploads)),
     )
+
+
+def _last_check(context: Context, hashes: Sequence[str], user_id: int, size_bytes: int) -> None:
+    """Under the write lock: no other upload or deletion comes between this and the commit."""
+    context.blobs.require(hashes)
+    require_quota(context, user_id, size_bytes)
+
+
+def require_quota(context: Context, user_id: int, size_bytes: int) -> None:
+    """Raises QuotaExceeded when so much more is more than this user may keep."""
+    if context.quota_bytes is None:
+        return
+    kept = context.studies.bytes_of_user(user_id)
+    if kept + size_bytes > context.quota_bytes:
+        raise QuotaExceeded(
+            "You keep %(kept)s of the %(most)s GB that each user has here, and this upload does not fit. Nothing was "
+            "stored. Delete studies that are no longer needed, or ask the administrator for more room.",
+            kept=f"{kept / 1e9:.1f}",
+            most=f"{context.quota_bytes / 1e9:.0f}",
+        )
+
+
+def _take_back(context: Context, hashes: Sequence[str]) -> None:
+    """Removes what was made durable and no row came to name, so that an upload that failed takes no room."""
+    for sha256 in set(hashes):
+        try:
+            context.studies.drop_content(sha256, context.blobs.remove)
+        except Exception:  # noqa: BLE001  what the sender is told is why it was not stored
+            _log.exception(
+                "a file that nobody names was left behind; `diagnosis-tool check --remove-orphans` removes it"
+            )
 
 
 def clean_text(text: str) -> str:

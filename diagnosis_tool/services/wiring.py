@@ -2,37 +2,64 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.services.context import Context
+from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.blobs import BlobStore
+from diagnosis_tool.storage.figures import FigureStore
+from diagnosis_tool.storage.inventory import Inventory
 from diagnosis_tool.storage.jobs import JobStore
 from diagnosis_tool.storage.migrate import migrate
 from diagnosis_tool.storage.reviews import ReviewStore
+from diagnosis_tool.storage.secret import audit_key as stored_audit_key
 from diagnosis_tool.storage.session import open_database
 from diagnosis_tool.storage.studies import StudyStore
 from diagnosis_tool.storage.users import UserStore
+from diagnosis_tool.storage.ways_in import WayInStore
 from diagnosis_tool.storage.worklist_pages import WorklistStore
 
+AUDIT_HEAD: Final = "audit_head"
+"""The file in the data folder that keeps the audit log's head."""
 
-def make_context(*, data_dir: Path, database_file: Path, bundles: BundleCatalogue | None = None) -> Context:
-    """Stores on a database that has been migrated. bundles: those that pages tell about."""
+
+def make_context(
+    *,
+    data_dir: Path,
+    database_file: Path,
+    bundles: BundleCatalogue | None = None,
+    audit_key: str = "",
+    quota_bytes: int | None = None,
+) -> Context:
+    """Stores on a database that has been migrated.
+
+    bundles: those that pages tell about. audit_key: chains the audit log; empty for the one kept in data_dir.
+    quota_bytes: how much each user may keep; None for no limit.
+    """
     engine = open_database(database_file)
 
     def now() -> datetime:
         return datetime.now(UTC)
 
+    key = (audit_key or stored_audit_key(data_dir)).encode()
+    audit = AuditLog(engine, now, key=key, head_file=data_dir / AUDIT_HEAD)
     return Context(
         studies=StudyStore(engine),
-        jobs=JobStore(engine, now),
+        jobs=JobStore(engine, now, audit),
         reviews=ReviewStore(engine, now),
         users=UserStore(engine, now),
+        ways_in=WayInStore(engine, now),
         worklist=WorklistStore(engine),
         blobs=BlobStore(data_dir / "blobs"),
+        inventory=Inventory(engine),
+        audit=audit,
+        figures=FigureStore(engine, now),
         now=now,
         new_uid=lambda: uuid4().hex,
         bundles=bundles or BundleCatalogue(),
+        quota_bytes=quota_bytes,
     )
 
 

@@ -9,11 +9,13 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, 
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from diagnosis_tool.cxr.types import ModelIdentity, Reading, ViewPosition
+from diagnosis_tool.domain.audit import AGAIN, Action, Event, NotRead, Outcome
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, JobState, Priority, WorkerState, WorkerStatus
 from diagnosis_tool.domain.studies import ImageFacts, InstanceState
 from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
+from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.session import reading, writing
 
 LEASE_S: Final = 120.0
@@ -33,6 +35,20 @@ class FinishedReading:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ending:
+    """What became of a job's image; detail: for the audit log."""
+
+    state: InstanceState
+    detail: str
+    error: str | None = None
+
+
+_OUTCOMES: Final = {
+    InstanceState.DONE: Outcome.SUCCESS,
+    InstanceState.REFUSED: Outcome.REFUSED,
+    InstanceState.FAILED: Outcome.FAILED,
+}
 _waiting: Final = t.jobs.alias()
 _HIGHEST: Final = select(func.max(_waiting.c.priority)).where(_waiting.c.state == JobState.QUEUED).scalar_subquery()
 _QUEUE: Final = (
@@ -51,11 +67,12 @@ _QUEUE: Final = (
 
 
 class JobStore:
-    """Claims jobs and records what became of them; every transition is one transaction."""
+    """Claims jobs and records what became of them; every transition is one transaction, its audit row with it."""
 
-    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], datetime], audit: AuditLog) -> None:
         self._engine = engine
         self._now = now
+        self._audit = audit
 
     def claim(self, worker: str, limit: int) -> tuple[Job, ...]:
         """Leases the next jobs, at most `limit`, to this worker: of the highest priority that waits, as they were sent.
@@ -73,7 +90,7 @@ class JobStore:
             while not claimed and (rows := db.execute(_QUEUE.limit(limit)).all()):
                 for row in rows:
                     if row.attempts >= MAX_ATTEMPTS:
-                        self._close(db, row.id, row.instance_id, InstanceState.FAILED, BROKE_DOWN)
+                        self._close(db, row.id, row.instance_id, worker, _broke_down(BROKE_DOWN))
                     elif row.attempts == 0 or not claimed:
                         claimed.append(self._lease(db, row, worker))
                     if row.attempts > 0 and claimed:
@@ -105,12 +122,14 @@ class JobStore:
             self._put_back(db, [job.id])
             db.execute(update(t.jobs).where(t.jobs.c.id == job.id).values(attempts=job.attempt - 1))
 
-    def release_all(self, worker: str) -> int:
-        """Puts back what this worker held when it died: called when it starts again. Returns how many."""
+    def release_all(self, worker: str, *, counted: bool = True) -> int:
+        """Puts back what a worker that starts again held when it died, counted as an attempt or not; how many."""
         j = t.jobs.c
         with writing(self._engine) as db:
             held = db.execute(select(j.id).where(j.worker == worker, j.state == JobState.LEASED)).scalars().all()
             self._put_back(db, held)
+            if not counted:
+                db.execute(update(t.jobs).where(j.id.in_(held), j.attempts > 0).values(attempts=j.attempts - 1))
         return len(held)
 
     def complete(self, job: Job, finished: FinishedReading) -> None:
@@ -119,7 +138,8 @@ class JobStore:
             self._check_lease(db, job)
             self._store_thumbnail(db, job, finished.thumbnail_jpeg)
             prediction_id = self._store_prediction(db, job.image_sha256, finished)
-            self._answer(db, job, {"prediction_id": prediction_id, **_facts_row(finished.facts)})
+            row = {"prediction_id": prediction_id, **_facts_row(finished.facts)}
+            self._answer(db, job, row, finished.reading.identity)
 
     def complete_known(self, job: Job, identity: ModelIdentity) -> bool:
         """Marks the image done when this model, run this way, has answered for the same content before.
@@ -139,19 +159,20 @@ class JobStore:
             return False
         with writing(self._engine) as db:
             self._check_lease(db, job)
-            self._answer(db, job, row._asdict())
+            self._answer(db, job, row._asdict(), identity, AGAIN)
         return True
 
-    def refuse(self, job: Job, message: str, facts: ImageFacts | None = None) -> None:
+    def refuse(self, job: Job, message: str, why: NotRead, facts: ImageFacts | None = None) -> None:
         """Marks the image refused, with the reason for the reader. Raises Conflict when the lease was lost.
 
-        facts: when the image could be decoded at least.
+        why: for the audit log and figures. facts: when the image could be decoded at least.
         """
         with writing(self._engine) as db:
             self._check_lease(db, job)
             if facts is not None:
                 self._store_facts(db, job, _facts_row(facts))
-            self._close(db, job.id, job.instance_id, InstanceState.REFUSED, message)
+            ending = _Ending(state=InstanceState.REFUSED, detail=why, error=message)
+            self._close(db, job.id, job.instance_id, job.worker, ending)
 
     def fail(self, job: Job, message: str) -> None:
         """Puts the job back for another attempt, or marks the image failed after the last one.
@@ -161,7 +182,7 @@ class JobStore:
         with writing(self._engine) as db:
             self._check_lease(db, job)
             if job.attempt >= MAX_ATTEMPTS:
-                self._close(db, job.id, job.instance_id, InstanceState.FAILED, message)
+                self._close(db, job.id, job.instance_id, job.worker, _broke_down(message))
                 return
             self._put_back(db, [job.id])
 
@@ -181,12 +202,13 @@ class JobStore:
             self._put_back(db, [row.job_id])
 
     def heartbeat(self, worker: str, state: WorkerState, detail: str) -> None:
-        """Records that the worker lives."""
+        """Records that the worker lives, and notes the head of the audit log that its answers were added to."""
         values = {"state": state, "detail": detail, "seen_at": self._now()}
         with writing(self._engine) as db:
             db.execute(
                 upsert(t.workers).values(name=worker, **values).on_conflict_do_update([t.workers.c.name], set_=values)
             )
+        self._audit.note_head()
 
     def workers(self) -> tuple[WorkerStatus, ...]:
         """Each worker's last sign of life."""
@@ -248,19 +270,33 @@ class JobStore:
             attempt=row.attempts + 1,
         )
 
-    def _close(self, db: Connection, job_id: int, instance_id: int, state: InstanceState, error: str | None) -> None:
+    def _close(self, db: Connection, job_id: int, instance_id: int, worker: str, ending: _Ending) -> None:
         db.execute(
             update(t.jobs)
             .where(t.jobs.c.id == job_id)
             .values(state=JobState.DONE, finished_at=self._now(), lease_until=None)
         )
-        db.execute(update(t.instances).where(t.instances.c.id == instance_id).values(state=state, error=error))
+        i = t.instances.c
+        db.execute(update(t.instances).where(i.id == instance_id).values(state=ending.state, error=ending.error))
         worklist.refresh_of(db, [instance_id])
+        uids = select(i.uid, t.studies.c.uid.label("study_uid")).join_from(t.instances, t.studies)
+        image = db.execute(uids.where(i.id == instance_id)).one()
+        event = Event(
+            action=Action.PREDICT,
+            outcome=_OUTCOMES[ending.state],
+            user_name=worker,
+            study_uid=image.study_uid,
+            instance_uid=image.uid,
+            detail=ending.detail,
+        )
+        self._audit.append(db, [event])
 
-    def _answer(self, db: Connection, job: Job, values: dict[str, Any]) -> None:
+    def _answer(self, db: Connection, job: Job, values: dict[str, Any], identity: ModelIdentity, how: str = "") -> None:
         """The image is read: its row gets these values, the worklist what its reading says."""
         study_id = self._store_facts(db, job, values)
-        self._close(db, job.id, job.instance_id, InstanceState.DONE, None)
+        model = f"{identity.bundle} {identity.bundle_sha256[:12]} {identity.engine} {identity.precision}{how}"
+        ending = _Ending(state=InstanceState.DONE, detail=model)
+        self._close(db, job.id, job.instance_id, job.worker, ending)
         worklist.merge_findings(db, study_id, [job.instance_id])
 
     @staticmethod
@@ -326,6 +362,10 @@ class JobStore:
             ],
         )
         return int(prediction_id)
+
+
+def _broke_down(message: str) -> _Ending:
+    return _Ending(state=InstanceState.FAILED, detail=NotRead.BROKE_DOWN, error=message)
 
 
 def _facts_row(facts: ImageFacts) -> dict[str, Any]:

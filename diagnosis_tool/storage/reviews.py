@@ -1,10 +1,10 @@
 """Reviews in the database: one row a revision, none ever changed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, insert, select, true
 
 from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.reviews import (
@@ -29,16 +29,27 @@ _SIGNED = marked("This review was signed by %(by)s already, and nothing changed 
 
 
 class ReviewStore:
-    """Reads reviews of an image's current reading, and adds revisions to them."""
+    """Reads reviews of an image's current reading, and adds revisions to them.
 
-    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+    projects: whose studies there are, as in StudyStore.
+    """
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime], projects: Collection[int] | None = None) -> None:
         self._engine = engine
         self._now = now
+        self._projects = projects
+
+    def within(self, projects: Collection[int]) -> "ReviewStore":
+        """The same store, as who belongs to these projects sees it."""
+        return ReviewStore(self._engine, self._now, projects)
+
+    def _is_seen(self) -> ColumnElement[bool]:
+        return true() if self._projects is None else t.studies.c.project_id.in_(list(self._projects))
 
     def get(self, instance_uid: str) -> Review:
         """The newest revision with its history; revision 0 while there is none. Raises NotFound."""
         with reading(self._engine) as db:
-            return _review(db, _subject(db, instance_uid))
+            return _review(db, self._subject(db, instance_uid))
 
     def all(self, study_uids: Sequence[str] | None = None) -> Iterator[tuple[str, Review]]:
         """(instance uid, newest revision of its current reading), studies in the order they came; None: of all.
@@ -51,6 +62,7 @@ class ReviewStore:
             .join_from(t.instances, t.studies)
             .join(t.predictions, p.id == i.prediction_id)
             .join(t.reviews, and_(r.instance_id == i.id, r.bundle_sha256 == p.bundle_sha256))
+            .where(self._is_seen())
             .distinct()
             .order_by(i.study_id, i.position)
         )
@@ -64,7 +76,7 @@ class ReviewStore:
     def save(self, instance_uid: str, opinion: Opinion, *, based_on: int, user_id: int) -> Review:
         """Adds a revision. Raises ReviewConflict unless `based_on` is the newest, Conflict for an unread image."""
         with writing(self._engine) as db:
-            subject = _subject(db, instance_uid)
+            subject = self._subject(db, instance_uid)
             current = _expected(db, subject, based_on)
             self._add(db, subject, current, opinion, state=after_change(current.state), user_id=user_id)
             return _review(db, subject)
@@ -72,12 +84,24 @@ class ReviewStore:
     def sign(self, instance_uid: str, *, based_on: int, user_id: int) -> Review:
         """Adds a signed revision of the same content. Raises as save, and ReviewConflict when it is signed already."""
         with writing(self._engine) as db:
-            subject = _subject(db, instance_uid)
+            subject = self._subject(db, instance_uid)
             current = _expected(db, subject, based_on)
             if current.state is ReviewState.SIGNED:
                 raise ReviewConflict(_SIGNED, current, by=current.signed_by)
             self._add(db, subject, current, current.opinion, state=ReviewState.SIGNED, user_id=user_id)
             return _review(db, subject)
+
+    def _subject(self, db: Connection, instance_uid: str) -> Any:
+        i, p = t.instances.c, t.predictions.c
+        row = db.execute(
+            select(i.id, i.study_id, p.bundle_sha256, p.bundle_name, p.bundle_version)
+            .join_from(t.instances, t.studies)
+            .outerjoin(t.predictions, p.id == i.prediction_id)
+            .where(i.uid == instance_uid, self._is_seen())
+        ).one_or_none()
+        if row is None:
+            raise NotFound("There is no such image. Its study may have been deleted; go back to the worklist.")
+        return row
 
     def _add(
         self, db: Connection, subject: Any, current: Review, opinion: Opinion, *, state: ReviewState, user_id: int
@@ -105,18 +129,6 @@ class ReviewStore:
             )
         )
         worklist.refresh(db, [subject.study_id])
-
-
-def _subject(db: Connection, instance_uid: str) -> Any:
-    i, p = t.instances.c, t.predictions.c
-    row = db.execute(
-        select(i.id, i.study_id, p.bundle_sha256, p.bundle_name, p.bundle_version)
-        .join_from(t.instances, t.predictions, p.id == i.prediction_id, isouter=True)
-        .where(i.uid == instance_uid)
-    ).one_or_none()
-    if row is None:
-        raise NotFound("There is no such image. Its study may have been deleted; go back to the worklist.")
-    return row
 
 
 def _expected(db: Connection, subject: Any, based_on: int) -> Review:

@@ -1,13 +1,13 @@
 """Studies, instances and predictions in the database."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, Select, delete, func, insert, select, union_all
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, select, true, union_all
 
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, ViewPosition
@@ -18,6 +18,7 @@ from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.session import reading, writing
+from diagnosis_tool.storage.users import first_project
 
 _NO_STUDY: Final = marked("There is no such study. It may have been deleted; go back to the worklist.")
 _NO_INSTANCE: Final = marked("There is no such image. Its study may have been deleted; go back to the worklist.")
@@ -34,10 +35,21 @@ class NewInstance:
 
 
 class StudyStore:
-    """Reads studies, and adds them with their jobs."""
+    """Reads studies, and adds them with their jobs.
 
-    def __init__(self, engine: Engine) -> None:
+    projects: whose studies there are; those of other projects are as if there were none. None: all.
+    """
+
+    def __init__(self, engine: Engine, projects: Collection[int] | None = None) -> None:
         self._engine = engine
+        self._projects = projects
+
+    def within(self, projects: Collection[int]) -> "StudyStore":
+        """The same store, as who belongs to these projects sees it."""
+        return StudyStore(self._engine, projects)
+
+    def _is_seen(self) -> ColumnElement[bool]:
+        return true() if self._projects is None else t.studies.c.project_id.in_(list(self._projects))
 
     def add(
         self,
@@ -47,16 +59,24 @@ class StudyStore:
         user_id: int,
         instances: Sequence[NewInstance],
         patient: str | None = None,
+        project_id: int | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> Study:
         """One transaction: the study, its instances in this order, and a queued job for each.
 
-        patient: whose images they are, where the files do not say. check: called last; what it raises undoes all.
+        patient: whose images they are, where the files do not say. project_id: None is the user's first one.
+        check: called last; what it raises undoes all.
         """
         with writing(self._engine) as db:
             study_id = db.execute(
                 insert(t.studies)
-                .values(uid=uid, created_at=created_at, user_id=user_id, patient=patient)
+                .values(
+                    uid=uid,
+                    created_at=created_at,
+                    user_id=user_id,
+                    patient=patient,
+                    project_id=project_id or first_project(user_id),
+                )
                 .returning(t.studies.c.id)
             ).scalar_one()
             for position, new in enumerate(instances):
@@ -94,7 +114,7 @@ class StudyStore:
         """
         s, i, w = t.studies.c, t.instances.c, t.worklist.c
         with writing(self._engine) as db:
-            study_ids = db.execute(select(s.id).where(s.uid.in_(uids))).scalars().all()
+            study_ids = db.execute(select(s.id).where(s.uid.in_(uids), self._is_seen())).scalars().all()
             rows = db.execute(select(i.id, i.sha256).where(i.study_id.in_(study_ids))).all()
             ids = [row.id for row in rows]
             for table in (t.jobs, t.reviews):
@@ -118,7 +138,9 @@ class StudyStore:
         """The study with its instances and predictions. Raises NotFound."""
         with reading(self._engine) as db:
             head = db.execute(
-                select(t.studies, t.users.c.name).join_from(t.studies, t.users).where(t.studies.c.uid == uid)
+                select(t.studies, t.users.c.name)
+                .join_from(t.studies, t.users)
+                .where(t.studies.c.uid == uid, self._is_seen())
             ).one_or_none()
             if head is None:
                 raise NotFound(_NO_STUDY)
@@ -131,7 +153,10 @@ class StudyStore:
         """The states of the study's instances. Raises NotFound."""
         i = t.instances.c
         query = (
-            select(i.uid, i.state).join_from(t.instances, t.studies).where(t.studies.c.uid == uid).order_by(i.position)
+            select(i.uid, i.state)
+            .join_from(t.instances, t.studies)
+            .where(t.studies.c.uid == uid, self._is_seen())
+            .order_by(i.position)
         )
         with reading(self._engine) as db:
             rows = db.execute(query).all()
@@ -142,10 +167,23 @@ class StudyStore:
     def instance(self, uid: str) -> Instance:
         """One instance with its prediction, if it has one. Raises NotFound."""
         with reading(self._engine) as db:
-            rows = db.execute(_instances().where(t.instances.c.uid == uid)).all()
+            rows = db.execute(_instances().where(t.instances.c.uid == uid, self._is_seen())).all()
             if not rows:
                 raise NotFound(_NO_INSTANCE)
             return _with_predictions(db, rows)[0]
+
+    def bytes_of_user(self, user_id: int) -> int:
+        """How much all files take together that this user uploaded, in whatever project."""
+        i, s = t.instances.c, t.studies.c
+        query = select(func.coalesce(func.sum(i.size_bytes), 0)).join_from(t.studies, t.instances)
+        with reading(self._engine) as db:
+            return int(db.execute(query.where(s.user_id == user_id)).scalar_one())
+
+    def study_uid_of(self, instance_uid: str) -> str | None:
+        """The study that the instance is of; None when there is no such instance."""
+        query = select(t.studies.c.uid).join_from(t.instances, t.studies).where(t.instances.c.uid == instance_uid)
+        with reading(self._engine) as db:
+            return db.execute(query).scalar_one_or_none()
 
     def of_patient(self, instance_uid: str, *, limit: int) -> tuple[Instance, ...]:
         """The instance and all others of its patient, oldest first; alone when it names none. Raises NotFound.
@@ -157,7 +195,7 @@ class StudyStore:
             found = db.execute(
                 select(i.id, func.coalesce(i.patient_id, s.patient).label("patient"))
                 .join_from(t.instances, t.studies)
-                .where(i.uid == instance_uid)
+                .where(i.uid == instance_uid, self._is_seen())
             ).one_or_none()
             if found is None:
                 raise NotFound(_NO_INSTANCE)
@@ -167,8 +205,8 @@ class StudyStore:
                     t.instances, t.studies
                 )
                 both = union_all(
-                    of_file.where(i.patient_id == found.patient),
-                    of_file.where(i.patient_id.is_(None), s.patient == found.patient),
+                    of_file.where(i.patient_id == found.patient, self._is_seen()),
+                    of_file.where(i.patient_id.is_(None), s.patient == found.patient, self._is_seen()),
                 ).subquery()
                 own |= set(db.execute(select(both.c.id).order_by(both.c.dated.desc()).limit(limit)).scalars())
             rows = db.execute(
@@ -183,7 +221,7 @@ class StudyStore:
         """First images of the studies uploaded just before this one and just after; None where there is none."""
         i, s = t.instances.c, t.studies.c
         own = select(s.id).where(s.uid == uid).scalar_subquery()
-        first = select(i.uid).where(i.position == 0).limit(1)
+        first = select(i.uid).join_from(t.instances, t.studies).where(i.position == 0, self._is_seen()).limit(1)
         with reading(self._engine) as db:
             older = db.execute(first.where(i.study_id < own).order_by(i.study_id.desc())).scalar_one_or_none()
             newer = db.execute(first.where(i.study_id > own).order_by(i.study_id)).scalar_one_or_none()
@@ -195,7 +233,8 @@ class StudyStore:
             jpeg = db.execute(
                 select(t.thumbnails.c.jpeg)
                 .join(t.instances, t.instances.c.sha256 == t.thumbnails.c.image_sha256)
-                .where(t.instances.c.uid == instance_uid)
+                .join(t.studies)
+                .where(t.instances.c.uid == instance_uid, self._is_seen())
             ).scalar_one_or_none()
         if jpeg is None:
             raise NotFound("This image has no thumbnail: it is not read yet, or could not be.")

@@ -25,7 +25,9 @@ from sqlalchemy import (
 )
 
 LOCAL_USER_ID: Final = 1
-"""The reader whom the first migration adds: all that is written without a chosen reader is theirs."""
+"""The reader whom the first migration adds: what was written before there were accounts is theirs."""
+DEFAULT_PROJECT_ID: Final = 1
+"""The project that the third migration adds: what was stored before there were projects is in it."""
 
 
 class Utc(TypeDecorator[datetime]):
@@ -58,8 +60,67 @@ users: Final = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(100), nullable=False, unique=True),
     Column("created_at", Utc, nullable=False),
+    Column("role", String(20), nullable=False, server_default="radiologist"),
+    Column("folded_name", String(400), nullable=False, unique=True, index=True, server_default=""),
+    Column("password_hash", String(255)),
+    Column("disabled_at", Utc),
 )
 
+projects: Final = Table(
+    "projects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("folded_name", String(400), nullable=False, unique=True),
+    Column("created_at", Utc, nullable=False),
+)
+
+# position: a user's uploads go to the first of their projects.
+memberships: Final = Table(
+    "memberships",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), primary_key=True),
+    Column("position", Integer, nullable=False),
+)
+
+# Of session ids, links and tokens only SHA-256 is kept: they are random and long, so nothing slower is needed.
+# A sign-in ends by being deleted, and so does a link that was used.
+sign_ins: Final = Table(
+    "sign_ins",
+    metadata,
+    Column("secret_hash", String(64), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("created_at", Utc, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+)
+
+links: Final = Table(
+    "links",
+    metadata,
+    Column("secret_hash", String(64), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+)
+
+# scopes: names of permissions with blanks between them.
+tokens: Final = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("secret_hash", String(64), nullable=False, unique=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", String(100), nullable=False),
+    Column("scopes", String(200), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("revoked_at", Utc),
+)
+
+# project_id has no index: SQLite would start with all of a project's studies where one patient's are asked for. It may
+# be NULL only because SQLite adds no other column that points elsewhere: such a study is seen by nobody.
 studies: Final = Table(
     "studies",
     metadata,
@@ -68,6 +129,7 @@ studies: Final = Table(
     Column("created_at", Utc, nullable=False, index=True),
     Column("user_id", ForeignKey("users.id"), nullable=False),
     Column("patient", String(64), index=True),
+    Column("project_id", ForeignKey("projects.id")),
 )
 
 # One row for each content, bundle, engine and precision; never updated. The same file uploaded again shares it.
@@ -211,15 +273,17 @@ worklist: Final = Table(
     Column("probability", Float),
     Column("threshold", Float),
     Column("urgency", Float, nullable=False),
-    Index("ix_worklist_urgency", "urgency", "study_id"),
-    Index("ix_worklist_state", "state", "study_id"),
-    Index("ix_worklist_state_urgency", "state", "urgency", "study_id"),
-    Index("ix_worklist_reader", "reader_id", "study_id"),
-    Index("ix_worklist_reader_urgency", "reader_id", "urgency", "study_id"),
-    Index("ix_worklist_refused", "study_id", sqlite_where=text("refused > 0")),
-    Index("ix_worklist_failed", "study_id", sqlite_where=text("failed > 0")),
-    Index("ix_worklist_refused_urgency", "urgency", "study_id", sqlite_where=text("refused > 0")),
-    Index("ix_worklist_failed_urgency", "urgency", "study_id", sqlite_where=text("failed > 0")),
+    Column("project_id", ForeignKey("projects.id")),
+    Index("ix_worklist_project", "project_id", "study_id"),
+    Index("ix_worklist_urgency", "project_id", "urgency", "study_id"),
+    Index("ix_worklist_state", "project_id", "state", "study_id"),
+    Index("ix_worklist_state_urgency", "project_id", "state", "urgency", "study_id"),
+    Index("ix_worklist_reader", "project_id", "reader_id", "study_id"),
+    Index("ix_worklist_reader_urgency", "project_id", "reader_id", "urgency", "study_id"),
+    Index("ix_worklist_refused", "project_id", "study_id", sqlite_where=text("refused > 0")),
+    Index("ix_worklist_failed", "project_id", "study_id", sqlite_where=text("failed > 0")),
+    Index("ix_worklist_refused_urgency", "project_id", "urgency", "study_id", sqlite_where=text("refused > 0")),
+    Index("ix_worklist_failed_urgency", "project_id", "urgency", "study_id", sqlite_where=text("failed > 0")),
 )
 
 # The findings above their operating points in any image of the study, each with its largest probability.
@@ -231,7 +295,28 @@ worklist_findings: Final = Table(
     Column("probability", Float, nullable=False),
     Column("threshold", Float, nullable=False),
     Column("ratio", Float, nullable=False),
-    Index("ix_worklist_findings_ratio", "finding", "ratio", "study_id"),
+    Column("project_id", ForeignKey("projects.id")),
+    Index("ix_worklist_findings_finding", "project_id", "finding", "study_id"),
+    Index("ix_worklist_findings_ratio", "project_id", "finding", "ratio", "study_id"),
+)
+
+# Append-only: triggers refuse anything but the next row. hash: over this row and the one before (domain/audit.py). No
+# foreign keys: a row outlives the study that it is about. at: ISO 8601 in UTC, as it went into the hash.
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("user_id", Integer),
+    Column("user_name", String(100), nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("study_uid", String(64), index=True),
+    Column("instance_uid", String(64)),
+    Column("address", String(45), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("detail", String(200), nullable=False),
+    Column("hash", String(64), nullable=False),
 )
 
 # SQLite's full-text index, rowid = study_id: patients and file names. It is no table of the metadata: SQLAlchemy does

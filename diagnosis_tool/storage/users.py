@@ -1,57 +1,160 @@
-"""Readers."""
+"""Accounts and projects in the database."""
 
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, Select, delete, insert, select, update
 
-from diagnosis_tool.errors import NotFound
+from diagnosis_tool.domain.access import Project, Role, User
+from diagnosis_tool.domain.language import marked
+from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage.session import reading, writing
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """A reader: what is written carries their id."""
-
-    id: int
-    name: str
+_NOBODY: Final = marked("There is no user called %(name)s. `diagnosis-tool users list` shows all.")
 
 
 class UserStore:
-    """Who may be chosen as the reader."""
+    """Who may sign in, as what, and whose studies they see."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine
         self._now = now
 
-    def all(self) -> tuple[User, ...]:
-        """In the order in which they came."""
+    def all(self, *, within: Collection[int] | None = None) -> tuple[User, ...]:
+        """In the order in which they came. within: only who belongs to one of these projects."""
+        query = select(t.users)
+        if within is not None:
+            m = t.memberships.c
+            query = query.where(t.users.c.id.in_(select(m.user_id).where(m.project_id.in_(list(within)))))
         with reading(self._engine) as db:
-            rows = db.execute(select(t.users.c.id, t.users.c.name).order_by(t.users.c.id)).all()
-        return tuple(User(id=row.id, name=row.name) for row in rows)
+            return users_of(db, query)
 
     def get(self, user_id: int) -> User:
-        """The reader of this id. Raises NotFound."""
+        """The user of this id. Raises NotFound."""
         with reading(self._engine) as db:
-            row = db.execute(select(t.users.c.id, t.users.c.name).where(t.users.c.id == user_id)).one_or_none()
-        if row is None:
-            raise NotFound("There is no such reader. Choose one from the list.")
-        return User(id=row.id, name=row.name)
+            for user in users_of(db, select(t.users).where(t.users.c.id == user_id)):
+                return user
+        raise NotFound("There is no such user.")
 
-    def add(self, name: str) -> User:
-        """A reader of this name: the one there is, also when it was written in other cases, or a new one."""
+    def named(self, name: str) -> User:
+        """The user of this name, in whatever cases it is written. Raises NotFound."""
+        with reading(self._engine) as db:
+            for user in users_of(db, select(t.users).where(t.users.c.folded_name == folded(name))):
+                return user
+        raise NotFound(_NOBODY, name=name)
+
+    def password_hash(self, name: str) -> tuple[int, str] | None:
+        """(id, hash) of who may sign in under this name; None where nobody may."""
+        u = t.users.c
+        query = select(u.id, u.password_hash).where(
+            u.folded_name == folded(name), u.disabled_at.is_(None), u.password_hash.is_not(None)
+        )
+        with reading(self._engine) as db:
+            row = db.execute(query).one_or_none()
+        return None if row is None else (row.id, row.password_hash)
+
+    def has_admin(self) -> bool:
+        """Whether some administrator can sign in."""
+        u = t.users.c
+        query = select(u.id).where(u.role == Role.ADMIN, u.password_hash.is_not(None), u.disabled_at.is_(None))
+        with reading(self._engine) as db:
+            return db.execute(query.limit(1)).first() is not None
+
+    def add(self, name: str, role: Role, projects: Sequence[str]) -> User:
+        """A user without a password; projects that there are not yet are made. Raises Conflict: the name is taken."""
         with writing(self._engine) as db:
-            for row in db.execute(select(t.users.c.id, t.users.c.name)):
-                if _folded(row.name) == _folded(name):
-                    return User(id=row.id, name=row.name)
-            user_id = db.execute(
-                insert(t.users).values(name=name, created_at=self._now()).returning(t.users.c.id)
-            ).scalar_one()
-        return User(id=user_id, name=name)
+            if db.execute(select(t.users.c.id).where(t.users.c.folded_name == folded(name))).one_or_none():
+                raise Conflict("There is a user called %(name)s already. Choose another name.", name=name)
+            values = {"name": name, "folded_name": folded(name), "role": role, "created_at": self._now()}
+            user_id = db.execute(insert(t.users).values(values).returning(t.users.c.id)).scalar_one()
+            self._join(db, user_id, projects)
+        return self.get(user_id)
+
+    def change(self, user_id: int, *, role: Role | None = None, projects: Sequence[str] | None = None) -> User:
+        """Another role, or other projects instead of those there were; None leaves them."""
+        with writing(self._engine) as db:
+            if role is not None:
+                db.execute(update(t.users).where(t.users.c.id == user_id).values(role=role))
+            if projects is not None:
+                db.execute(delete(t.memberships).where(t.memberships.c.user_id == user_id))
+                self._join(db, user_id, projects)
+        return self.get(user_id)
+
+    def set_password(self, user_id: int, password_hash: str) -> None:
+        """Every sign-in of theirs ends, and a link that they have is worth nothing any more."""
+        with writing(self._engine) as db:
+            set_password(db, user_id, password_hash)
+
+    def disable(self, user_id: int) -> None:
+        """They are signed out at once; their tokens are worth nothing while the account is disabled."""
+        with writing(self._engine) as db:
+            db.execute(update(t.users).where(t.users.c.id == user_id).values(disabled_at=self._now()))
+            sign_out(db, user_id)
+
+    def enable(self, user_id: int) -> None:
+        """Undoes disable; nobody is signed in by it."""
+        with writing(self._engine) as db:
+            db.execute(update(t.users).where(t.users.c.id == user_id).values(disabled_at=None))
+
+    def _join(self, db: Connection, user_id: int, names: Iterable[str]) -> None:
+        p = t.projects.c
+        wanted = {folded(name): name for name in names}
+        for position, (key, name) in enumerate(wanted.items()):
+            project_id = db.execute(select(p.id).where(p.folded_name == key)).scalar_one_or_none()
+            if project_id is None:
+                values = {"name": name, "folded_name": key, "created_at": self._now()}
+                project_id = db.execute(insert(t.projects).values(values).returning(p.id)).scalar_one()
+            db.execute(insert(t.memberships).values(user_id=user_id, project_id=project_id, position=position))
 
 
-def _folded(name: str) -> str:
+def users_of(db: Connection, query: Select[Any]) -> tuple[User, ...]:
+    """The users that the query on t.users finds, oldest first, each with their projects."""
+    rows = db.execute(query.order_by(t.users.c.id)).all()
+    m, p = t.memberships.c, t.projects.c
+    projects = defaultdict(list)
+    memberships = (
+        select(m.user_id, p.id, p.name)
+        .join_from(t.memberships, t.projects)
+        .where(m.user_id.in_([row.id for row in rows]))
+        .order_by(m.position)
+    )
+    for row in db.execute(memberships):
+        projects[row.user_id].append(Project(id=row.id, name=row.name))
+    return tuple(
+        User(
+            id=row.id,
+            name=row.name,
+            role=Role(row.role),
+            projects=tuple(projects[row.id]),
+            can_sign_in=row.password_hash is not None and row.disabled_at is None,
+            is_disabled=row.disabled_at is not None,
+        )
+        for row in rows
+    )
+
+
+def set_password(db: Connection, user_id: int, password_hash: str) -> None:
+    """Sets it and signs the user out everywhere."""
+    db.execute(update(t.users).where(t.users.c.id == user_id).values(password_hash=password_hash))
+    sign_out(db, user_id)
+
+
+def sign_out(db: Connection, user_id: int) -> None:
+    """Ends all sign-ins and links of the user."""
+    for table in (t.sign_ins, t.links):
+        db.execute(delete(table).where(table.c.user_id == user_id))
+
+
+def first_project(user_id: int) -> Any:
+    """The id of the project that the user's uploads go to, as a subquery."""
+    m = t.memberships.c
+    return select(m.project_id).where(m.user_id == user_id).order_by(m.position).limit(1).scalar_subquery()
+
+
+def folded(name: str) -> str:
+    """How names are compared: without regard to cases and to the way letters are composed."""
     return unicodedata.normalize("NFKC", name).casefold()

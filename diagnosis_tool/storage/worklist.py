@@ -59,6 +59,7 @@ def merge_findings(db: Connection, study_id: int, instance_ids: Sequence[int]) -
         .where(i.id.in_(instance_ids), o.kind == OutputKind.FINDING, o.threshold > 0)
         .group_by(o.name)
     ).all()
+    project_id = db.execute(select(t.studies.c.project_id).where(t.studies.c.id == study_id)).scalar_one()
     above = [
         {
             "finding": row.name,
@@ -66,6 +67,7 @@ def merge_findings(db: Connection, study_id: int, instance_ids: Sequence[int]) -
             "probability": row.probability,
             "threshold": row.threshold,
             "ratio": row.probability / row.threshold,
+            "project_id": project_id,
         }
         for row in rows
         if row.probability >= row.threshold
@@ -77,7 +79,7 @@ def merge_findings(db: Connection, study_id: int, instance_ids: Sequence[int]) -
 
 
 _found = upsert(t.worklist_findings).values(
-    {name: bindparam(name) for name in ("finding", "study_id", "probability", "threshold", "ratio")}
+    {name: bindparam(name) for name in ("finding", "study_id", "probability", "threshold", "ratio", "project_id")}
 )
 _KEEP_LARGEST = _found.on_conflict_do_update(
     [t.worklist_findings.c.finding, t.worklist_findings.c.study_id],
@@ -148,6 +150,7 @@ def _refresh(db: Connection, study_id: int) -> None:
         "refused": sums.refused,
         "failed": sums.failed,
         "reader_id": sums.reader_id or study.user_id,
+        "project_id": study.project_id,
         "patient_id": sums.patient_id,
         "patient_name": sums.patient_name,
         "patients": sums.patients,

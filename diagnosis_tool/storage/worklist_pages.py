@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
@@ -37,13 +37,29 @@ _FEW: Final = 2000
 """So many search hits are looked up one by one; with more, the sorted index is walked and each row asked for."""
 _WORD: Final = re.compile(r"[^\W_]+")
 _MAX_WORDS: Final = 8
+_BY_UID_PROJECT: Final[ColumnElement[int]] = literal_column("+worklist.project_id")
+"""'+' keeps SQLite from starting with all of a project's studies where few are named by their uids."""
 
 
 class WorklistStore:
-    """Reads the worklist; storage.worklist writes it."""
+    """Reads the worklist; storage.worklist writes it.
 
-    def __init__(self, engine: Engine) -> None:
+    projects: whose studies there are, as in StudyStore. Every index begins with the project, so a page of several
+    projects is made of a page of each.
+    """
+
+    def __init__(self, engine: Engine, projects: Collection[int] | None = None) -> None:
         self._engine = engine
+        self._projects = projects
+
+    def within(self, projects: Collection[int]) -> "WorklistStore":
+        """The same store, as who belongs to these projects sees it."""
+        return WorklistStore(self._engine, projects)
+
+    def _seen(self, db: Connection) -> list[int]:
+        if self._projects is not None:
+            return sorted(self._projects)
+        return list(db.execute(select(t.projects.c.id)).scalars())
 
     def page(self, query: WorklistQuery, *, limit: int) -> WorklistPage:
         """At most `limit` rows behind query.after, or in front of query.before."""
@@ -56,7 +72,9 @@ class WorklistStore:
                 return WorklistPage(rows=(), has_before=False, has_after=False)
             if key is not None:
                 statement = statement.where(plan.beyond(key, backwards=backwards))
-            found = db.execute(statement.order_by(*plan.order(backwards=backwards)).limit(limit + 1)).all()
+            statement = statement.order_by(*plan.order(backwards=backwards)).limit(limit + 1)
+            found = [row for own in self._seen(db) for row in db.execute(statement.where(plan.project_id == own))]
+            found.sort(key=lambda row: (row.key, row.study_id), reverse=plan.descending != backwards)
             rows = _rows(db, found[:limit][:: -1 if backwards else 1])
         more = len(found) > limit
         return WorklistPage(
@@ -67,40 +85,47 @@ class WorklistStore:
 
     def rows(self, uids: Sequence[str], finding: str | None = None) -> tuple[WorklistRow, ...]:
         """The rows of these studies, as far as there are such, newest first; strongest: this finding, if given."""
+        with reading(self._engine) as db:
+            return _rows(db, db.execute(self._query_of_rows(db, uids, finding)).all())
+
+    def _query_of_rows(self, db: Connection, uids: Sequence[str], finding: str | None) -> Select[Any]:
         w, f = t.worklist.c, t.worklist_findings.c
-        query = (
+        return (
             select(t.worklist, literal_column("0.0").label("key"), *_asked())
             .join_from(
                 t.worklist, t.worklist_findings, and_(f.study_id == w.study_id, f.finding == finding), isouter=True
             )
-            .where(w.uid.in_(uids))
+            .where(w.uid.in_(uids), _BY_UID_PROJECT.in_(self._seen(db)))
             .order_by(w.study_id.desc())
         )
-        with reading(self._engine) as db:
-            return _rows(db, db.execute(query).all())
 
     def findings(self) -> tuple[str, ...]:
         """All findings that are above their operating point anywhere: one look at the index for each."""
         f = t.worklist_findings.c
-        found: list[str] = []
+        found: set[str] = set()
         with reading(self._engine) as db:
-            while name := db.execute(
-                select(func.min(f.finding)).where(f.finding > (found[-1] if found else ""))
-            ).scalar_one():
-                found.append(name)
-        return tuple(found)
+            for own in self._seen(db):
+                name = ""
+                while name := db.execute(
+                    select(func.min(f.finding)).where(f.project_id == own, f.finding > name)
+                ).scalar_one():
+                    found.add(name)
+        return tuple(sorted(found))
 
     def versions(self, uids: Sequence[str]) -> dict[str, int]:
         """The version of each of these studies that there still is."""
         w = t.worklist.c
         with reading(self._engine) as db:
-            return {row.uid: row.version for row in db.execute(select(w.uid, w.version).where(w.uid.in_(uids)))}
+            query = select(w.uid, w.version).where(w.uid.in_(uids), _BY_UID_PROJECT.in_(self._seen(db)))
+            return {row.uid: row.version for row in db.execute(query)}
 
     def newest(self) -> str | None:
         """The uid of the study that came last."""
         w = t.worklist.c
+        last = select(w.study_id, w.uid).order_by(w.study_id.desc()).limit(1)
         with reading(self._engine) as db:
-            return db.execute(select(w.uid).order_by(w.study_id.desc()).limit(1)).scalar_one_or_none()
+            found = [row for own in self._seen(db) for row in db.execute(last.where(w.project_id == own))]
+        return max(found).uid if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +133,7 @@ class _Plan:
     """Which columns order the page. study_id grows with time, so it is also the order of arrival."""
 
     source: FromClause
+    project_id: ColumnElement[int | None]
     study_id: ColumnElement[int]
     urgency: ColumnElement[float] | None
     """None: by arrival alone."""
@@ -135,6 +161,7 @@ def _plan(query: WorklistQuery) -> _Plan:
     f, w = t.worklist_findings, t.worklist
     return _Plan(
         source=f.join(w, w.c.study_id == f.c.study_id) if by_finding else w,
+        project_id=f.c.project_id if by_finding else w.c.project_id,
         study_id=f.c.study_id if by_finding else w.c.study_id,
         urgency=None if not urgent else f.c.ratio if by_finding else w.c.urgency,
         descending=query.sort is not Sort.OLDEST,
@@ -157,7 +184,10 @@ def _matching(db: Connection, query: WorklistQuery, plan: _Plan) -> Select[Any] 
         statement = statement.where(w.created_at >= start, plan.study_id >= _first_from(start))
     if query.last_day is not None:
         end = _midnight(query.last_day + timedelta(days=1))
-        statement = statement.where(w.created_at < end, plan.study_id <= _last_before(end))
+        # until a day are most studies: '+' keeps SQLite from reading and sorting them where the order has an index
+        walks = plan.urgency is not None and query.first_day is None
+        last: ColumnElement[int] = literal_column(f"+{plan.study_id}") if walks else plan.study_id
+        statement = statement.where(w.created_at < end, last <= _last_before(end))
     if words := _WORD.findall(query.text)[:_MAX_WORDS]:
         return _containing(db, statement, words, plan)
     return None if query.text.strip() else statement

@@ -3,20 +3,18 @@
 The others run in the browser (static/js/viewer.js):
 
 address, tick  -> content                                       server
-content        -> film, review; selected -> heatmap, course     browser
-order          -> chart, places of the rows                     browser
-opacity        -> look of film and thumbnails                   browser
-'Chart' button -> a PNG is saved                                browser
+content        -> film, review; selected -> course              browser
 an image that waits -> POST: it is read first                   browser
-'Try again'    -> POST: a failed image is queued again          browser
 
-Zoom, window, tools, review and keys need no callback: the scripts beside viewer.js do them.
+All else needs no callback: the scripts in static/js do it, and they do it before Dash has started, too.
 """
 
+from collections.abc import Callable, Set
 from typing import Any, Final
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
+from diagnosis_tool.domain.access import Permission
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
@@ -28,15 +26,14 @@ from diagnosis_tool.viewer import facts, ids, layout, links
 _NAMESPACE: Final = "viewer"
 
 
-def register(app: Dash, context: Context) -> None:
-    """Puts all callbacks on the app."""
-    _register_content(app, context)
+def register(app: Dash, context: Callable[[], Context], allowed: Callable[[], Set[Permission]]) -> None:
+    """Puts all callbacks on the app. context, allowed: give the context of whoever asks, and what they may do."""
+    _register_content(app, context, allowed)
     _register_browser(app)
-    _register_waiting(app)
 
 
-def content(context: Context, search: str | None) -> tuple[list[Any], bool]:
-    """(components, nothing more will change) for the viewer's query string."""
+def content(context: Context, search: str | None, allowed: Set[Permission]) -> tuple[list[Any], bool]:
+    """(components, nothing more will change) for the viewer's query string; only what is allowed is offered."""
     uid, wanted = links.parse_search(search)
     if uid is None:
         return layout.message_view(_("No image was chosen"), _("Open one from a study's page.")), True
@@ -48,8 +45,8 @@ def content(context: Context, search: str | None) -> tuple[list[Any], bool]:
     except NotFound as error:
         return layout.message_view(_("Not found"), _(str(error))), True
     if shown is None:
-        return layout.unread_view(place, instance), instance.state.is_final
-    return layout.reading_view(shown, wanted), True
+        return layout.unread_view(place, instance, allowed), instance.state.is_final
+    return layout.reading_view(shown, wanted, allowed), True
 
 
 def shown_of(context: Context, place: facts.Place, instance: Instance) -> facts.Shown | None:
@@ -68,7 +65,7 @@ def shown_of(context: Context, place: facts.Place, instance: Instance) -> facts.
     )
 
 
-def _register_content(app: Dash, context: Context) -> None:
+def _register_content(app: Dash, context: Callable[[], Context], allowed: Callable[[], Set[Permission]]) -> None:
     @app.callback(
         Output(ids.CONTENT, "children"),
         Output(ids.TICK, "disabled"),
@@ -76,7 +73,7 @@ def _register_content(app: Dash, context: Context) -> None:
         Input(ids.TICK, "n_intervals"),
     )
     def show(search: str | None, _ticks: int | None) -> tuple[Any, bool]:
-        children, is_final = content(context, search)
+        children, is_final = content(context(), search, allowed())
         # while the image waits the words stay the same: leave them alone, a screen reader would read them again
         if ctx.triggered_id == ids.TICK and not is_final:
             return no_update, False
@@ -86,9 +83,9 @@ def _register_content(app: Dash, context: Context) -> None:
 def _register_browser(app: Any) -> None:  # Dash.clientside_callback has no types
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "showImage"),
-        Output(ids.SAVE_HEATMAP, "href"),
+        Output(ids.SHOWN, "data"),  # without one, Dash would not call it for content that comes later
         Input(ids.READING, "data"),
-        Input(ids.SELECTED, "data"),
+        State(ids.SELECTED, "data"),
     )
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "drawTrend"),
@@ -97,51 +94,5 @@ def _register_browser(app: Any) -> None:  # Dash.clientside_callback has no type
         State(ids.READING, "data"),
     )
     app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "drawChart"),
-        Output(ids.CHART, "figure"),
-        Input(ids.ORDER, "data"),
-        State(ids.READING, "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "placeRows"),
-        Output(ids.ANY_ROW, "style"),
-        Input(ids.ORDER, "data"),
-        State(ids.READING, "data"),
-        State(ids.ANY_ROW, "id"),
-    )
-    app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "setOpacity"), Output(ids.STAGE, "style"), Input(ids.OPACITY, "value")
-    )
-    app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "saveChart"),
-        Output(ids.SAVED, "data"),
-        Input(ids.SAVE_CHART, "n_clicks"),
-        State(ids.ORDER, "data"),
-        State(ids.READING, "data"),
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "choose"),
-        Output(ids.ORDER, "data"),
-        Input(ids.choice(ids.ORDER, ALL), "n_clicks"),
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "press"),
-        Output(ids.choice(ids.ORDER, ALL), "aria-pressed"),
-        Input(ids.ORDER, "data"),
-        State(ids.choice(ids.ORDER, ALL), "id"),
-    )
-
-
-def _register_waiting(app: Any) -> None:
-    app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "attend"), Output(ids.ATTENDED, "data"), Input(ids.WAITING, "data")
-    )
-    app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "tryAgain"),
-        Output(ids.RETRY_WORDS, "children"),
-        Input(ids.RETRY, "n_clicks"),
-        State(ids.WAITING, "data"),
-        prevent_initial_call=True,
     )

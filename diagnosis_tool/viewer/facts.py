@@ -15,13 +15,13 @@ from diagnosis_tool.domain.bands import Band, band_of
 from diagnosis_tool.domain.reviews import vocabulary
 from diagnosis_tool.domain.studies import Instance, Prediction, Study
 from diagnosis_tool.viewer import links
-from diagnosis_tool.viewer.figures import EMPTY_FIGURE, Order, Screening, bars_figure, places
+from diagnosis_tool.viewer.figures import EMPTY_FIGURE, Order, Screening, places
 from diagnosis_tool.viewer.trend import LEAST_POINTS, points, trend_figure
 
 ReadingFacts = dict[str, Any]
-"""JSON: uid, outputs {name: {caption, below, heatmap, blend}}, names {finding: words}, figures {order: figure}, places
-{order: {name: part of the height}}, top [name], near [uid], priors [{uid, title, outputs}], trends {name: figure},
-noTrend, chart, saveAs, title."""
+"""JSON: uid, outputs {name: {caption, below, heatmap, blend}}, names {finding: words}, places {order: {name: part of
+the height}}, top [name], near [uid], priors [{uid, title, outputs}], trends {name: figure}, noTrend, chart, plotly,
+saveAs, title."""
 
 _LEGEND_STOPS: Final = 16
 _TITLE_LETTERS: Final = 90
@@ -64,13 +64,12 @@ class Shown:
 
 
 def reading_facts(shown: Shown) -> ReadingFacts:
-    """All outputs with their words and addresses, the chart in each order, and the priors."""
+    """All outputs with their words, places and addresses, and the priors."""
     instance, prediction = shown.instance, shown.prediction
     return {
         "uid": instance.uid,
         "outputs": _outputs(instance, prediction),
         "names": {name: wording.finding_name(name) for name in _names(prediction)},
-        "figures": {order.value: bars_figure(prediction, order, shown.screening) for order in Order},
         "places": {order.value: places(prediction, order) for order in Order},
         "top": list(prediction.top),
         "near": _near(shown.place.study, instance),
@@ -82,6 +81,7 @@ def reading_facts(shown: Shown) -> ReadingFacts:
         "trends": _trends(shown),
         "noTrend": EMPTY_FIGURE,
         "chart": links.chart(instance.uid),
+        "plotly": links.PLOTLY,
         "saveAs": f"{PurePath(instance.file_name).stem}-chart",
         "title": _chart_title(instance.file_name, prediction),
     }

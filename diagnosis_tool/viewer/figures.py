@@ -36,7 +36,6 @@ FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 
 RANKS: Final = "①②③④⑤⑥⑦⑧⑨"
 _GAP: Final = 0.7  # rows of space between 'No Finding' and the findings
 _EDGE: Final = 0.6  # rows of space above the first bar's middle and below the last one's
-AXIS_PX: Final = 18
 _NUMBERS_PX: Final = 44  # the column of numbers stands in the right margin
 _LETTER_PX: Final = 6.6  # average width at 12 px; Plotly's automargin corrects it where fonts are wider
 
@@ -114,22 +113,10 @@ def rows(prediction: Prediction, order: Order) -> tuple[Row, ...]:
 def findings_figure(
     prediction: Prediction, order: Order = Order.ANATOMICAL, screening: Screening = MappingProxyType({})
 ) -> Figure:
-    """The chart of all outputs with names and numbers, as the study page has it and as it is saved."""
+    """The chart of all outputs, as the study page has it and as it is saved. The viewer's bars are its own elements."""
     bars = rows(prediction, order)
     data = [_tracks(bars), _bars(bars), _operating_points(bars), _numbers(bars), *_unsure_bands(bars, screening)]
     return {"data": data, "layout": _layout(bars)}
-
-
-def bars_figure(prediction: Prediction, order: Order, screening: Screening) -> Figure:
-    """The bars alone: the viewer has names, numbers and words in rows of its own, each a button over its bar."""
-    bars = rows(prediction, order)
-    layout = _layout(bars)
-    layout |= {"margin": {"l": 0, "r": 0, "t": 0, "b": AXIS_PX}, "hovermode": False, "annotations": []}
-    layout["yaxis"] |= {"showticklabels": False, "automargin": False}
-    # labels at the ends would stick out of the plot, which is as wide as the bars; the rows count on its very size
-    layout["xaxis"] |= {"ticktext": ["", "", "0.5", "", ""], "tickangle": 0, "automargin": False}
-    data = [_tracks(bars), _bars(bars), *_unsure_bands(bars, screening), _operating_points(bars)]
-    return {"data": [trace | {"hovertemplate": None, "hoverinfo": "skip"} for trace in data], "layout": layout}
 
 
 def places(prediction: Prediction, order: Order) -> dict[str, float]:

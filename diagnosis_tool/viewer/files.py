@@ -1,7 +1,7 @@
 """What the study page takes from the viewer's side: the charts' JSON, and Plotly's own script."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import plotly
 from flask import Blueprint, Response, current_app, jsonify, request, send_from_directory
@@ -15,6 +15,7 @@ from diagnosis_tool.viewer.figures import Order, findings_figure
 
 CONTEXT_KEY: Final = "diagnosis_tool.viewer.context"
 _SCRIPTS: Final = Path(plotly.__file__).parent / "package_data"
+_YEAR_S: Final = 365 * 24 * 3600
 
 blueprint = Blueprint("viewer_files", __name__, url_prefix=links.PREFIX.rstrip("/"))
 
@@ -22,13 +23,23 @@ blueprint = Blueprint("viewer_files", __name__, url_prefix=links.PREFIX.rstrip("
 @blueprint.get("/plotly.min.js")
 def plotly_script() -> Response:
     """Plotly as its package brings it; nothing comes from a CDN."""
-    return send_from_directory(_SCRIPTS, "plotly.min.js", max_age=3600)
+    response = send_from_directory(_SCRIPTS, "plotly.min.js")
+    if request.args.get("v") == plotly.__version__:
+        response.headers["Cache-Control"] = f"public, max-age={_YEAR_S}, immutable"
+    return response
+
+
+@blueprint.app_url_defaults
+def add_version(endpoint: str, values: dict[str, Any]) -> None:
+    """Another version has another address, so browsers keep it."""
+    if endpoint == f"{blueprint.name}.plotly_script":
+        values.setdefault("v", plotly.__version__)
 
 
 @blueprint.get("/figures/<uid>.json")
 def figure(uid: str) -> Response:
     """The chart of one image; ?order=probability sorts it."""
-    context: Context = current_app.extensions[CONTEXT_KEY]
+    context: Context = current_app.extensions[CONTEXT_KEY]()
     prediction = browse.get_instance(context, uid).prediction
     if prediction is None:
         raise NotFound("This image has no chart: it is not read (yet).")

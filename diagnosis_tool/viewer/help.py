@@ -7,9 +7,9 @@ from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.viewer.parts import aria, command
 
 
-def help_dialog() -> Component:
+def help_dialog(*, may_review: bool) -> Component:
     """Closed until it is asked for; static/js/viewer-keys.js holds the keys."""
-    groups = [html.Div([html.H3(title), _list(keys)]) for title, keys in _groups().items()]
+    groups = [html.Div([html.H3(title), _list(keys)]) for title, keys in _groups(may_review).items()]
     title = html.Div([html.H2(_("Keys")), command("close-dialog", _("Close"), key="Esc")], className="help-head")
     return html.Dialog([title, html.Div(groups, className="help-groups")], id="help", **aria(label=_("Keys")))
 
@@ -19,8 +19,11 @@ def _list(keys: dict[str, str]) -> Component:
     return html.Dl(terms)
 
 
-def _groups() -> dict[str, dict[str, str]]:
-    return {
+def _groups(may_review: bool) -> dict[str, dict[str, str]]:
+    drags = ("g  p  b", _("a drag sets the window, moves, draws a box"))
+    if not may_review:
+        drags = ("g  p", _("a drag sets the window, moves"))
+    groups = {
         _("Images and findings"): {
             "← →  j k": _("next or previous image (j: next)"),
             "[ ]  J K": _("previous or next study (J: next)"),
@@ -28,6 +31,7 @@ def _groups() -> dict[str, dict[str, str]]:
             "1 – 4": _("heatmap of a top finding"),
             "h": _("heatmap on or off"),
             "c  , .": _("compare with an earlier image; newer, older"),
+            "?": _("this help"),
         },
         _("Film"): {
             "w  W": _("next or previous window"),
@@ -35,14 +39,19 @@ def _groups() -> dict[str, dict[str, str]]:
             "+ −  f  z": _("larger, smaller, fit, 1:1"),
             "⇧ ← → ↑ ↓": _("move the film"),
             "r  x": _("rotate, flip"),
-            "g  p  b": _("a drag sets the window, moves, draws a box"),
+            drags[0]: drags[1],
         },
-        _("Review"): {
-            "a  d  u": _("agree, disagree, unsure about the selected finding"),
-            "B": _("a box in the middle; Alt with arrows moves it, with Shift sizes it"),
-            "n": _("write a note; Esc leaves it"),
-            "Ctrl S": _("save"),
-            "s": _("sign"),
-            "?": _("this help"),
-        },
+    }
+    if may_review:
+        groups[_("Review")] = _review_keys()
+    return groups
+
+
+def _review_keys() -> dict[str, str]:
+    return {
+        "a  d  u": _("agree, disagree, unsure about the selected finding"),
+        "B": _("a box in the middle; Alt with arrows moves it, with Shift sizes it"),
+        "n": _("write a note; Esc leaves it"),
+        "Ctrl S": _("save"),
+        "s": _("sign"),
     }

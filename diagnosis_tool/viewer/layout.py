@@ -1,11 +1,13 @@
 """What the viewer shows, as Dash components. Pure: values in, components out."""
 
+from collections.abc import Set
 from typing import Final
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.access import Permission
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.studies import Instance, InstanceState, Study
 from diagnosis_tool.viewer import facts, ids, links
@@ -17,13 +19,13 @@ from diagnosis_tool.viewer.stage import centre
 POLL_MS: Final = 1500
 
 
-def page() -> Component:
-    """The frame; the content follows from the address."""
+def page(content: list[Component] | None = None) -> Component:
+    """The frame. Dash fills it by the address; the page that is there before Dash has its content at once."""
     return html.Div(
         [
             dcc.Location(id=ids.LOCATION, refresh=False),
             dcc.Interval(id=ids.TICK, interval=POLL_MS, disabled=True),
-            html.Div(id=ids.CONTENT, className="viewer-content"),
+            html.Div(content, id=ids.CONTENT, className="viewer-content"),
             html.Footer(wording.research_use(), className="foot"),
         ],
         className="viewer",
@@ -37,13 +39,14 @@ def message_view(title: str, message: str) -> list[Component]:
     return [_bar([]), html.Main(notice)]
 
 
-def unread_view(place: facts.Place, instance: Instance) -> list[Component]:
+def unread_view(place: facts.Place, instance: Instance, allowed: Set[Permission]) -> list[Component]:
     """An image without a prediction: queued, being read, refused or failed. Never a chart."""
-    buttons: list[Component] = [
-        html.A(_("Download the original"), href=links.original(instance.uid), className="button")
-    ]
-    if instance.state is InstanceState.FAILED:
-        buttons.insert(0, html.Button(_("Try again"), id=ids.RETRY, type="button", className="button primary"))
+    buttons: list[Component] = []
+    if Permission.EXPORT in allowed:
+        buttons.append(html.A(_("Download the original"), href=links.original(instance.uid), className="button"))
+    if instance.state is InstanceState.FAILED and Permission.UPLOAD in allowed:
+        again = command("try-again", _("Try again"), id=ids.RETRY, className="button primary", **data(uid=instance.uid))
+        buttons.insert(0, again)
     notice = html.Section(
         [
             html.H1(instance.file_name),
@@ -63,20 +66,20 @@ def unread_view(place: facts.Place, instance: Instance) -> list[Component]:
     ]
 
 
-def reading_view(shown: facts.Shown, wanted: str | None) -> list[Component]:
-    """Film, findings, review and what belongs to them, of an image that was read."""
+def reading_view(shown: facts.Shown, wanted: str | None, allowed: Set[Permission]) -> list[Component]:
+    """Film, findings, review and what belongs to them, of an image that was read. allowed: to whom looks."""
     selected = facts.first_selected(shown.prediction, wanted)
     strip = [_strip(shown.place.study, shown.instance), *([_priors(shown)] if shown.priors else [])]
     return [
         dcc.Store(id=ids.READING, data=facts.reading_facts(shown)),
         dcc.Store(id=ids.SELECTED, data=selected),
-        dcc.Store(id=ids.SAVED),
+        dcc.Store(id=ids.SHOWN),
         _study_bar(shown.place, shown.instance),
         html.Main(
-            [html.Div(strip, className="left"), centre(shown, selected), panel(shown, selected)],
+            [html.Div(strip, className="left"), centre(shown, selected, allowed), panel(shown, selected, allowed)],
             className="viewer-main",
         ),
-        help_dialog(),
+        help_dialog(may_review=Permission.REVIEW in allowed),
     ]
 
 

@@ -3,7 +3,11 @@
 from typing import Final
 from urllib.parse import parse_qs, quote
 
+import plotly
+
 PREFIX: Final = "/viewer/"
+PLOTLY: Final = f"{PREFIX}plotly.min.js?v={plotly.__version__}"
+"""Plotly's own script; another version has another address, so browsers keep it."""
 WORKLIST: Final = "/"
 
 
@@ -40,6 +44,11 @@ def report(instance_uid: str) -> str:
 def model(bundle: str) -> str:
     """What the bundle of this name and version is worth."""
     return f"/models/{quote(bundle)}"
+
+
+def pixels(instance_uid: str) -> str:
+    """The film's grey values."""
+    return f"/instances/{quote(instance_uid)}/pixels"
 
 
 def heatmap(instance_uid: str, finding: str) -> str:

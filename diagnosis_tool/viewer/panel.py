@@ -1,38 +1,35 @@
 """The right side of the viewer: the findings, each a row over its bar, and the reader's review. Pure."""
 
+from collections.abc import Set
 from typing import Final
 
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import OutputReading
 from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.access import Permission
 from diagnosis_tool.domain.bands import Band, band_shape
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.reviews import vocabulary
-from diagnosis_tool.viewer import facts, ids, links
-from diagnosis_tool.viewer.figures import EMPTY_FIGURE, RANKS, Order, places, row_height
-from diagnosis_tool.viewer.parts import aria, choice, command, data
+from diagnosis_tool.viewer import facts, links
+from diagnosis_tool.viewer.figures import RANKS, Order, places, row_height
+from diagnosis_tool.viewer.parts import aria, command, data, segments
 
 _VERDICTS: Final = ("agree", "disagree", "unsure")
 
 
-def panel(shown: facts.Shown, selected: str) -> Component:
-    """Findings and review."""
-    return html.Div([_findings(shown, selected), _review(shown)], className="side")
+def panel(shown: facts.Shown, selected: str, allowed: Set[Permission]) -> Component:
+    """Findings and review; who may not review sees what others wrote."""
+    review = _review(shown) if Permission.REVIEW in allowed else _review_to_read()
+    return html.Div([_findings(shown, selected, allowed), review], className="side")
 
 
-def _findings(shown: facts.Shown, selected: str) -> Component:
+def _findings(shown: facts.Shown, selected: str, allowed: Set[Permission]) -> Component:
     orders = {Order.ANATOMICAL.value: _("Anatomical"), Order.PROBABILITY.value: _("By probability")}
-    order = choice(ids.ORDER, _("Order of the findings"), orders, Order.ANATOMICAL.value)
+    order = segments("order", _("Order of the findings"), orders, Order.ANATOMICAL.value)
     prediction = shown.prediction
-    chart = dcc.Graph(
-        id=ids.CHART,
-        figure=EMPTY_FIGURE,  # the browser draws it when the film is on the screen
-        config={"staticPlot": True, "responsive": True},
-        style={"height": "100%"},
-    )
     place = places(prediction, Order.ANATOMICAL)
     rows = [
         _row(shown, output, place[output.name]) for output in sorted(prediction.outputs, key=lambda o: place[o.name])
@@ -43,10 +40,8 @@ def _findings(shown: facts.Shown, selected: str) -> Component:
             html.Div([html.H2(_("Findings")), order], className="findings-head"),
             html.P(wording.prediction_outcome(prediction), className="visually-hidden"),
             _heads(shown),
-            html.Div(
-                [html.Div(chart, className="findings-chart"), *rows], className="finding-rows", style={"--row": height}
-            ),
-            _foot(shown, selected),
+            html.Div([_axis(), *rows], className="finding-rows", style={"--row": height}),
+            _foot(shown, selected, allowed),
         ],
         className="findings panel",
         **aria(label=_("Findings")),
@@ -64,14 +59,13 @@ def _row(shown: facts.Shown, output: OutputReading, place: float) -> Component:
     rank = shown.prediction.top.index(output.name) if output.name in shown.prediction.top else None
     texts = [
         html.Span(f"{name} {RANKS[rank]}" if rank is not None else name, className="row-name"),
-        html.Span(className="row-gap"),
+        _bar(shown, output),
         html.Span(wording.probability(output.probability), className="row-number"),
         html.Span(_band_words(output, band), className="row-band"),
         html.Span(_auc_words(shown, output.name), className="row-auc"),
     ]
     return html.Button(
         texts,
-        id=ids.row(output.name),
         type="button",
         className=f"finding-row band-{band or 'none'}",
         style={"top": f"{100 * place}%"},
@@ -79,6 +73,26 @@ def _row(shown: facts.Shown, output: OutputReading, place: float) -> Component:
         **aria(pressed="false", label=_spoken(shown, output, band)),
         **data(finding=output.name),
     )
+
+
+def _axis() -> Component:
+    """The middle of the scale, behind all bars."""
+    return html.Div(html.Span("0.5"), className="findings-axis", **aria(hidden="true"))
+
+
+def _bar(shown: facts.Shown, output: OutputReading) -> Component:
+    """Probability, the hatched band and the operating point on a scale from 0 to 1."""
+    parts: list[Component] = [html.I(className="value", style={"width": _part(output.probability)})]
+    low, high = shown.screening.get(output.name), output.threshold
+    if high is not None:
+        if low is not None and low < high and output.kind is OutputKind.FINDING:
+            parts.append(html.I(className="unsure", style={"left": _part(low), "width": _part(high - low)}))
+        parts.append(html.I(className="tick", style={"left": _part(high)}))
+    return html.Span(parts, className=f"row-bar row-bar-{output.kind}")
+
+
+def _part(value: float) -> str:
+    return f"{100 * value:.4f}%"
 
 
 def band_word(band: Band) -> str:
@@ -131,19 +145,20 @@ def _spoken(shown: facts.Shown, output: OutputReading, band: Band | None) -> str
     return ", ".join(words)
 
 
-def _foot(shown: facts.Shown, selected: str) -> Component:
+def _foot(shown: facts.Shown, selected: str, allowed: Set[Permission]) -> Component:
     uid = shown.instance.uid
+    original = html.A(_("Original"), href=links.original(uid), className="button small", download="")
     saves = [
         html.Span(_("Save"), className="muted"),
-        html.A(_("Original"), href=links.original(uid), className="button small", download=""),
+        *([original] if Permission.EXPORT in allowed else []),
         html.A(
             _("Heatmap"),
-            id=ids.SAVE_HEATMAP,
+            id="save-heatmap",
             href=links.heatmap_blend(uid, selected),
             className="button small",
             download="",
         ),
-        html.Button(_("Chart"), id=ids.SAVE_CHART, type="button", className="button small"),
+        command("save-chart", _("Chart")),
         html.A(_("Report"), href=links.report(uid), className="button small"),
     ]
     told = facts.model_facts(shown.prediction)
@@ -154,10 +169,7 @@ def _foot(shown: facts.Shown, selected: str) -> Component:
 def _review(shown: facts.Shown) -> Component:
     return html.Section(
         [
-            html.Div(
-                [html.H2(_("Review")), html.Span(id="review-state", className="muted"), _history()],
-                className="review-head",
-            ),
+            _review_head(),
             html.Div([html.Strong(id="verdict-of"), _verdicts()], className="verdict-line"),
             html.Div([_vocabulary(shown), html.Ul(id="review-items")], className="added-line"),
             html.Textarea(id="note", rows=2, maxLength=10_000, placeholder=_("Note (n)"), **aria(label=_("Note"))),
@@ -175,6 +187,28 @@ def _review(shown: facts.Shown) -> Component:
         id="review",
         className="review panel",
         **aria(label=_("Review")),
+    )
+
+
+def _review_to_read() -> Component:
+    # the script finds the same places and fills them, and takes nothing in
+    return html.Section(
+        [
+            _review_head(),
+            html.Ul(id="review-items"),
+            html.Textarea(id="note", rows=2, readOnly="readOnly", **aria(label=_("Note"))),
+            html.Span(id="review-words", role="status"),
+        ],
+        id="review",
+        className="review panel",
+        **aria(label=_("Review")),
+        **data(read_only="true"),
+    )
+
+
+def _review_head() -> Component:
+    return html.Div(
+        [html.H2(_("Review")), html.Span(id="review-state", className="muted"), _history()], className="review-head"
     )
 
 

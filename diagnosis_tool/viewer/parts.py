@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
-
-from diagnosis_tool.viewer import ids
 
 
 def aria(**values: str) -> Any:  # Dash's types know only the names that are Python words
@@ -30,11 +28,10 @@ def toggle(name: str, text: str, *, is_on: bool = False, **more: Any) -> Compone
     return command(name, text, **more, **aria(pressed=str(is_on).lower()))
 
 
-def choice(id_: str, label: str, options: dict[str, str], value: str) -> Component:
-    """Buttons of which one is pressed; the choice stands in a store of the browser's session."""
+def segments(name: str, label: str, options: dict[str, str], value: str) -> Component:
+    """Buttons of which one is pressed; each says in data-`name` what it stands for."""
     buttons: list[Component] = [
-        html.Button(text, id=ids.choice(id_, key), type="button", **aria(pressed=str(key == value).lower()))
+        html.Button(text, type="button", **aria(pressed=str(key == value).lower()), **data(**{name: key}))
         for key, text in options.items()
     ]
-    store = dcc.Store(id=id_, data=value, storage_type="session")
-    return html.Div([*buttons, store], role="group", className="segmented", **aria(label=label))
+    return html.Div(buttons, role="group", className="segmented", **aria(label=label))

@@ -1,5 +1,6 @@
 """The middle of the viewer: tools, film and prior, opacity, the top four and the patient's course. Pure."""
 
+from collections.abc import Set
 from typing import Any, Final
 
 from dash import dcc, html
@@ -7,6 +8,7 @@ from dash.development.base_component import Component
 
 from diagnosis_tool.cxr.types import OutputReading
 from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.access import Permission
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.viewer import facts, ids, links
@@ -16,7 +18,7 @@ from diagnosis_tool.viewer.parts import aria, command, data, toggle
 _OPACITY: Final = 0.6
 
 
-def centre(shown: facts.Shown, selected: str) -> Component:
+def centre(shown: facts.Shown, selected: str, allowed: Set[Permission]) -> Component:
     """Everything about the film."""
     name = shown.instance.file_name
     panes = [
@@ -29,19 +31,21 @@ def centre(shown: facts.Shown, selected: str) -> Component:
             is_hidden=True,
         ),
     ]
+    tools = _tools(has_priors=bool(shown.priors), may_review=Permission.REVIEW in allowed)
     return html.Div(
-        [_tools(bool(shown.priors)), html.Div(panes, className="films"), _below(shown, selected), _maps(shown)],
+        [tools, html.Div(panes, className="films"), _below(shown, selected), _maps(shown)],
         id=ids.STAGE,
         className="centre",
     )
 
 
-def _tools(has_priors: bool) -> Component:
+def _tools(*, has_priors: bool, may_review: bool) -> Component:
     drag = [
         _tool("window", _("Window"), "g", _("Drag changes window and level"), is_on=True),
         _tool("pan", _("Pan"), "p", _("Drag moves the film")),
-        _tool("box", _("Box"), "b", _("Drag draws a box for the selected finding")),
     ]
+    if may_review:
+        drag.append(_tool("box", _("Box"), "b", _("Drag draws a box for the selected finding")))
     looks = [
         toggle("heatmap", _("Heatmap"), key="h", id="heatmap", is_on=True),
         toggle("invert", _("Invert"), key="i", id="invert"),
@@ -108,8 +112,7 @@ def _prior_moves() -> Component:
 
 def _below(shown: facts.Shown, selected: str) -> Component:
     caption = wording.map_caption(shown.prediction.output(selected))
-    # what the reader set stays while going from image to image
-    slider = dcc.Input(id=ids.OPACITY, type="range", min=0, max=1, step=0.01, value=_OPACITY, persistence=True)
+    slider = dcc.Input(id=ids.OPACITY, type="range", min=0, max=1, step=0.01, value=_OPACITY)
     ramp = html.Span(className="ramp", style={"background": facts.legend_gradient()})
     legend = html.Span([_("low"), ramp, _("high · relative, this image only")], className="legend muted")
     opacity = html.Label([html.Span(_("Opacity")), slider], htmlFor=ids.OPACITY, className="opacity")

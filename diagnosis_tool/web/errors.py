@@ -1,7 +1,6 @@
 """Errors to HTTP, in one place. Every answer says what was wrong and what to do; none shows a trace."""
 
 import logging
-import secrets
 from http import HTTPStatus
 from typing import Final, cast
 
@@ -11,16 +10,22 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.language import marked
 from diagnosis_tool.errors import (
+    Busy,
     Conflict,
     DiagnosisToolError,
+    NotAllowed,
     NotFound,
+    NotSignedIn,
+    QuotaExceeded,
     RequestRefused,
     StorageFull,
+    TooManyAttempts,
     UnreadableInput,
     UnsupportedImage,
     UploadRefused,
 )
 from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
+from diagnosis_tool.web import request_id
 from diagnosis_tool.web.uploads import ENDPOINT as UPLOAD_ENDPOINT
 from diagnosis_tool.web.uploads import UploadRequest
 
@@ -28,12 +33,17 @@ _log: Final = logging.getLogger(__name__)
 
 _STATUS: Final[dict[type[DiagnosisToolError], HTTPStatus]] = {
     NotFound: HTTPStatus.NOT_FOUND,
+    NotSignedIn: HTTPStatus.UNAUTHORIZED,
+    NotAllowed: HTTPStatus.FORBIDDEN,
+    TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     Conflict: HTTPStatus.CONFLICT,
     RequestRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     UploadRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    QuotaExceeded: HTTPStatus.INSUFFICIENT_STORAGE,
     UnreadableInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnsupportedImage: HTTPStatus.UNPROCESSABLE_ENTITY,
     StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _WORDS: Final = {
     HTTPStatus.NOT_FOUND: marked("There is no such page. Go back to the worklist."),
@@ -42,13 +52,16 @@ _WORDS: Final = {
 }
 _TITLES: Final = {
     HTTPStatus.BAD_REQUEST: marked("Bad Request"),
+    HTTPStatus.UNAUTHORIZED: marked("Not signed in"),
     HTTPStatus.FORBIDDEN: marked("Forbidden"),
+    HTTPStatus.TOO_MANY_REQUESTS: marked("Too many attempts"),
     HTTPStatus.NOT_FOUND: marked("Not Found"),
     HTTPStatus.METHOD_NOT_ALLOWED: marked("Method Not Allowed"),
     HTTPStatus.CONFLICT: marked("Conflict"),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: marked("Request Entity Too Large"),
     HTTPStatus.UNPROCESSABLE_ENTITY: marked("Unprocessable Entity"),
     HTTPStatus.INTERNAL_SERVER_ERROR: marked("Internal Server Error"),
+    HTTPStatus.SERVICE_UNAVAILABLE: marked("Service Unavailable"),
     HTTPStatus.INSUFFICIENT_STORAGE: marked("Insufficient Storage"),
 }
 
@@ -100,8 +113,9 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    number = secrets.token_hex(4)
-    _log.error("error %s at %s %s", number, request.method, request.path, exc_info=error)
+    number = request_id.current()
+    rule = request.url_rule.rule if request.url_rule else "no page"  # the address itself may hold a name
+    _log.error("error %s at %s %s", number, request.method, rule, exc_info=error)
     message = _(
         "Something broke on our side (error %(number)s). Try again; if it stays, give this number to the "
         "administrator: the server's log tells more.",
@@ -119,6 +133,8 @@ def _answer(status: HTTPStatus, message: str) -> Response:
     )
     response = make_response(body, status)
     response.headers["Cache-Control"] = "no-store"
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 6750: how scripts sign in
     return response
 
 

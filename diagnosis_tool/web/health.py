@@ -16,8 +16,8 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 when a worker has loaded its bundle too, 503 with the reason before."""
+    """200 when images can be read; 503 with the reason, part by part, before. state: ok, warming or failing."""
     found = readiness(current_context())
-    return make_response(
-        jsonify(ready=found.ready, reason=found.reason, bundle=found.bundle), 200 if found.ready else 503
-    )
+    parts = {part.name: {"state": part.state, "says": part.says} for part in found.parts}
+    body = jsonify(ready=found.ready, state=found.state, reason=found.reason, bundle=found.bundle, parts=parts)
+    return make_response(body, 200 if found.ready else 503)

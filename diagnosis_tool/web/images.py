@@ -112,7 +112,7 @@ def original(uid: str) -> Response:
         file,
         mimetype="application/octet-stream",
         as_attachment=True,
-        download_name=instance.file_name,
+        download_name=browse.original_name(instance, file),
         etag=instance.sha256,
     )
     return _privately(response)

@@ -38,7 +38,7 @@ def install(app: Flask) -> None:
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # put there by the extension
         gettext=language.gettext, ngettext=language.ngettext, newstyle=True
     )
-    app.jinja_env.globals.update(language=language, available=available)
+    app.jinja_env.globals.update(language=language, available=available, texts_address=resources.texts_address)
     app.register_blueprint(blueprint)
     app.before_request(lambda: language.choose(language_of(str(get_locale()))))
     app.teardown_request(lambda _error: language.choose(ENGLISH))
@@ -66,6 +66,8 @@ def texts(code: str) -> Response:
     response = Response(script, mimetype="text/javascript")
     response.add_etag()
     response.make_conditional(request)
+    if request.args.get("v") == resources.texts_version(code):
+        response.headers["Cache-Control"] = f"public, max-age={_YEAR_S}, immutable"
     return response
 
 

@@ -9,8 +9,8 @@ from diagnosis_tool.domain.language import marked
 from diagnosis_tool.domain.reviews import Box, Opinion, Review, ReviewConflict, Verdict
 from diagnosis_tool.errors import RequestRefused
 from diagnosis_tool.services import browse, review
+from diagnosis_tool.web.auth import current_user
 from diagnosis_tool.web.current import current_context
-from diagnosis_tool.web.readers import current_reader
 
 blueprint = Blueprint("reviews", __name__, url_prefix="/instances/<uid>")
 
@@ -28,7 +28,7 @@ def save(uid: str) -> Response:
     """Stores a new revision of the whole review; 409 with the newest when the sender's was not it."""
     body = _body()
     saved = review.save_review(
-        current_context(), uid, _opinion(body), based_on=_revision(body), user_id=current_reader().id
+        current_context(), uid, _opinion(body), based_on=_revision(body), user_id=current_user().id
     )
     return jsonify(as_json(saved))
 
@@ -36,7 +36,7 @@ def save(uid: str) -> Response:
 @blueprint.post("/review/sign")
 def sign(uid: str) -> Response:
     """Signs the revision that the sender saw; 409 as above."""
-    signed = review.sign_review(current_context(), uid, based_on=_revision(_body()), user_id=current_reader().id)
+    signed = review.sign_review(current_context(), uid, based_on=_revision(_body()), user_id=current_user().id)
     return jsonify(as_json(signed))
 
 

@@ -3,9 +3,11 @@
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, current_app, request
+from flask import Flask, Response, abort, request
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from wtforms import ValidationError
+
+from diagnosis_tool.web import auth, style_hashes
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADER: Final = "X-CSRFToken"
@@ -15,6 +17,8 @@ _OLD_PAGE: Final = (
 )
 _ONLY_READS: Final = frozenset({"/viewer/_dash-update-component"})
 """Dash posts its callbacks there; ours only read."""
+_NO_DEVICES: Final = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+_YEAR_S: Final = 365 * 24 * 3600
 _OWN: Final = frozenset({"same-origin", "none"})
 
 
@@ -33,13 +37,13 @@ def refuse_other_sites() -> None:
 
 
 def demand_token() -> None:
-    """A request that may change something and carries the session's cookie brings the page's token, too.
+    """A request that may change something brings the page's token, also who only wants to sign in.
 
-    Without the cookie it is a script of its own, which acts for nobody else.
+    A script needs none: its API token is nothing that a browser would send by itself.
     """
     if request.method in _SAFE_METHODS or request.path in _ONLY_READS or request.routing_exception is not None:
         return
-    if current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
+    if auth.is_by_token():
         return
     try:  # the header first: reading the form means receiving all files
         validate_csrf(request.headers.get(_HEADER) or request.form.get(_FIELD))
@@ -47,16 +51,18 @@ def demand_token() -> None:
         abort(400, _OLD_PAGE)
 
 
-def policy(script_hashes: list[str]) -> str:
-    """The content security policy: nothing from elsewhere; scripts only ours and the one line Dash starts with.
+def policy() -> str:
+    """The content security policy: nothing from elsewhere; no inline script at all.
 
-    Styles may be inline because Plotly sets style attributes; pictures may be data or blob because it draws PNGs so.
+    Styles may be attributes because Plotly and Dash write them into the markup they make; a style element is one that
+    their scripts are known to bring (style_hashes). Pictures may be data or blob because Plotly draws PNGs so.
     """
     return "; ".join(
         (
             "default-src 'none'",
-            " ".join(("script-src 'self'", *script_hashes)),
-            "style-src 'self' 'unsafe-inline'",
+            "script-src 'self'",
+            " ".join(("style-src 'self'", *(f"'{known}'" for known in style_hashes.ALL))),
+            "style-src-attr 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self'",
             "connect-src 'self'",
@@ -67,24 +73,26 @@ def policy(script_hashes: list[str]) -> str:
     )
 
 
-def install(app: Flask, script_hashes: list[str]) -> None:
+def install(app: Flask) -> None:
     """Puts both on every request and response of the app."""
-    content_policy = policy(script_hashes)
+    content_policy = policy()
 
     def add_headers(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", content_policy)
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault("Referrer-Policy", "same-origin")
+        response.headers.setdefault("Permissions-Policy", _NO_DEVICES)
         response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        if request.is_secure:  # said over plain HTTP it would be ignored; behind a proxy TRUSTED_PROXIES tells
+            response.headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR_S}")
         response.headers.setdefault("Cache-Control", "private, no-cache")
         return response
 
     app.config.update(
         WTF_CSRF_TIME_LIMIT=None,  # a worklist stays open all day
         WTF_CSRF_FIELD_NAME=_FIELD,
-        SESSION_COOKIE_NAME="diagnosis_tool",
-        SESSION_COOKIE_SAMESITE="Lax",
     )
     app.jinja_env.globals["csrf_token"] = generate_csrf
     app.before_request(refuse_other_sites)

@@ -6,13 +6,14 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, reque
 from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.access import Project, User
 from diagnosis_tool.domain.studies import Instance, Study
-from diagnosis_tool.errors import NotFound
+from diagnosis_tool.errors import NotFound, UploadRefused
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.attend import attend_study
-from diagnosis_tool.services.submit import submit_study
+from diagnosis_tool.services.submit import require_quota, submit_study
+from diagnosis_tool.web.auth import current_user
 from diagnosis_tool.web.current import current_context
-from diagnosis_tool.web.readers import current_reader
 from diagnosis_tool.web.uploads import received_uploads
 
 blueprint = Blueprint("studies", __name__)
@@ -20,11 +21,25 @@ blueprint = Blueprint("studies", __name__)
 
 @blueprint.post("/studies")
 def create() -> AnyResponse:
-    """Takes the multipart field `files` in, `patient` for whose they are; answers 303 to the new study."""
+    """Takes the multipart field `files` in, `patient` for whose they are, `project`; answers 303 to the new study."""
+    # before anything is received; a request that does not say its length is looked at once it is there
+    require_quota(current_context(), current_user().id, request.content_length or 0)
     uploads = received_uploads(request)
     patient = request.form.get("patient", "")
-    study = submit_study(current_context(), uploads, user_id=current_reader().id, patient=patient)
+    user = current_user()
+    study = submit_study(current_context(), uploads, user_id=user.id, patient=patient, project_id=_project(user).id)
     return redirect(url_for("studies.show", uid=study.uid), 303)
+
+
+def _project(user: User) -> Project:
+    """The one that the form names, among the user's; their first one where it names none."""
+    name = request.form.get("project", "")
+    for project in user.projects:
+        if name in {"", project.name}:
+            return project
+    if user.projects:
+        raise UploadRefused("You do not belong to the project %(name)s. Nothing was stored.", name=name)
+    raise UploadRefused("You belong to no project, so nobody could see the study. Ask an administrator.")
 
 
 @blueprint.get("/studies/<uid>")

@@ -7,7 +7,7 @@ from flask import Flask
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.worklist import Sort, StudyState
 from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
-from diagnosis_tool.web.readers import all_readers, current_reader
+from diagnosis_tool.web.auth import may, signed_in_user
 from diagnosis_tool.web.worklist import page_address
 
 
@@ -18,8 +18,8 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(local_time=local_time, megabytes=megabytes)
     app.jinja_env.globals.update(
         page_address=page_address,
-        all_readers=all_readers,
-        current_reader=current_reader,
+        may=may,
+        signed_in_user=signed_in_user,
         wording=wording,
         Sort=Sort,
         StudyState=StudyState,

@@ -10,9 +10,9 @@ from werkzeug.datastructures import MultiDict
 
 from diagnosis_tool.cxr.findings import NIH_FINDINGS
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistQuery
-from diagnosis_tool.services import browse
+from diagnosis_tool.services import browse, review
+from diagnosis_tool.web.auth import current_user
 from diagnosis_tool.web.current import current_context
-from diagnosis_tool.web.readers import all_readers
 
 blueprint = Blueprint("worklist", __name__)
 
@@ -38,7 +38,7 @@ def index() -> str:
         kept=kept,
         is_filtered=any(name != "sort" for name in kept),
         findings=browse.known_findings(context) or NIH_FINDINGS,
-        readers=all_readers(),
+        readers=review.list_readers(context, current_user().project_ids),
         newest=browse.newest_study(context),
     )
 

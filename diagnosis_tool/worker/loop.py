@@ -4,34 +4,65 @@ The feeder claims jobs and decodes ahead; the loop's own thread asks the model; 
 waits between them is bounded, so memory stays flat however long the queue is.
 """
 
+import logging
 import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, Queue
 from typing import Final
 
 from diagnosis_tool.cxr.types import Classifier
 from diagnosis_tool.domain.jobs import Job, WorkerState
+from diagnosis_tool.errors import StorageFull
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.diagnose import Answered, Prepared, answer, give_back, prepare, record
 from diagnosis_tool.services.health import HEARTBEAT_S
+from diagnosis_tool.worker.watchdog import Guard, unguarded
 
+_log: Final = logging.getLogger(__name__)
 _IDLE_S: Final = 0.1
 """How long an idle worker waits before it asks again: the most that a lone upload waits for nothing."""
+_FULL_S: Final = 2.0
+"""How long a worker waits on a full disk before it looks again."""
 _AHEAD: Final = 2
 """Images claimed beyond those that one call of the model takes. More would only make a watched image wait longer."""
 
 
-def run(context: Context, classifier: Classifier, *, worker: str, stop: threading.Event) -> int:
+def run(
+    context: Context, classifier: Classifier, *, worker: str, stop: threading.Event, guard: Guard = unguarded
+) -> int:
     """Reads queued images until `stop` is set; what the model has in hand is finished and stored, the rest of what
-    was claimed is put back. Returns how many images the model answered."""
+    was claimed is put back. Returns how many images the model answered.
+
+    On a full disk all that was in hand is put back, which counts as no attempt, and reading goes on when there is room.
+    """
     context.jobs.release_all(worker)
-    feeder = Feeder(context, classifier, worker, stop)
+    answered = 0
+    while not stop.is_set():
+        try:
+            answered += _read(context, classifier, worker, stop, guard)
+        except StorageFull:
+            _log.error("The disk is full: images wait until there is room in DATA_DIR")
+            _wait_for_room(context, classifier, worker, stop)
+    return answered
+
+
+def _wait_for_room(context: Context, classifier: Classifier, worker: str, stop: threading.Event) -> None:
+    while not stop.wait(_FULL_S):
+        with suppress(StorageFull):
+            context.jobs.heartbeat(worker, WorkerState.READY, classifier.identity.bundle)
+            context.jobs.release_all(worker, counted=False)
+            return
+
+
+def _read(context: Context, classifier: Classifier, worker: str, stop: threading.Event, guard: Guard) -> int:
+    feeder = Feeder(context, classifier, worker, stop, guard)
     answered = 0
     with ThreadPoolExecutor(2, thread_name_prefix="worker") as threads:
         feeding = threads.submit(feeder.run)
-        recorder = Recorder(context, feeder, threads)
+        recorder = Recorder(context, feeder, threads, guard)
         last_beat = float("-inf")
         try:
             while not stop.is_set() and not feeding.done():
@@ -39,11 +70,16 @@ def run(context: Context, classifier: Classifier, *, worker: str, stop: threadin
                     context.jobs.heartbeat(worker, WorkerState.READY, classifier.identity.bundle)
                     last_beat = time.monotonic()
                 if images := feeder.next(classifier.batch, wait_s=_IDLE_S):
-                    readings = answer(context, classifier, images)
-                    recorder.record(readings, of=len(images))
+                    try:
+                        with guard("asking the model"):
+                            readings = answer(context, classifier, images)
+                        recorder.record(readings, of=len(images))
+                    except BaseException:
+                        feeder.over(len(images))  # else the feeder might wait for them for ever
+                        raise
                     answered += len(readings)
         finally:
-            stop.set()  # also when something of ours broke: the feeder must not go on alone
+            feeder.end()  # also when something of ours broke: the feeder must not go on alone
             try:
                 recorder.finish()
             finally:
@@ -55,32 +91,45 @@ def run(context: Context, classifier: Classifier, *, worker: str, stop: threadin
 class Feeder:
     """Claims jobs, decodes them, and holds a few ready."""
 
-    def __init__(self, context: Context, classifier: Classifier, worker: str, stop: threading.Event) -> None:
+    def __init__(
+        self, context: Context, classifier: Classifier, worker: str, stop: threading.Event, guard: Guard
+    ) -> None:
         self._context = context
         self._classifier = classifier
         self._worker = worker
         self._stop = stop
+        self._guard = guard
+        self._ended = threading.Event()
         self._ready: Queue[Prepared] = Queue(maxsize=classifier.batch)
         self._lately: deque[str] = deque(maxlen=3 * classifier.batch + _AHEAD)  # surely all that is in hand
 
     def run(self) -> None:
-        """The feeder's thread: until told to stop."""
-        while not self._stop.is_set():
+        """The feeder's thread: until told to stop, or to end."""
+        while not self._is_over:
             jobs = self._context.jobs.claim(self._worker, self._classifier.batch + _AHEAD)
             for job in jobs:
-                if self._stop.is_set():
+                if self._is_over:
                     give_back(self._context, job)
                 else:
                     self._feed(job)
             if not jobs:
                 self._stop.wait(_IDLE_S)
 
+    def end(self) -> None:
+        """Nothing more is claimed."""
+        self._ended.set()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or self._ended.is_set()
+
     def _feed(self, job: Job) -> None:
         # an image that broke a worker must break no other's reading; one that is in hand will be known in a moment
         if job.is_suspect or job.image_sha256 in self._lately:
             self._ready.join()
         self._lately.append(job.image_sha256)
-        image = prepare(self._context, self._classifier, job)
+        with self._guard(f"decoding for job {job.id}"):
+            image = prepare(self._context, self._classifier, job)
         if image is not None:
             self._ready.put(image)
             if job.is_suspect:
@@ -106,17 +155,19 @@ class Feeder:
         """After the stop: puts back what is ready, until the feeder's thread has ended."""
         while not (feeding.done() and self._ready.empty()):
             for image in self.next(1, wait_s=_IDLE_S / 10):
-                give_back(self._context, image.job)
+                with suppress(StorageFull):  # then it is put back when there is room, or at the next start
+                    give_back(self._context, image.job)
                 self.over(1)
 
 
 class Recorder:
     """Stores answers while the model reads on; one batch of answers at a time, so they never pile up."""
 
-    def __init__(self, context: Context, feeder: Feeder, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, context: Context, feeder: Feeder, threads: ThreadPoolExecutor, guard: Guard) -> None:
         self._context = context
         self._feeder = feeder
         self._threads = threads
+        self._guard = guard
         self._recording: Future[None] | None = None
 
     def record(self, answers: tuple[Answered, ...], of: int) -> None:
@@ -133,6 +184,7 @@ class Recorder:
     def _store(self, answers: tuple[Answered, ...], of: int) -> None:
         try:
             for answered in answers:
-                record(self._context, answered)
+                with self._guard(f"storing job {answered.job.id}"):
+                    record(self._context, answered)
         finally:
             self._feeder.over(of)

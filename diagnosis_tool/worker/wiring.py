@@ -4,12 +4,16 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
 import numpy as np
 import torch
 
+from diagnosis_tool import resources
 from diagnosis_tool.cxr.bundle import resolve_bundle
 from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier
 from diagnosis_tool.cxr.engines.choose import Say
@@ -17,12 +21,13 @@ from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.errors import BundleInvalid
 from diagnosis_tool.services.context import Context
+from diagnosis_tool.services.health import HEARTBEAT_S
 from diagnosis_tool.services.wiring import make_context
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.worker import loop, memory
+from diagnosis_tool.worker.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
-_BROKEN_BEAT_S: Final = 5.0
 _WARM_READS: Final = 2
 """The first allocates, the second finds everything in place."""
 
@@ -63,11 +68,14 @@ def run_worker(settings: Settings, *, name: str) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    context = make_context(data_dir=settings.data_dir, database_file=settings.database_file)
-    context.jobs.heartbeat(name, WorkerState.WARMING, "")
+    context = make_context(
+        data_dir=settings.data_dir, database_file=settings.database_file, audit_key=settings.audit_key
+    )
+    context.inventory.require_newest(resources.migrations_dir())
     try:
-        classifier = load(settings)
-        warm(classifier)
+        with _warming(context, name) as say:
+            classifier = load(settings, say)
+            warm(classifier)
     except BundleInvalid as error:
         _log.error("%s", error)
         _stay_broken(context, name, str(error), stop)
@@ -75,12 +83,37 @@ def run_worker(settings: Settings, *, name: str) -> int:
     identity = classifier.identity
     memory.give_back_free()  # of loading
     _log.info("worker %s reads with %s, %s %s", name, identity.bundle, identity.engine, identity.precision)
-    read = loop.run(context, classifier, worker=name, stop=stop)
+    watchdog = Watchdog()
+    with watchdog.watching():
+        read = loop.run(context, classifier, worker=name, stop=stop, guard=watchdog.step)
     _log.info("worker %s stopped after %d images", name, read)
     return 0
+
+
+@contextmanager
+def _warming(context: Context, name: str) -> Iterator[Say]:
+    """Says again and again that the worker lives and what it does: converting a network takes minutes."""
+    doing, over = [""], threading.Event()
+
+    def beat() -> None:
+        while not over.is_set():
+            context.jobs.heartbeat(name, WorkerState.WARMING, doing[0])
+            over.wait(HEARTBEAT_S)
+
+    def say(words: str) -> None:
+        _log.info("%s", words)
+        doing[0] = words
+
+    with ThreadPoolExecutor(1, thread_name_prefix="heartbeat") as threads:
+        beating = threads.submit(beat)
+        try:
+            yield say
+        finally:
+            over.set()
+    beating.result()
 
 
 def _stay_broken(context: Context, name: str, reason: str, stop: threading.Event) -> None:
     while not stop.is_set():
         context.jobs.heartbeat(name, WorkerState.BROKEN, reason)
-        stop.wait(_BROKEN_BEAT_S)
+        stop.wait(HEARTBEAT_S)

@@ -95,6 +95,7 @@
     let finished = false;
     try {
       const response = await fetch(study.dataset.status);
+      if (response.status === 401) return window.location.reload(); // the sign-in has ended: to the way in and back
       if (response.status === 404) {
         words.textContent = tr("This study is no longer stored. Go back to the worklist.");
         return;

@@ -22,10 +22,12 @@
     viewer.choose(name);
   }
 
+  const mayBox = () => document.querySelector('[data-tool="box"]') !== null; // it is part of the review
+
   // a box for who has no mouse: in the middle of what is visible, then moved and sized by keys
   function boxInTheMiddle() {
     const film = stage.filmOf("main");
-    if (!film.pixels) return;
+    if (!film.pixels || !mayBox()) return;
     stage.setTool("box");
     film.canvas.focus();
     const { left, right, top: above, bottom } = film.visible;
@@ -48,7 +50,7 @@
     invert: stage.invert, rotate: stage.rotate, flip: stage.flip, fit: stage.fit, "one-to-one": stage.oneToOne,
     "zoom-in": stage.zoomIn, "zoom-out": stage.zoomOut,
     preset: () => stage.nextPreset(1), "preset-back": () => stage.nextPreset(-1),
-    "tool-window": () => stage.setTool("window"), "tool-pan": () => stage.setTool("pan"), "tool-box": () => stage.setTool("box"),
+    "tool-window": () => stage.setTool("window"), "tool-pan": () => stage.setTool("pan"), "tool-box": () => { if (mayBox()) stage.setTool("box"); },
     "place-box": boxInTheMiddle,
     compare: stage.toggleCompare, "prior-older": prior(1), "prior-newer": prior(-1),
     note: () => byId("note")?.focus(),

@@ -9,11 +9,15 @@
   const NOTHING = { verdicts: {}, added: [], note: "", boxes: [] };
   const MARKS = { agree: "✓", disagree: "✗", unsure: "?" };
 
-  const review = { uid: null, saved: null, draft: null, base: 0, isChanged: false, drawn: null };
+  // early: what the reader did before the server's review had come; it is done when it is there
+  const BLANK = { saved: null, draft: null, base: 0, isChanged: false, drawn: null, early: [], earlyNote: "" };
+  const review = { uid: null, ...BLANK };
   viewer.review = review;
 
   // ---- what is kept in this tab -----------------------------------------------------------------------------------
-  const key = (uid) => `review:${uid}`;
+  // by reader: who signs in after another in this tab must not find the other's draft
+  const reader = document.querySelector('meta[name="reader"]').content;
+  const key = (uid) => `review:${reader}:${uid}`;
 
   function keep() {
     sessionStorage.setItem(key(review.uid), JSON.stringify({ base: review.base, draft: review.draft }));
@@ -28,8 +32,15 @@
     render();
   }
 
+  // who may not review sees what others wrote
+  const isReadOnly = () => byId("review").dataset.readOnly !== undefined;
+
   function change(how) {
-    if (!review.draft) return;
+    if (isReadOnly()) return;
+    if (!review.draft) {
+      review.early.push(how);
+      return;
+    }
     how(review.draft);
     review.isChanged = true;
     keep();
@@ -43,9 +54,21 @@
     return { status: response.status, isGood: response.ok, answer };
   }
 
+  // what was seen goes on in elements made anew: call before, then what it gives after
+  review.carry = () => {
+    const { textContent, className } = byId("review-words");
+    const { open } = byId("history-box");
+    return () => {
+      byId("review").dataset.uid = review.uid;
+      Object.assign(byId("review-words"), { textContent, className });
+      byId("history-box").open = open;
+      render();
+    };
+  };
+
   review.open = async (facts) => {
     if (review.uid === facts.uid && byId("review").dataset.uid === facts.uid) return;
-    Object.assign(review, { uid: facts.uid, saved: null, draft: null, base: 0, isChanged: false, drawn: null });
+    Object.assign(review, { uid: facts.uid, ...BLANK, early: [] });
     byId("review").dataset.uid = facts.uid;
     say("");
     render();
@@ -54,6 +77,7 @@
       if (review.uid !== facts.uid) return;
       if (!isGood) throw new Error(answer.error);
       takeKept(answer);
+      takeEarly();
     } catch (error) {
       if (review.uid === facts.uid) say(tr("The review could not be loaded: %(why)s Reload the page.", { why: error.message || "" }), true);
     }
@@ -62,16 +86,23 @@
   function takeKept(answer) {
     const kept = JSON.parse(sessionStorage.getItem(key(review.uid)) || "null");
     take(answer);
-    if (!kept) return;
+    if (!kept || isReadOnly()) return;
     Object.assign(review, { draft: kept.draft, base: kept.base, isChanged: true });
     keep();
     say(tr("Your unsaved changes are still here."));
     render();
   }
 
+  function takeEarly() {
+    const { early, earlyNote } = review;
+    Object.assign(review, { early: [], earlyNote: "" });
+    if (earlyNote) early.push((draft) => { draft.note = [draft.note, earlyNote].filter(Boolean).join("\n"); });
+    if (early.length) change((draft) => { for (const how of early) how(draft); });
+  }
+
   // true when the server has all of it
   review.save = async () => {
-    if (!review.draft) return false;
+    if (!review.draft || isReadOnly()) return false;
     const { uid } = review;
     say(tr("Saving …"));
     let outcome;
@@ -102,7 +133,7 @@
   }
 
   review.askToSign = () => {
-    if (review.draft) byId("sign-dialog").showModal();
+    if (review.draft && !isReadOnly()) byId("sign-dialog").showModal();
   };
 
   async function sign() {
@@ -161,18 +192,25 @@
   }
 
   // ---- what the reader does ---------------------------------------------------------------------------------------
-  review.verdict = (verdict) => change(({ verdicts }) => {
-    if (verdicts[stage.selected] === verdict) delete verdicts[stage.selected];
-    else verdicts[stage.selected] = verdict;
-  });
+  review.verdict = (verdict) => {
+    const { selected } = stage;
+    change(({ verdicts }) => {
+      if (verdicts[selected] === verdict) delete verdicts[selected];
+      else verdicts[selected] = verdict;
+    });
+  };
 
   review.add = () => {
     const select = byId("add-finding");
-    if (select.value) change(({ added }) => { if (!added.includes(select.value)) added.push(select.value); });
+    const name = select.value;
+    if (name) change(({ added }) => { if (!added.includes(name)) added.push(name); });
     select.value = "";
   };
 
-  review.addBox = (box) => change(({ boxes }) => boxes.push({ finding: stage.selected, ...box }));
+  review.addBox = (box) => {
+    const drawn = { finding: stage.selected, ...box };
+    change(({ boxes }) => boxes.push(drawn));
+  };
 
   // the box under the hand, not added yet; null when it is finished
   review.showDrawn = (box) => {
@@ -232,7 +270,7 @@
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
     button.setAttribute("aria-label", tr("Remove %(what)s", { what: text }));
     button.addEventListener("click", () => review.remove(kind, index));
-    item.append(`${sign} ${label(name)}`, button);
+    item.append(`${sign} ${label(name)}`, ...(isReadOnly() ? [] : [button]));
     return item;
   }
 
@@ -247,7 +285,8 @@
     const draft = review.draft || NOTHING;
     byId("review-state").textContent = stateWords();
     const note = byId("note");
-    if (note.value !== draft.note) note.value = draft.note;
+    const written = review.draft ? draft.note : review.earlyNote;
+    if (note.value !== written) note.value = written;
     byId("review-items").replaceChildren(
       ...draft.added.map((name, k) => chip("+", name, tr("added: %(name)s", { name: label(name) }), "added", k)),
       ...draft.boxes.map((box, k) => chip("▭", box.finding, tr("box: %(name)s", { name: label(box.finding) }), "boxes", k)),
@@ -270,7 +309,10 @@
   };
 
   document.addEventListener("input", (event) => {
-    if (event.target.id === "note") change((draft) => { draft.note = event.target.value; });
+    if (event.target.id !== "note") return;
+    const { value } = event.target;
+    if (review.draft) change((draft) => { draft.note = value; });
+    else review.earlyNote = value;
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-verdict-choice], [data-resolve]");
@@ -278,8 +320,12 @@
     if (button.dataset.resolve) resolve(button.dataset.resolve);
     else review.verdict(button.dataset.verdictChoice);
   });
+  let isGoingOn = false; // to another image in this tab, which loses nothing
+  document.addEventListener("click", (event) => {
+    isGoingOn = Boolean(event.target.closest('#first-view a[href^="/viewer/"]'));
+  });
   addEventListener("beforeunload", (event) => {
-    if (review.isChanged) event.preventDefault(); // closing the tab would lose what is kept in it
+    if ((review.isChanged && !isGoingOn) || review.early.length || review.earlyNote) event.preventDefault(); // closing the tab would lose what is kept in it
   });
 
   Object.assign(viewer.commands, {

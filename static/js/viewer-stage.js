@@ -7,6 +7,7 @@
   const { load } = viewer.pixels;
   const PRESETS = { standard: null, full: [0, 100], lungs: [1, 60], mediastinum: [35, 99.5], bones: [55, 99.9] };
   const CUSTOM = "custom";
+  const OPACITY = "heatmap-opacity"; // what the reader set stays while going from image to image
   const images = new Map(); // address -> heatmap
   const KEEP_IMAGES = 200;
 
@@ -16,10 +17,11 @@
     selected: null,
     previewed: null,
     isHeatmapOn: true,
-    opacity: 0.6,
+    opacity: Number(localStorage.getItem(OPACITY) || 0.6),
     preset: "standard",
     isInverted: false,
     tool: "window",
+    loading: 0, // films that are on their way
   };
 
   const byId = (id) => document.getElementById(id);
@@ -62,9 +64,27 @@
     return true;
   };
 
-  // the buttons of a page that Dash made anew
+  // what was seen goes on in elements made anew: call before, then what it gives after
+  stage.carry = () => {
+    const before = ["main", "prior"].map((name) => [name, filmOf(name), wordsOf(filmOf(name)).textContent]);
+    return () => {
+      showPriorPane();
+      for (const [name, film, words] of before) {
+        filmOf(name).take(film);
+        wordsOf(filmOf(name)).textContent = words;
+      }
+      stage.pressButtons();
+      stage.refresh();
+    };
+  };
+
+  const wordsOf = (film) => film.canvas.parentElement.querySelector(".pane-words");
+
+  // the buttons of a page that was made anew
   stage.pressButtons = () => {
     stage.setTool(stage.tool);
+    stage.setOpacity(stage.opacity);
+    byId("opacity").value = stage.opacity;
     byId("heatmap").setAttribute("aria-pressed", String(stage.isHeatmapOn));
     byId("invert").setAttribute("aria-pressed", String(stage.isInverted));
     byId("preset").value = stage.preset;
@@ -75,8 +95,9 @@
     film.clear();
     film.reset();
     film.uid = uid;
-    const words = film.canvas.parentElement.querySelector(".pane-words");
+    const words = wordsOf(film);
     const late = setTimeout(() => { words.textContent = tr("Loading the film …"); }, 300);
+    stage.loading++;
     try {
       const pixels = await load(uid);
       if (film.uid !== uid) return;
@@ -95,17 +116,22 @@
       return;
     } finally {
       clearTimeout(late);
+      stage.loading--;
+    }
+  }
+
+  function showPriorPane() {
+    const { prior } = stage;
+    byId("prior-pane").hidden = !prior;
+    byId("prior-title").textContent = prior ? prior.title : "";
+    for (const item of document.querySelectorAll("[data-prior]")) {
+      item.setAttribute("aria-pressed", String(Boolean(prior) && item.dataset.prior === prior.uid));
     }
   }
 
   stage.compare = (prior) => {
     stage.prior = prior;
-    const pane = byId("prior-pane");
-    pane.hidden = !prior;
-    byId("prior-title").textContent = prior ? prior.title : "";
-    for (const item of document.querySelectorAll("[data-prior]")) {
-      item.setAttribute("aria-pressed", String(Boolean(prior) && item.dataset.prior === prior.uid));
-    }
+    showPriorPane();
     if (prior) put("prior", prior.uid);
     else filmOf("prior").clear();
   };
@@ -136,6 +162,8 @@
 
   stage.setOpacity = (opacity) => {
     stage.opacity = Number(opacity);
+    localStorage.setItem(OPACITY, stage.opacity);
+    byId("stage").style.setProperty("--overlay-opacity", stage.opacity); // of the thumbnails
     stage.refresh();
   };
 

@@ -1,39 +1,31 @@
-// The viewer's callbacks that run in the browser (diagnosis_tool/viewer/callbacks.py names them): what only changes the
-// look never asks the server. Loaded last: the film is in viewer-pixels, -film, -stage and -hands, the reader's side in
-// viewer-review and -keys.
+// What shows an image and its findings, and Dash's callbacks that run in the browser (diagnosis_tool/viewer/callbacks.py
+// names them): what only changes the look never asks the server. The film is in viewer-pixels, -film, -stage and -hands,
+// the reader's side in viewer-review and -keys.
 "use strict";
 
 (() => {
   const { viewer } = window;
   const { stage, review } = viewer;
+  const byId = (id) => document.getElementById(id);
   const nothing = () => window.dash_clientside.no_update;
 
-  // the id of the button that was pressed; null for anything else and for buttons that were only just made
-  function pressedButton() {
-    const [first] = window.dash_clientside.callback_context.triggered;
-    if (!first || !first.value || !first.prop_id.startsWith("{")) return null;
-    return JSON.parse(first.prop_id.slice(0, first.prop_id.lastIndexOf(".")));
+  function markSelected() {
+    for (const item of document.querySelectorAll("[data-finding]")) {
+      item.setAttribute("aria-pressed", String(item.dataset.finding === stage.selected));
+    }
+    byId("save-heatmap").href = stage.facts.outputs[stage.selected].blend;
   }
-
-  function choose() {
-    const button = pressedButton();
-    return button ? button.value : nothing();
-  }
-
-  const press = (chosen, ids) => ids.map((id) => String(id.value === chosen));
 
   function select(finding) {
     stage.select(finding);
     review.showSelected();
-    for (const item of document.querySelectorAll("[data-finding]")) {
-      item.setAttribute("aria-pressed", String(item.dataset.finding === finding));
-    }
+    markSelected();
   }
 
   // at once, for the next key may be a verdict on it; Dash is told for what it draws
   viewer.choose = (finding) => {
     select(finding);
-    window.dash_clientside.set_props("selected", { data: finding });
+    if (viewer.isDash) window.dash_clientside.set_props("selected", { data: finding });
   };
   document.addEventListener("click", (event) => {
     const item = event.target.closest("[data-finding]");
@@ -42,36 +34,65 @@
     viewer.choose(item.dataset.finding);
   });
 
+  // an image that was read; reading: facts.ReadingFacts
+  viewer.show = (reading, selected) => {
+    if (!stage.open(reading)) return;
+    select(selected);
+    review.open(reading);
+    stage.pressButtons();
+    showOrder();
+    showInStrip();
+  };
+
+  const showInStrip = () => document.querySelector(".strip-item.is-shown")?.scrollIntoView({ block: "nearest" });
+
+  // elements made anew go on where the old ones stood: call before, then what it gives after
+  viewer.carry = () => {
+    if (!stage.facts) return () => {};
+    const after = [stage.carry(), review.carry()];
+    return () => {
+      for (const carryOn of after) carryOn();
+      markSelected();
+      showOrder();
+      showInStrip();
+    };
+  };
+
   function showImage(reading, selected) {
-    if (stage.open(reading)) {
-      select(selected);
-      review.open(reading);
-      stage.pressButtons();
-      document.querySelector(".strip-item.is-shown")?.scrollIntoView({ block: "nearest" });
-    }
-    return reading.outputs[selected].blend;
+    if (viewer.isDash) viewer.show(reading, selected);
+    else viewer.waiting = [reading, selected]; // Dash is not on the screen yet
+    return nothing();
   }
 
   // the film first: charts take longer, and the eye is on the film
-  const painted = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume, 0)));
+  viewer.painted = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume, 0)));
 
   async function drawTrend(selected, reading) {
-    await painted();
+    await viewer.painted();
     return reading.trends[selected] || reading.noTrend;
   }
 
-  async function drawChart(order, reading) {
-    await painted();
-    return reading.figures[order];
+  // ---- order of the findings: kept for the session ----------------------------------------------------------------
+  const ORDER = "findings-order";
+  const order = () => sessionStorage.getItem(ORDER) || "anatomical";
+
+  function showOrder() {
+    const places = stage.facts.places[order()];
+    for (const row of document.querySelectorAll(".finding-row")) row.style.top = `${100 * places[row.dataset.finding]}%`;
+    for (const button of document.querySelectorAll("[data-order]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.order === order()));
+    }
   }
 
-  const placeRows = (order, reading, ids) =>
-    ids.map(({ finding }) => ({ top: `${100 * reading.places[order][finding]}%` }));
-
-  function setOpacity(opacity) {
-    stage.setOpacity(opacity);
-    return { "--overlay-opacity": opacity };
-  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-order]");
+    if (!button) return;
+    sessionStorage.setItem(ORDER, button.dataset.order);
+    showOrder();
+  });
+  document.addEventListener("input", (event) => {
+    if (event.target.id === "opacity") stage.setOpacity(event.target.value);
+  });
 
   // what somebody looks at is read first; the page says so itself, for callbacks only read
   async function attend(waiting) {
@@ -80,17 +101,25 @@
     return nothing();
   }
 
-  async function tryAgain(clicks, waiting) {
-    if (!clicks) return nothing();
-    const response = await fetch(`/instances/${encodeURIComponent(waiting.uid)}/retry`, viewer.posted({})).catch(() => null);
+  async function tryAgain() {
+    const uid = byId("retry").dataset.uid;
+    const response = await fetch(`/instances/${encodeURIComponent(uid)}/retry`, viewer.posted({})).catch(() => null);
     if (response && response.ok) window.location.reload();
-    return tr("It could not be queued again. Reload the page.");
+    else byId("retry-words").textContent = tr("It could not be queued again. Reload the page.");
+  }
+
+  function loadPlotly(address) {
+    return new Promise((resume, fail) => {
+      if (window.Plotly) resume();
+      else document.head.append(Object.assign(document.createElement("script"), { src: address, onload: resume, onerror: fail }));
+    });
   }
 
   // a picture of the chart carries what belongs to it: names, file, model, and that it is for research
-  async function saveChart(clicks, order, reading) {
-    if (!clicks) return nothing();
-    const figure = await (await fetch(`${reading.chart}?order=${order}`)).json();
+  async function saveChart() {
+    const reading = stage.facts;
+    const [answer] = await Promise.all([fetch(`${reading.chart}?order=${order()}`), loadPlotly(reading.plotly)]);
+    const figure = await answer.json();
     const { l, r } = figure.layout.margin;
     const layout = {
       ...figure.layout,
@@ -100,9 +129,9 @@
     await Plotly.downloadImage({ data: figure.data, layout }, {
       format: "png", width: 900, height: 560, scale: 2, filename: reading.saveAs,
     });
-    return clicks;
   }
 
+  Object.assign(viewer.commands, { "save-chart": saveChart, "try-again": tryAgain });
   window.dash_clientside = window.dash_clientside || {};
-  window.dash_clientside.viewer = { choose, press, showImage, drawChart, drawTrend, placeRows, setOpacity, attend, tryAgain, saveChart };
+  window.dash_clientside.viewer = { showImage, drawTrend, attend };
 })();

@@ -44,6 +44,7 @@
       const query = new URLSearchParams(rows().map((row) => ["row", row.dataset.row]));
       if (finding) query.set("finding", finding);
       const response = await fetch(`${table.dataset.changes}?${query}`);
+      if (response.status === 401) return window.location.reload(); // the sign-in has ended: to the way in and back
       if (response.ok) {
         const changes = await response.json();
         for (const row of rows()) {
@@ -88,13 +89,15 @@
     document.getElementById("chosen-words").textContent = n ? ntr("%(n)s chosen", "%(n)s chosen", n) : tr("Choose all on this page");
     for (const button of document.querySelectorAll(".actions .button")) button.disabled = n === 0;
   }
-  all.addEventListener("change", () => {
-    for (const box of boxes()) box.checked = all.checked;
+  if (all) { // who may export or delete nothing has nothing to choose
+    all.addEventListener("change", () => {
+      for (const box of boxes()) box.checked = all.checked;
+      count();
+    });
+    table.addEventListener("change", count);
+    window.addEventListener("pageshow", count);
     count();
-  });
-  table.addEventListener("change", count);
-  window.addEventListener("pageshow", count);
-  count();
+  }
 
   setTimeout(poll, pollMs);
 })();

@@ -4,9 +4,12 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+
+from tests.serving import Server
 
 _ARGUMENTS = [
     "--no-sandbox",
@@ -49,6 +52,13 @@ _LAYOUT_FAULTS = """() => {
         faults.push(`sticks out of its chart: ${name(e)}`);
     }
   }
+  for (const field of document.querySelectorAll("input[placeholder], textarea[placeholder]")) {
+    const style = getComputedStyle(field);
+    const pen = document.createElement("canvas").getContext("2d");
+    pen.font = style.font;
+    const room = field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    if (seen(field) && pen.measureText(field.placeholder).width > room) faults.push(`cut off: '${field.placeholder}'`);
+  }
   const boxes = leaves.filter((e) => !inScroller(e)).map((e) => [e, e.getBoundingClientRect()]);
   for (let i = 0; i < boxes.length; i++) {
     for (let j = i + 1; j < boxes.length; j++) {
@@ -73,6 +83,12 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield browser
         browser.close()
+
+
+def signed_in(browser: Browser, server: Server, **options: Any) -> BrowserContext:
+    """A session of the server's own user, 1280 pixels wide."""
+    own = {"base_url": server.url, "storage_state": server.signed_in(), "viewport": {"width": 1280, "height": 800}}
+    return browser.new_context(**{**own, **options})
 
 
 class Watch:

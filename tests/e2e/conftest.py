@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import Watch, chromium
+from tests.e2e.browser import Watch, chromium, signed_in
 from tests.serving import Server, serve
 
 expect.set_options(timeout=20_000)  # machines that build and train are slow
@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
     """A page of its own session that must end without a fault."""
-    with browser.new_context(base_url=server.url, viewport={"width": 1280, "height": 800}) as session:
+    with signed_in(browser, server) as session:
         page = session.new_page()
         page.set_default_timeout(20_000)
         watch = Watch(page, server.url)

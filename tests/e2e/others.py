@@ -13,9 +13,9 @@ def review_of(server: Server, uid: str) -> dict[str, Any]:
 
 
 def save_as_another(server: Server, uid: str, note: str) -> None:
-    """Saves a review meanwhile, as a script does: without cookie or token."""
+    """Saves a review meanwhile, as a script does."""
     body = {"revision": review_of(server, uid)["revision"], "verdicts": {}, "added": [], "note": note, "boxes": []}
-    request = urllib.request.Request(
-        f"{server.url}/instances/{uid}/review", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    request = server.request(
+        f"/instances/{uid}/review", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     urllib.request.urlopen(request, timeout=60).close()

@@ -133,7 +133,7 @@ def main() -> int:
         study, _ = uploaded(server, films())
         with chromium() as browser:
             for width, height in WIDTHS:
-                page = browser.new_page(viewport={"width": width, "height": height})
+                page = browser.new_page(storage_state=server.signed_in(), viewport={"width": width, "height": height})
                 page.set_default_timeout(60_000)
 
                 def shoot(name: str, page: Page = page, width: int = width) -> None:

@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from diagnosis_tool.services.accounts import make_link
+from tests.accounts import account
 from tests.dicom_files import dicom
 from tests.e2e.barriers import barriers
+from tests.e2e.browser import signed_in
 from tests.e2e.others import save_as_another
 from tests.serving import Server
 
@@ -18,9 +21,7 @@ RELEASED = "mobilenet_v2-nih14-1.0"
 @pytest.fixture(params=["en", "de"])
 def page(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Iterator[Page]:
     """A page of a browser that wishes for this language."""
-    with browser.new_context(
-        base_url=server.url, locale=request.param, viewport={"width": 1280, "height": 800}
-    ) as session:
+    with signed_in(browser, server, locale=request.param) as session:
         page = session.new_page()
         page.set_default_timeout(60_000)
         yield page
@@ -64,7 +65,6 @@ def test_the_worklist_with_its_choices(
     page: Page, instances: tuple[str, str, str], without_barriers: Callable[[str], None]
 ) -> None:
     without_barriers("/")
-    page.click(".add-reader summary")
     page.evaluate("document.getElementById('news').hidden = false")
     page.locator("#choose-all").check()
     assert barriers(page) == []
@@ -140,6 +140,40 @@ def test_the_viewer_on_what_has_no_reading(
 def test_model_facts(without_barriers: Callable[[str], None]) -> None:
     for name in ("default", RELEASED):
         without_barriers(f"/models/{name}")
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+def test_the_way_in_by_keyboard(browser: Browser, server: Server, locale: str) -> None:
+    name, password = f"Dr. {locale}", "correct horse battery"
+    link = make_link(server.context, account(server.context, name=name))
+    with browser.new_context(base_url=server.url, locale=locale) as session:
+        page = session.new_page()
+        page.goto(f"/sign-in/once/{link.secret}")
+        assert barriers(page) == []
+        page.keyboard.type(password)
+        page.keyboard.press("Tab")
+        page.keyboard.type(password)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{server.url}/")
+        page.click(".user-name a")
+        page.fill("#token-name", "scanner")
+        page.locator("input[name=scope]").first.check()
+        page.click("#make-token")
+        expect(page.locator("#secret")).to_contain_text("dt_")
+        assert barriers(page) == []
+        page.click("#sign-out")
+        page.wait_for_url("**/sign-in")
+        assert barriers(page) == []
+        page.goto("/?state=read")
+        for typed in ("wrong", password):
+            page.fill("#name", name)
+            page.keyboard.press("Tab")
+            page.keyboard.type(typed)
+            page.keyboard.press("Enter")
+            if typed == "wrong":
+                expect(page.locator("#problem")).to_be_visible()
+                assert barriers(page) == []
+        page.wait_for_url("**/?state=read")
 
 
 def test_errors(without_barriers: Callable[[str], None]) -> None:

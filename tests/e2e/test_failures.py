@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import phantom_png
-from tests.e2e.browser import chromium
+from tests.e2e.browser import chromium, signed_in
 from tests.serving import Server, serve
 
 pytestmark = pytest.mark.e2e
@@ -34,7 +34,7 @@ def page(server: Server) -> Iterator[Page]:
 
 
 def new_page(browser: Browser, server: Server) -> Page:
-    page = browser.new_context(base_url=server.url).new_page()
+    page = signed_in(browser, server).new_page()
     page.set_default_timeout(20_000)
     return page
 

@@ -5,11 +5,11 @@ from io import BytesIO
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
-from tests.e2e.browser import layout_faults
+from tests.e2e.browser import layout_faults, signed_in
 from tests.serving import Server
 
 pytestmark = pytest.mark.e2e
@@ -100,3 +100,100 @@ def test_report_and_model_facts_are_a_click_away(page: Page, server: Server) -> 
     assert answer.body().startswith(b"%PDF")
     page.get_by_role("link", name="Model facts").click()
     expect(page.locator("main")).to_contain_text("not a medical device")
+
+
+@pytest.fixture(scope="module")
+def pair(server: Server) -> list[str]:
+    """Two films of one patient, the earlier one first."""
+    films = [(f"{year}.dcm", dicom(PatientID="P2", AcquisitionDate=f"{year}0101")) for year in (2020, 2024)]
+    study = server.upload(films)
+    server.finished(study)
+    return server.image_uids(study)
+
+
+_DASH = "**/_dash-component-suites/**"
+_STRUCTURE = """() => [...document.querySelectorAll("#content *")]
+  .filter((e) => e.localName !== "script" && !e.closest(".trend, #save-heatmap"))
+  .map((e) => [e.localName, e.id, e.className, ...["href", "title", "role", "aria-label", "data-do", "data-finding"]
+    .map((name) => e.getAttribute(name))].join())
+  .map((line) => line.replace("dash-input-container dash-input", "dash-input-container"))"""
+
+
+def test_what_is_done_before_dash_has_come_goes_on_in_it(page: Page, pair: list[str]) -> None:
+    held: list[Route] = []
+    page.route(_DASH, lambda route: held.append(route))
+    page.goto(f"/viewer/?instance={pair[1]}")
+    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    expect(page.locator("#review-state")).not_to_have_text("not loaded")
+    page.wait_for_timeout(200)  # Dash is asked for when the film is drawn
+    before = page.evaluate(_STRUCTURE)
+    page.get_by_role("button", name="By probability").click()
+    for key in ("+", "i", "x", "c", "3", "d"):
+        page.keyboard.press(key)
+    page.locator("#opacity").fill("0.3")
+    expect(page.locator("#prior-film")).to_have_attribute("data-state", "shown")
+    seen = "(({ film }) => [film.view, film.window, film.opacity])(document.getElementById('film'))"
+    done = page.evaluate(seen)
+    finding = page.locator("#verdict-of").text_content() or ""
+    page.locator("#note").focus()
+    page.keyboard.type("half a sen")
+    page.route(_DASH, lambda route: route.continue_())  # the newest route is asked first
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(1500)
+    page.keyboard.type("tence")  # while a text is written nothing is taken from under the hands
+    expect(page.locator("body")).not_to_have_attribute("data-dash", "shown")
+    page.keyboard.press("Escape")
+    expect(page.locator("body")).to_have_attribute("data-dash", "shown")
+    assert page.evaluate(_STRUCTURE) == before
+    assert page.evaluate(seen) == done
+    expect(page.locator("#note")).to_have_value("half a sentence")
+    expect(page.locator("#opacity")).to_have_value("0.3")
+    expect(page.locator("#verdict-of")).to_have_text(finding)
+    expect(page.locator(".finding-row[aria-pressed=true]")).to_have_attribute("data-verdict", "✗")
+    expect(page.locator("#invert")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="By probability")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#prior-title")).to_contain_text("2020-01-01")
+    expect(page.locator("#trend .scatterlayer .point").first).to_be_visible()
+    page.evaluate("window.isSamePage = true")
+    page.keyboard.press("k")
+    expect(page.locator("#film")).to_have_attribute("data-uid", pair[0])
+    expect(page.locator("#opacity")).to_have_value("0.3")
+    assert page.evaluate("window.isSamePage")
+
+
+def test_what_is_done_before_the_review_has_come_is_kept(page: Page, pair: list[str]) -> None:
+    held: list[Route] = []
+    page.route("**/review.json", lambda route: held.append(route))
+    page.goto(f"/viewer/?instance={pair[0]}")
+    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    page.keyboard.press("1")
+    page.keyboard.press("d")
+    page.keyboard.press("2")
+    page.fill("#note", "early")
+    expect(page.locator("#review-state")).to_have_text("not loaded")
+    held[0].continue_()
+    expect(page.locator("#review-state")).to_contain_text("not saved")
+    expect(page.locator("#note")).to_have_value("early")
+    first = page.locator(".top-maps .map").first.get_attribute("data-finding")
+    expect(page.locator(f".finding-row[data-finding='{first}']")).to_have_attribute("data-verdict", "✗")
+    page.keyboard.press("Control+s")
+    expect(page.locator("#review-words")).to_have_text("Saved.")
+
+
+def test_without_dash_a_reader_still_reads(browser: Browser, server: Server, pair: list[str]) -> None:
+    with signed_in(browser, server) as session:
+        page = session.new_page()  # scripts that do not come are errors, which a watched page may not have
+        page.set_default_timeout(20_000)
+        page.route(_DASH, lambda route: route.abort())
+        page.goto(f"/viewer/?instance={pair[0]}")
+        expect(page.locator("#review-state")).not_to_have_text("not loaded")
+        page.keyboard.press("a")  # not saved: going on asks nothing and loses nothing
+        page.keyboard.press("j")
+        expect(page.locator("#film")).to_have_attribute("data-uid", pair[1])
+        page.keyboard.press("k")
+        expect(page.locator("#film")).to_have_attribute("data-uid", pair[0])
+        expect(page.locator("#review-words")).to_have_text("Your unsaved changes are still here.")
+        with page.expect_download() as chart:
+            page.get_by_role("button", name="Chart").click()
+        assert chart.value.suggested_filename == "2020-chart.png"

@@ -1,4 +1,4 @@
-"""The worklist by mouse and by keyboard: filter, search, choose, export, delete, live rows, readers."""
+"""The worklist by mouse and by keyboard: filter, search, choose, export, delete, live rows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
-from tests.e2e.browser import WIDTHS, Watch, layout_faults
+from tests.e2e.browser import WIDTHS, Watch, layout_faults, signed_in
 from tests.serving import Server, serve
 
 pytestmark = pytest.mark.e2e
@@ -27,7 +27,7 @@ def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with browser.new_context(base_url=server.url, viewport={"width": 1280, "height": 800}) as session:
+    with signed_in(browser, server) as session:
         page = session.new_page()
         page.set_default_timeout(60_000)
         expect.set_options(timeout=30_000)
@@ -95,17 +95,6 @@ def test_a_row_changes_and_a_new_study_is_told_of_without_a_reload(page: Page, s
     expect(page.locator("#news")).to_be_visible()
     page.click("#news a")
     expect(page.locator(f"tr[data-row^='{newer}']")).to_have_count(1)
-
-
-def test_a_reader_is_added_and_stays_chosen(page: Page) -> None:
-    page.goto("/?state=read")
-    page.click("text=Add reader")
-    page.fill("#reader-name", "Dr. 山田")
-    page.press("#reader-name", "Enter")
-    expect(page.locator("#reader option:checked")).to_have_text("Dr. 山田")
-    assert page.url.endswith("/?state=read")
-    page.select_option("#reader", label="local reader")
-    expect(page.locator("#reader option:checked")).to_have_text("local reader")
 
 
 @pytest.mark.parametrize("size", WIDTHS, ids=str)

@@ -1,5 +1,6 @@
 """Everything that people send instead of a film: one upload, a clear message on each line, nothing lost."""
 
+import json
 import struct
 import zlib
 from io import BytesIO
@@ -66,7 +67,7 @@ CASES: list[tuple[str, bytes, str, str, str | None]] = [
 def test_each_line_has_its_own_outcome(tiny_bundle: Path, tmp_path: Path) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
     cases = [*CASES, ("holiday.jpg", encode(Image.fromarray(photo), "JPEG"), "holiday.jpg", "refused", "colour photo")]
-    with serve(tmp_path / "data", tiny_bundle) as server:
+    with serve(tmp_path / "data", tiny_bundle, {"TORCH_THREADS": "1", "LOG_FORMAT": "json"}) as server:
         study = server.finished(server.upload([(name, data) for name, data, *_ in cases]))
         page = server.get(f"/studies/{study['uid']}").decode()
     for case, instance in zip(cases, study["instances"], strict=True):
@@ -78,5 +79,8 @@ def test_each_line_has_its_own_outcome(tiny_bundle: Path, tmp_path: Path) -> Non
     first, again = study["instances"][0], study["instances"][-2]
     assert first["findings"] == again["findings"]
     assert page.count("0 bytes") >= 1
+    log = server.log.read_text()  # of web, gunicorn, worker and supervisor
+    assert [json.loads(line)["logger"] for line in log.splitlines() if line.startswith("{")].count("gunicorn.error") > 2
+    assert [name for name, *_ in cases if name in log] == []
     outside = [p for p in tmp_path.rglob("*") if p.is_file() and p.name in {"passwd", "good.png"}]
     assert outside == []

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from diagnosis_tool.cli import main
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 
 
@@ -54,9 +55,12 @@ def test_verify_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
     assert "No bundle" in run("verify-bundle", str(tmp_path), code=1)
 
 
-def test_help_of_every_command() -> None:
-    for command in ("serve", "worker", "migrate", "predict", "verify-bundle"):
-        assert "usage" in run(command, "--help")
+def test_help_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "usage" in run("--help")
+    for command in ("serve", "users", "tokens", "worker", "migrate", "predict", "verify-bundle"):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert "usage" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["predict", "frobnicate"])

@@ -31,7 +31,7 @@ def test_command_works(command: str, film_files: list[Path], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "target", ["run", "install", "check", "test", "test-long", "bench", "bench-long", "screenshots"]
+    "target", ["run", "install", "check", "test", "test-long", "bench", "bench-long", "screenshots", "image"]
 )
 def test_make_knows_the_target(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -29,8 +29,17 @@ from training.run_folder import RunFolder
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
 SOFTMAX, BINARY = "covidx-coatnet0", "rsna-resnet18-grey"
 """The two whose bundles are looked at further."""
-_LONG = {"nih14-effnet_b7-adam-step", "nih14-effnet_b7-sgd-step", "nih14-efficientnet_b7"}
+_LARGE = {"nih14-effnet_b7-adam-step", "nih14-effnet_b7-sgd-step", "nih14-efficientnet_b7"}
 """Half a minute each, most of it for writing B7's weights; nih14-effnet_b7-adam-exponential stays in every run."""
+_ALIKE = {
+    "nih14-googlenet-adam-step-2",  # made small, the same as nih14-googlenet-adam-step-1
+    "nih14-mobilenet_v2-first",  # nih14-mobilenet_v2
+    "nih14-mobilenet_v2-taught",
+    "nih14-resnet_50-adam-step",  # network: nih14-resnet_50-adam-exponential; rest: nih14-resnet_34-adam-step
+    "rsna-resnet50-grey",  # the same network, the rest of rsna-resnet18-grey
+}
+_LONG = _LARGE | _ALIKE
+"""That each of them is a valid recipe is tested in every run (tests/unit/training/test_config.py)."""
 _SIDES_PX = {"coatnet_0": 64, "resnet50_448": 64}  # where 32 px are too few for the network
 
 

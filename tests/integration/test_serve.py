@@ -2,7 +2,10 @@
 
 import os
 import signal
+import threading
 import time
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,53 @@ def test_a_batch_is_finished_though_its_worker_is_killed(server: Server) -> None
     study = server.finished(uid)
     assert killed >= 2
     assert [instance["state"] for instance in study["instances"]] == ["done"] * 40
+
+
+@pytest.mark.long
+def test_what_was_answered_outlives_kills_of_web_and_worker(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Uploads go on while web and worker are killed in turns, then all processes at once; the figure is printed."""
+    answered: list[str] = []
+    with serve(tmp_path / "data", tiny_bundle) as server:
+        over = threading.Event()
+        sender = threading.Thread(target=_keep_sending, args=(server, answered, over))
+        sender.start()
+        killed = 0
+        for round_ in range(10):
+            before = len(answered)
+            wait_for(lambda before=before: len(answered) > before or None, "nothing is answered any more")
+            time.sleep(0.07 * round_)  # in the midst of what comes next
+            for pid in server.worker_pids() if round_ % 2 else _web_pids(server):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        over.set()
+        sender.join(60)
+        everything = [server.process.pid, *server.worker_pids(), *_web_pids(server)]
+        for pid in everything:  # in mid-batch
+            os.kill(pid, signal.SIGKILL)
+    with serve(tmp_path / "data", tiny_bundle) as server:
+        for uid in answered:
+            states = [instance["state"] for instance in server.finished(uid)["instances"]]
+            assert states == ["done"] * 3
+    print(f"{killed + len(everything)} processes killed, {len(answered)} uploads answered, none lost")
+    assert len(answered) >= killed // 2
+
+
+def _keep_sending(server: Server, answered: list[str], over: threading.Event) -> None:
+    seed = 1000
+    while not over.is_set():
+        seed += 3
+        files = [(f"{k}.png", phantom_png(seed + k, 128)) for k in range(3)]
+        with suppress(OSError, HTTPException):  # cut off, or nobody listens: it was not answered
+            answered.append(server.upload(files, show=False))
+            time.sleep(0.05)
+
+
+def _web_pids(server: Server) -> list[int]:
+    """gunicorn and what it started."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    masters = [pid for pid in children if int(pid) not in server.worker_pids()]
+    workers = [pid for own in masters for pid in Path(f"/proc/{own}/task/{own}/children").read_text().split()]
+    return [int(pid) for pid in (*masters, *workers)]
 
 
 def _some_done(server: Server, uid: str) -> bool | None:

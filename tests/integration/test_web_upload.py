@@ -26,6 +26,7 @@ def post(server: Server, body: Iterator[bytes], length: int) -> http.client.HTTP
         "Content-Type": "multipart/form-data; boundary=x",
         "Content-Length": str(length),
         "Accept": "application/json",
+        "Authorization": f"Bearer {server.token}",
     }
     connection.request("POST", "/studies", body, headers)
     answer = connection.getresponse()
@@ -98,7 +99,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: Server) -> None:
     address = urlsplit(server.url)
     head = (
         f"POST /studies HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-        "Content-Length: 10000000\r\n\r\n"
+        f"Authorization: Bearer {server.token}\r\nContent-Length: 10000000\r\n\r\n"
     ).encode()
     with socket.create_connection((str(address.hostname), int(address.port or 0))) as connection:
         connection.sendall(head + _PART % b"a.png" + b"\0" * 1_000_000)

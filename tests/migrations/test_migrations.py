@@ -7,7 +7,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 
 from diagnosis_tool import resources
+from diagnosis_tool.domain.access import Role
 from diagnosis_tool.domain.worklist import Strongest, WorklistQuery
+from diagnosis_tool.services import accounts
 from diagnosis_tool.services.wiring import make_context, migrate_database
 from diagnosis_tool.storage import tables, worklist
 from diagnosis_tool.storage.migrate import migrate
@@ -59,6 +61,37 @@ INSERT INTO jobs (id, instance_id, state, priority, attempts, created_at) VALUES
   (1, 1, 'done', 0, 1, '2026-11-01 10:00:00'), (2, 2, 'done', 0, 1, '2026-11-01 10:00:00'),
   (3, 3, 'done', 0, 1, '2026-11-01 10:00:00'), (4, 4, 'queued', 0, 0, '2026-11-01 10:00:00');
 """
+
+
+def test_readers_of_the_second_schema_stay_and_own_what_they_wrote(tmp_path: Path) -> None:
+    """They get an account without a password, in the project that all studies were put in."""
+    engine = open_database(tmp_path / "db.sqlite")
+    migrate(engine, resources.migrations_dir(), "0002")
+    with writing(engine) as db:
+        db.exec_driver_sql("INSERT INTO users (id, name, created_at) VALUES (2, 'Dr. ÄRA', '2026-11-01 10:00:00')")
+        db.exec_driver_sql("INSERT INTO studies (id, uid, created_at, user_id) VALUES (1, 's', '2026-11-01', 2)")
+        db.exec_driver_sql(
+            "INSERT INTO instances (id, uid, study_id, position, file_name, sha256, size_bytes, state) "
+            "VALUES (1, 'i', 1, 0, 'a.png', 'a', 1, 'queued')"
+        )
+        worklist_of_then = "INSERT INTO worklist (study_id, uid, created_at, version, state, total, finished, refused, "
+        db.exec_driver_sql(
+            worklist_of_then + "failed, reader_id, patients, view_positions, urgency) "
+            "VALUES (1, 's', '2026-11-01', 1, 'new', 1, 0, 0, 0, 2, 0, '', 0)"
+        )
+    engine.dispose()
+    migrate_database(tmp_path / "db.sqlite", resources.migrations_dir())
+    context = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite")
+    reader = context.users.named("dr. ära")
+    assert (reader.id, reader.role, reader.can_sign_in) == (2, Role.RADIOLOGIST, False)
+    assert [project.name for project in reader.projects] == ["default"]
+    theirs = context.within(reader.project_ids)
+    assert theirs.studies.study("s").user_name == "Dr. ÄRA"
+    assert [row.uid for row in theirs.worklist.page(WorklistQuery(reader_id=2), limit=5).rows] == ["s"]
+    assert context.within({99}).worklist.page(WorklistQuery(), limit=5).rows == ()
+    link = accounts.make_link(context, reader)
+    assert accounts.use_link(context, link.secret, "correct horse battery").can_sign_in is False  # as it was before
+    assert accounts.check_password(context, "DR. ära", "correct horse battery").can_sign_in
 
 
 def test_studies_of_the_first_schema_stay_and_stand_on_the_worklist(tmp_path: Path) -> None:

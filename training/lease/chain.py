@@ -23,7 +23,14 @@ class Step:
 
 
 _GPU: Final = ("loop.precision=bf16", "loop.batch_size=64")
-_B7: Final = (*_GPU, "loop.accumulate=1", "loop.ema_decay=0.998", "loop.stochastic_depth=1.0")
+_B7: Final = (
+    *_GPU,
+    "loop.max_steps=0",
+    "optimizer.learning_rate=1e-4",
+    "loop.accumulate=1",
+    "loop.ema_decay=0.998",
+    "loop.stochastic_depth=1.0",
+)
 _TEACHERS: Final = ("mobilenet", "resnet50")
 CHAIN: Final = (
     Step(
@@ -36,7 +43,10 @@ CHAIN: Final = (
     ),
     Step(
         run="taught", recipe="nih14-mobilenet_v2-taught", start="mobilenet_v2-imagenet", teachers=_TEACHERS,
-        settings=(*_GPU, "preprocess.size_px=225", "loop.epochs=8"),
+        settings=(
+            *_GPU, "loop.epochs=8", "loop.ema_decay=0.998", "optimizer.learning_rate=4e-4", "start.trained=[]",
+            "start.weights=mobilenet_v2-imagenet", "start.head_bias=prior",
+        ),
     ),
     Step(
         run="b7", recipe="nih14-efficientnet_b7", members=("mobilenet", "taught"), teachers=_TEACHERS,

@@ -113,11 +113,26 @@ def test_empty_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"hello, this is a text file", b"GIF89a" + b"\0" * 100, b"%PDF-1.7\n", b"\x89PNG\r\n\x1a\n"]
+    "data", [b"hello, this is a text file", b"GIF89a" + b"\0" * 100, b"%PDF-1.7\n", b"\x89PNX\r\n\x1a\n"]
 )
 def test_not_an_image(data: bytes) -> None:
     with pytest.raises(UnreadableInput, match="not a PNG, JPEG or DICOM"):
         read_image_file(data)
+
+
+def test_an_image_with_nothing_behind_its_signature_is_said_to_be_damaged() -> None:
+    with pytest.raises(UnreadableInput, match="header is damaged"):
+        read_image_file(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "CMYK"])
+def test_strips_give_what_the_whole_image_gives(mode: str) -> None:
+    """Higher than a strip and no multiple of one: no row is lost, doubled or moved."""
+    tall = chest_phantom(seed=2, height_px=600, width_px=70)
+    image = Image.fromarray(tall).convert("RGB").convert(mode)
+    file = encode(image, "JPEG" if mode == "CMYK" else "PNG")
+    whole = np.asarray(Image.open(BytesIO(file)).convert("RGB").convert("L"))
+    np.testing.assert_array_equal(read_image_file(file).pixels, whole)
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.95])

@@ -10,11 +10,13 @@ import pytest
 
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.types import Radiograph
+from diagnosis_tool.domain.audit import NotRead
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, Priority, WorkerState
 from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState
 from diagnosis_tool.errors import Conflict
 from diagnosis_tool.services.wiring import migrate_database
 from diagnosis_tool.storage import jobs as jobs_module
+from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.jobs import LEASE_S, FinishedReading, JobStore
 from diagnosis_tool.storage.session import open_database, reading
 from diagnosis_tool.storage.studies import NewInstance, StudyStore
@@ -39,7 +41,8 @@ class Queue:
         migrate_database(folder / "db.sqlite", resources.migrations_dir())
         engine = open_database(folder / "db.sqlite")
         self.clock = Clock()
-        self.jobs = JobStore(engine, self.clock)
+        self.audit = AuditLog(engine, self.clock, key=b"k", head_file=folder / "head")
+        self.jobs = JobStore(engine, self.clock, self.audit)
         self.studies = StudyStore(engine)
         self._engine = engine
 
@@ -115,7 +118,7 @@ def test_the_same_content_shares_one_prediction(queue: Queue, finished: Finished
 
 def test_refused_is_final_and_has_its_reason(queue: Queue) -> None:
     queue.add("a")
-    queue.jobs.refuse(queue.claim(), "too small")
+    queue.jobs.refuse(queue.claim(), "too small", NotRead.UNSUPPORTED)
     instance = queue.instance("ia")
     assert (instance.state, instance.error, instance.prediction) == (InstanceState.REFUSED, "too small", None)
     assert queue.jobs.claim("w", 1) == ()
@@ -141,7 +144,7 @@ def test_a_lease_that_ended_is_claimed_by_another(queue: Queue, finished: Finish
     assert quick.attempt == 2
     for outcome in (
         lambda: queue.jobs.complete(slow, finished),
-        lambda: queue.jobs.refuse(slow, "no"),
+        lambda: queue.jobs.refuse(slow, "no", NotRead.UNSUPPORTED),
         lambda: queue.jobs.fail(slow, "no"),
     ):
         _lost(outcome)

@@ -13,7 +13,6 @@ from diagnosis_tool.viewer.figures import (
     NEGATIVE,
     POSITIVE,
     Order,
-    bars_figure,
     findings_figure,
     places,
     row_height,
@@ -46,7 +45,6 @@ def nih() -> Prediction:
 @pytest.mark.parametrize("order", Order)
 def test_plotly_accepts_the_figures(nih: Prediction, order: Order) -> None:
     go.Figure(findings_figure(nih, order, {"Mass": 0.1}))
-    go.Figure(bars_figure(nih, order, {"Mass": 0.1}))
 
 
 def test_no_finding_stands_apart_on_top_and_findings_keep_their_place(nih: Prediction) -> None:
@@ -148,17 +146,10 @@ def test_the_unsure_band_reaches_from_screening_to_the_operating_point() -> None
 
 
 @pytest.mark.parametrize("order", Order)
-def test_rows_of_words_lie_over_their_bars(nih: Prediction, order: Order) -> None:
-    bottom, top = bars_figure(nih, order, {})["layout"]["yaxis"]["range"]
+def test_the_viewers_rows_stand_as_the_charts_bars(nih: Prediction, order: Order) -> None:
+    bottom, top = findings_figure(nih, order)["layout"]["yaxis"]["range"]
     found = places(nih, order)
     for row in rows(nih, order):
         assert found[row.output.name] == pytest.approx((row.y - top) / (bottom - top))
     middles = sorted(found.values())
     assert all(b - a >= row_height(nih) - 1e-9 for a, b in pairwise(middles))
-
-
-def test_bars_have_no_names_and_catch_no_mouse(nih: Prediction) -> None:
-    figure = bars_figure(nih, Order.ANATOMICAL, {})
-    assert figure["layout"]["yaxis"]["showticklabels"] is False
-    assert all(trace["hoverinfo"] == "skip" for trace in figure["data"])
-    assert [trace["name"] for trace in figure["data"]] == ["row", "probability", "operating point"]

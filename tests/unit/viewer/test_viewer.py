@@ -16,12 +16,14 @@ from PIL import Image
 from diagnosis_tool.app import create_app
 from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
+from diagnosis_tool.domain.access import PERMISSIONS, Role
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.submit import Upload, submit_study
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.viewer import callbacks, ids, layout, links
 from diagnosis_tool.viewer.facts import Place
+from tests.accounts import browser_of, csrf_token
 from tests.conftest import phantom_png
 from tests.dicom_files import FILM, dicom
 from tests.fakes.classifier import FakeClassifier
@@ -48,6 +50,10 @@ def study(context: Context) -> Study:
     return make
 
 
+def content(context: Context, search: str | None, role: Role = Role.ADMIN) -> tuple[list[Component], bool]:
+    return callbacks.content(context, search, PERMISSIONS[role])
+
+
 def found(children: list[Component]) -> dict[str, Component]:
     """All components that have a text id."""
     everything = [c for child in children for c in (child, *child._traverse())]
@@ -57,7 +63,8 @@ def found(children: list[Component]) -> dict[str, Component]:
 def row_of(children: list[Component], finding: str) -> Component:
     """The row of this finding."""
     everything = [c for child in children for c in (child, *child._traverse())]
-    (row,) = [c for c in everything if getattr(c, "id", None) == ids.row(finding)]
+    rows = [c for c in everything if "finding-row " in (getattr(c, "className", None) or "")]
+    (row,) = [c for c in rows if c.to_plotly_json()["props"]["data-finding"] == finding]
     return row
 
 
@@ -72,14 +79,14 @@ def text(children: list[Component]) -> str:
 
 def test_a_read_image_has_film_overlay_chart_and_top_four(context: Context, study: Study) -> None:
     first, second = study(phantom_png(1), phantom_png(2))
-    children, is_final = callbacks.content(context, f"?instance={second}")
+    children, is_final = content(context, f"?instance={second}")
     components = found(children)
     assert is_final
-    parts = {ids.READING, ids.SELECTED, ids.STAGE, ids.OPACITY, ids.CHART, ids.SAVE_CHART, "film", "review", "help"}
+    parts = {ids.READING, ids.SELECTED, ids.STAGE, ids.OPACITY, "save-heatmap", "film", "review", "help"}
     assert parts <= set(components)
     facts = components[ids.READING].data
     assert len(facts["outputs"]) == 15
-    assert set(facts["figures"]) == {"anatomical", "probability"}
+    assert set(facts["places"]) == {"anatomical", "probability"}
     assert components[ids.SELECTED].data == "Pneumothorax"
     shown = text(children)
     assert shown.count("Show the heatmap of") == 4
@@ -97,7 +104,7 @@ def test_a_bundle_of_three_outputs_or_of_one(
     context: Context, study: Study, outputs: tuple[str, ...], maps: int, selected: str
 ) -> None:
     (uid,) = study(phantom_png(1), outputs=outputs)
-    children, is_final = callbacks.content(context, f"?instance={uid}")
+    children, is_final = content(context, f"?instance={uid}")
     components = found(children)
     assert is_final
     assert list(components[ids.READING].data["outputs"]) == list(outputs)
@@ -108,13 +115,13 @@ def test_a_bundle_of_three_outputs_or_of_one(
 def test_the_address_may_name_a_finding(context: Context, study: Study) -> None:
     (uid,) = study(phantom_png(1))
     for wanted, selected in (("Mass", "Mass"), ("No Finding", "No Finding"), ("Gout", "Pneumothorax")):
-        children, _ = callbacks.content(context, f"?instance={uid}&finding={wanted}")
+        children, _ = content(context, f"?instance={uid}&finding={wanted}")
         assert found(children)[ids.SELECTED].data == selected
 
 
 def test_below_its_operating_point_a_map_is_marked(context: Context, study: Study) -> None:
     (uid,) = study(phantom_png(1))
-    facts = found(callbacks.content(context, f"?instance={uid}")[0])[ids.READING].data
+    facts = found(content(context, f"?instance={uid}")[0])[ids.READING].data
     assert facts["outputs"]["Pneumothorax"]["below"] is False
     assert facts["outputs"]["Atelectasis"]["below"] is True
     assert "below the operating point 0.50" in facts["outputs"]["Atelectasis"]["caption"]
@@ -127,22 +134,22 @@ def test_an_image_without_a_prediction_has_words_and_no_chart(
     context: Context, study: Study, data: bytes, read: bool, words: str
 ) -> None:
     (uid,) = study(data, read=read)
-    children, is_final = callbacks.content(context, f"?instance={uid}")
+    children, is_final = content(context, f"?instance={uid}")
     assert is_final is read
-    assert ids.CHART not in found(children)
+    assert "row-bar" not in text(children)
     assert words in text(children)
 
 
 @pytest.mark.parametrize("search", [None, "", "?", "?instance=", "?instance=none", "?instance=../../etc", "?x=%ff"])
 def test_an_address_that_leads_nowhere_has_words(context: Context, search: str | None) -> None:
-    children, is_final = callbacks.content(context, search)
+    children, is_final = content(context, search)
     assert is_final
     assert "To the worklist" in text(children)
 
 
 def test_thumbnails_keep_their_proportions(context: Context, study: Study) -> None:
     (uid,) = study(phantom_png(1))
-    assert '"--ratio": "1.000000"' in text(callbacks.content(context, f"?instance={uid}")[0])
+    assert '"--ratio": "1.000000"' in text(content(context, f"?instance={uid}")[0])
 
 
 def test_each_row_says_probability_band_and_what_the_model_is_worth(context: Context, study: Study) -> None:
@@ -151,17 +158,26 @@ def test_each_row_says_probability_band_and_what_the_model_is_worth(context: Con
     shown = callbacks.shown_of(context, place, instance)
     assert shown is not None
     assert (shown.auc, shown.screening) == ({}, {})  # no bundle of that hash is here: nothing is made up
-    plain = text(layout.reading_view(shown, None))
+    plain = text(layout.reading_view(shown, None, PERMISSIONS[Role.ADMIN]))
     assert "AUC" not in plain
     assert "hatched" not in plain
     auc = Interval(value=0.834, low=0.8, high=0.868)
     rich = replace(shown, auc={"Mass": auc}, screening={"Mass": 0.1})
-    assert "hatched: unsure" in text(layout.reading_view(rich, None))
-    row = row_of(layout.reading_view(rich, None), "Mass")
+    assert "hatched: unsure" in text(layout.reading_view(rich, None, PERMISSIONS[Role.ADMIN]))
+    row = row_of(layout.reading_view(rich, None, PERMISSIONS[Role.ADMIN]), "Mass")
     words = [span.children for span in row.children]
     assert words[2] == f"{instance.prediction.output('Mass').probability:.2f}" if instance.prediction else None
     assert words[3:] == ["◆ unsure", ".83 (.80–.87)"]
     assert "band-unsure" in row.className
+    bar = [(part.className, part.style) for part in row.children[1].children]
+    probability = instance.prediction.output("Mass").probability if instance.prediction else 0
+    assert bar == [
+        ("value", {"width": f"{100 * probability:.4f}%"}),
+        ("unsure", {"left": "10.0000%", "width": "40.0000%"}),
+        ("tick", {"left": "50.0000%"}),
+    ]
+    plain_bar = row_of(layout.reading_view(shown, None, PERMISSIONS[Role.ADMIN]), "Mass").children[1]
+    assert [part.className for part in plain_bar.children] == ["value", "tick"]
     label = row.to_plotly_json()["props"]["aria-label"]
     assert all(part in label for part in ("Mass 0.", "below the operating point 0.50", "unsure", "AUC .83"))
     assert f"{instance.prediction.output('Mass').probability:.4f}" in row.title if instance.prediction else None
@@ -174,30 +190,30 @@ def test_next_and_previous_study(context: Context, study: Study) -> None:
         study(phantom_png(2), phantom_png(3)),
         study(phantom_png(4)),
     )
-    moves = found(callbacks.content(context, f"?instance={third}")[0])
+    moves = found(content(context, f"?instance={third}")[0])
     assert moves["go-previous-study"].href == links.viewer(fourth)  # the worklist's order: the newest first
     assert moves["go-next-study"].href == links.viewer(first)
     assert moves["go-previous"].href == links.viewer(second)
     assert "go-next" not in moves
-    assert "go-next-study" not in found(callbacks.content(context, f"?instance={first}")[0])
+    assert "go-next-study" not in found(content(context, f"?instance={first}")[0])
 
 
 def test_earlier_images_of_the_patient_stand_beside(context: Context, study: Study) -> None:
     dates = ["20200101", "20230101", "20210101"]
     films = [dicom(FILM + np.uint8(k), PatientID="P", AcquisitionDate=day) for k, day in enumerate(dates)]
     oldest, newest, middle = study(*films)
-    facts = found(callbacks.content(context, f"?instance={newest}")[0])[ids.READING].data
+    facts = found(content(context, f"?instance={newest}")[0])[ids.READING].data
     assert [prior["uid"] for prior in facts["priors"]] == [middle, oldest]
     assert facts["priors"][0]["title"] == "2021-01-01 · PA"
     assert len(facts["trends"]["Mass"]["data"][0]["x"]) == 3
-    first = found(callbacks.content(context, f"?instance={oldest}")[0])[ids.READING].data
+    first = found(content(context, f"?instance={oldest}")[0])[ids.READING].data
     assert first["priors"] == []
     assert facts["near"] == [middle, oldest]
 
 
 def test_sixty_priors(context: Context, study: Study) -> None:
     uids = study(*(dicom(FILM + np.uint8(k), PatientID="P", AcquisitionDate=f"{1960 + k}0101") for k in range(61)))
-    children, _ = callbacks.content(context, f"?instance={uids[-1]}")
+    children, _ = content(context, f"?instance={uids[-1]}")
     assert text(children).count("data-prior") == 60
     assert len(json.dumps(found(children)[ids.READING].data)) < 2_000_000
 
@@ -206,7 +222,7 @@ def test_an_image_one_pixel_wide_has_words(context: Context, study: Study) -> No
     thin = BytesIO()
     Image.new("L", (1, 500)).save(thin, "PNG")
     (uid,) = study(thin.getvalue())
-    shown = text(callbacks.content(context, f"?instance={uid}")[0])
+    shown = text(content(context, f"?instance={uid}")[0])
     assert "1 x 500 pixels" in shown
     assert "data-finding" not in shown
 
@@ -214,9 +230,54 @@ def test_an_image_one_pixel_wide_has_words(context: Context, study: Study) -> No
 def test_a_failed_image_can_be_tried_again(context: Context, study: Study) -> None:
     (uid,) = study(phantom_png(1), read=False)
     read_all(context, FakeClassifier(error=RuntimeError("broken")))
-    components = found(callbacks.content(context, f"?instance={uid}")[0])
+    components = found(content(context, f"?instance={uid}")[0])
     assert ids.RETRY in components
     assert components[ids.WAITING].data == {"uid": uid, "waits": False}
+
+
+REVIEWING = ('"data-do": "save"', '"data-do": "sign"', "data-verdict-choice", "add-finding", "tool-box", "sign-dialog")
+
+
+def test_each_role_is_offered_what_it_may_do(context: Context, study: Study) -> None:
+    (read,) = study(phantom_png(1))
+    (failed,) = study(phantom_png(2), read=False)
+    read_all(context, FakeClassifier(error=RuntimeError("broken")))
+    for role, reviews, exports, uploads in (
+        (Role.VIEWER, False, False, False),
+        (Role.TECHNICIAN, False, False, True),
+        (Role.RADIOLOGIST, True, True, True),
+    ):
+        children = content(context, f"?instance={read}", role)[0]
+        shown, components = text(children), found(children)
+        assert [part in shown for part in REVIEWING] == [reviews] * len(REVIEWING)
+        assert (links.original(read) in shown) is exports
+        assert links.report(read) in shown
+        assert {"review", "review-state", "review-items", "review-words", "history", "note"} <= set(components)
+        assert bool(getattr(components["note"], "readOnly", False)) is not reviews
+        assert ("data-read-only" in components["review"].to_plotly_json()["props"]) is not reviews
+        children = content(context, f"?instance={failed}", role)[0]
+        assert (ids.RETRY in found(children)) is uploads
+        assert (links.original(failed) in text(children)) is exports
+
+
+def test_the_page_and_dash_offer_a_viewer_no_review(app: Flask, study: Study) -> None:
+    (uid,) = study(phantom_png(1))
+    client = browser_of(app, Role.VIEWER)
+    page = client.get(f"/viewer/?instance={uid}").text
+    assert re.search(r'<textarea id="note" [^>]*readonly', page)
+    location = {"id": ids.LOCATION, "property": "search", "value": f"?instance={uid}"}
+    body = {
+        "output": f"..{ids.CONTENT}.children...{ids.TICK}.disabled..",
+        "outputs": [{"id": ids.CONTENT, "property": "children"}, {"id": ids.TICK, "property": "disabled"}],
+        "inputs": [location, {"id": ids.TICK, "property": "n_intervals", "value": 0}],
+        "changedPropIds": [f"{ids.LOCATION}.search"],
+    }
+    made = client.post("/viewer/_dash-update-component", json=body, headers={"X-CSRFToken": csrf_token(page)})
+    assert made.status_code == 200
+    for shown in (page, made.text):
+        assert "data-read-only" in shown
+        assert "sign-dialog" not in shown
+        assert links.original(uid) not in shown
 
 
 def test_the_frame_says_that_it_is_for_research() -> None:
@@ -226,23 +287,53 @@ def test_the_frame_says_that_it_is_for_research() -> None:
 def test_no_callback_writes_and_all_know_their_browser_function(app: Flask) -> None:
     script = (Path(app.static_folder or "") / "js" / "viewer.js").read_text()
     exported = re.findall(r"\w+", script.split("window.dash_clientside.viewer = {")[1].split("}")[0])
-    dependencies = app.test_client().get("/viewer/_dash-dependencies").json
+    dependencies = browser_of(app).get("/viewer/_dash-dependencies").json
     browser = [d["clientside_function"]["function_name"] for d in dependencies if d["clientside_function"]]
     assert set(browser) == set(exported)
     assert len([d for d in dependencies if not d["clientside_function"]]) == 1
 
 
 def test_the_page_is_labelled_and_local(app: Flask) -> None:
-    page = app.test_client().get("/viewer/").text
+    page = browser_of(app).get("/viewer/").text
     assert '<html lang="en">' in page
-    assert '<html lang="de">' in app.test_client().get("/viewer/", headers={"Accept-Language": "de"}).text
+    assert re.search('<meta name="reader" content="[0-9]+">', page)
+    assert '<html lang="de">' in browser_of(app).get("/viewer/", headers={"Accept-Language": "de"}).text
     scripts = re.findall(r'src="(/static/js/[^"]+)"', page)
-    assert scripts[-1] == "/static/js/viewer.js"
-    assert {Path(name).name for name in scripts} >= {
-        f.name for f in Path(app.static_folder or "").glob("js/viewer*.js")
-    }
+    names = [Path(name.split("?")[0]).name for name in scripts]
+    assert names[-1] == "viewer-first.js"
+    assert set(names) >= {f.name for f in Path(app.static_folder or "").glob("js/viewer*.js")}
     assert "<title>" in page
     assert "https://" not in page.split("<script id=")[0]
+
+
+def test_the_page_comes_with_its_content(app: Flask, context: Context, study: Study) -> None:
+    (uid,) = study(phantom_png(1))
+    page = browser_of(app).get(f"/viewer/?instance={uid}&finding=Mass").text
+    assert f'<link rel="preload" as="fetch" crossorigin href="/instances/{uid}/pixels">' in page
+    assert page.count('class="finding-row ') == 15
+    assert page.count('class="row-bar ') == 15
+    assert '<script type="application/json" id="first-selected">"Mass"</script>' in page
+    stored = re.findall('id="first-reading">(.*?)</script>', page)
+    assert json.loads(stored[0]) == found(content(context, f"?instance={uid}")[0])[ids.READING].data
+    scripts = page.split('<template id="dash-scripts">')
+    assert "_dash-component-suites" not in scripts[0]  # Dash is started by the page's own script
+    for address in ("/viewer/", "/viewer/?instance=none"):
+        nothing = browser_of(app).get(address).text
+        assert "To the worklist" in nothing
+        assert "preload" not in nothing
+
+
+def test_a_files_name_is_text_in_the_page_and_in_its_data(app: Flask, context: Context) -> None:
+    blob = context.blobs.pending()
+    blob.write(phantom_png(1))
+    name = "</script><b>%CSRF%{%config%}.png"
+    (instance,) = submit_study(context, [Upload(file_name=name, blob=blob)], user_id=1).instances
+    read_all(context, FakeClassifier(outputs=NIH_OUTPUTS))
+    page = browser_of(app).get(f"/viewer/?instance={instance.uid}").text
+    assert "</script><b>" not in page
+    assert "%CSRF%{%config%}.png</h1>" in page
+    stored = re.findall('id="first-reading">(.*?)</script>', page)
+    assert json.loads(stored[0])["saveAs"] == "script><b>%CSRF%{%config%}-chart"  # the path's last part
 
 
 @pytest.fixture
@@ -254,7 +345,7 @@ def app(context: Context, tmp_path: Path) -> Flask:
 
 def test_figures_for_the_study_page(app: Flask, study: Study) -> None:
     (uid,) = study(phantom_png(1))
-    client = app.test_client()
+    client = browser_of(app)
     anatomical = client.get(f"/viewer/figures/{uid}.json").json
     by_probability = client.get(f"/viewer/figures/{uid}.json?order=probability").json
     assert len(anatomical["data"][1]["x"]) == 15
@@ -267,6 +358,6 @@ def test_figures_for_the_study_page(app: Flask, study: Study) -> None:
 
 def test_looking_changes_nothing_on_the_server(context: Context, study: Study) -> None:
     uids = study(*(phantom_png(seed) for seed in range(6)), read=False)
-    children, _ = callbacks.content(context, f"?instance={uids[4]}")
+    children, _ = content(context, f"?instance={uids[4]}")
     assert found(children)[ids.WAITING].data == {"uid": uids[4], "waits": True}  # the page itself asks for it
     assert [job.instance_uid for job in context.jobs.claim("w", 1)] == [uids[0]]

@@ -12,9 +12,10 @@ from werkzeug.test import TestResponse
 
 from diagnosis_tool import resources
 from diagnosis_tool.app import create_app
+from diagnosis_tool.domain.access import Role, User
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
-from tests import reading
+from tests import accounts, reading
 from tests.fakes.classifier import FakeClassifier
 
 
@@ -29,20 +30,27 @@ def app(context: Context, tmp_path: Path) -> Flask:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """As a script asks: without cookies, so without a session."""
-    return app.test_client(use_cookies=False)
+    """As an administrator's script asks: without cookies, with an API token."""
+    client = app.test_client(use_cookies=False)
+    accounts.carry_token(client, Role.ADMIN, name=accounts.LOCAL_READER)
+    return client
 
 
 class Browser:
-    """As a page of ours asks: with the session's cookie, and with the token that the page brought."""
+    """As an administrator's page asks: with the session's cookie, and with the token that the page brought."""
 
     def __init__(self, app: Flask) -> None:
         self.client = app.test_client()
+        self.user = self.sign_in(Role.ADMIN, accounts.LOCAL_READER)
+
+    def sign_in(self, role: Role, name: str | None = None) -> User:
+        """Somebody else sits down."""
+        self.user = accounts.sign_in(self.client, role, name=name)
         self.token = self.token_of("/")
+        return self.user
 
     def token_of(self, address: str) -> str:
-        page = self.client.get(address).text
-        return page.split('name="csrf-token" content="')[1].split('"')[0]
+        return accounts.csrf_token(self.client.get(address).text)
 
     def get(self, address: str, **options: Any) -> TestResponse:
         return self.client.get(address, **options)

@@ -1,4 +1,5 @@
 import logging
+import re
 import subprocess
 import sys
 from io import BytesIO
@@ -41,17 +42,17 @@ def test_page_or_json_by_what_was_asked_for(client: FlaskClient) -> None:
 def test_an_unexpected_error_shows_a_number_and_no_trace(
     app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture, message: str
 ) -> None:
-    @app.get("/breaks")
     def breaks() -> str:
         raise RuntimeError(message)
 
+    app.view_functions["worklist.index"] = breaks
     with caplog.at_level(logging.ERROR):
-        answer = client.get("/breaks")
+        answer = client.get("/")
     assert answer.status_code == 500
     assert message not in answer.text
     assert "Traceback" not in answer.text
-    number = caplog.records[0].args[0]  # type: ignore[index]
-    assert str(number) in answer.text
+    assert answer.headers["X-Request-ID"] in answer.text
+    assert caplog.records[0].args[0] == answer.headers["X-Request-ID"]  # type: ignore[index]
     assert caplog.records[0].exc_info is not None
 
 
@@ -116,10 +117,36 @@ def test_health_and_readiness(client: FlaskClient, context: Context) -> None:
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503
     assert "No worker" in client.get("/readyz").json["reason"]
+    context.jobs.heartbeat("worker", WorkerState.WARMING, "converting the network")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["state"]) == (503, "warming")
+    assert "converting the network" in answer.json["reason"]
+    context.jobs.heartbeat("worker", WorkerState.BROKEN, "weights were altered")
+    assert client.get("/readyz").json["parts"]["bundle"]["state"] == "failing"
     context.jobs.heartbeat("worker", WorkerState.READY, "fake-1")
     answer = client.get("/readyz")
     assert answer.status_code == 200
     assert answer.json["bundle"] == "fake-1"
+    assert [part["state"] for part in answer.json["parts"].values()] == ["ok"] * 4
+
+
+def test_a_full_disk_or_a_database_that_does_not_answer_is_not_ready(
+    client: FlaskClient, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context.jobs.heartbeat("worker", WorkerState.READY, "fake-1")
+    with monkeypatch.context() as patch:
+        patch.setattr("diagnosis_tool.storage.blobs.BlobStore.free_bytes", lambda _: 12_000_000)
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json["parts"]["disk"]["state"]) == (503, "failing")
+        assert "12 MB" in answer.json["reason"]
+
+    def broken(_: object) -> bool:
+        raise OSError
+
+    monkeypatch.setattr("diagnosis_tool.storage.figures.FigureStore.answers", broken)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["parts"]["database"]["state"]) == (503, "failing")
+    assert client.get("/healthz").status_code == 200
 
 
 def test_the_web_process_loads_no_model_code(tmp_path: Path) -> None:
@@ -129,11 +156,28 @@ def test_the_web_process_loads_no_model_code(tmp_path: Path) -> None:
         "from diagnosis_tool.app import create_app\n"
         "from diagnosis_tool.services.wiring import migrate_database\n"
         "from diagnosis_tool.settings import Settings\n"
+        "from tests import accounts\n"
         f"settings = Settings.from_env({{'DATA_DIR': {str(tmp_path)!r}, 'MODELS_DIR': {str(tmp_path)!r}}})\n"
         "migrate_database(settings.database_file, resources.migrations_dir())\n"
         "client = create_app(settings).test_client()\n"
+        "assert client.get('/').status_code == 401\n"
+        "accounts.sign_in(client)\n"
         "assert client.get('/').status_code == client.get('/viewer/').status_code == 200\n"
         "print(sorted({'torch', 'torchvision', 'pytorch_grad_cam', 'cv2', 'timm'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_scripts_and_styles_are_kept_by_their_content(client: FlaskClient) -> None:
+    page = client.get("/").text
+    addresses = re.findall(r'(?:src|href)="(/(?:static|texts)/[^"]+)"', page)
+    assert len(addresses) > 4
+    for address in addresses:
+        with client.get(address) as answer:
+            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable", address
+        for other in (address.split("?")[0], f"{address.split('?')[0]}?v=old"):
+            with client.get(other) as answer:
+                assert answer.status_code == 200
+                assert "immutable" not in answer.headers["Cache-Control"]
+    assert client.get("/static/none.js?v=1").status_code == 404

@@ -4,6 +4,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests.accounts import browser_of
+
 
 @pytest.mark.parametrize(
     ("wish", "code"),
@@ -16,7 +18,7 @@ def test_the_browsers_wish(client: FlaskClient, wish: str, code: str) -> None:
 
 
 def test_the_choice_stays_and_goes_back_to_where_it_was_made(app: Flask) -> None:
-    client = app.test_client()
+    client = browser_of(app)
     answer = client.get("/language/de", headers={"Referer": "http://localhost/?q=x"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/?q=x")
     assert "Keine Studie passt dazu." in client.get("/?q=x", headers={"Accept-Language": "en"}).text

@@ -13,11 +13,12 @@ from diagnosis_tool.cxr.bundle import BUNDLE_FILE, DEFAULT_FILE, resolve_bundle
 from diagnosis_tool.cxr.findings import NIH_FINDINGS
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
+from tests import accounts
 
 
 def bundle_json() -> dict[str, Any]:
-    """The released default's."""
-    folder = resolve_bundle(resources.models_dir(), "default")
+    """The first release's: a finding no better than a guess, heatmaps that were not measured."""
+    folder = resolve_bundle(resources.models_dir(), "mobilenet_v2-nih14-1.0")
     data: dict[str, Any] = json.loads((folder / BUNDLE_FILE).read_text())
     return {**data, "name": "net", "version": "2.0"}
 
@@ -40,7 +41,9 @@ def client_with(tmp_path: Path, data: dict[str, Any] | None, card: str | None = 
         (models / DEFAULT_FILE).write_text("net-2.0")
     if card is not None:
         (models / "net-2.0" / "MODEL_CARD.md").write_text(card)
-    return create_app(Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(models)})).test_client()
+    client = create_app(Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(models)})).test_client()
+    accounts.sign_in(client)
+    return client
 
 
 @pytest.fixture(autouse=True)

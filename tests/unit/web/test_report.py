@@ -14,6 +14,7 @@ from pypdf import PdfReader
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.domain import wording
 from diagnosis_tool.services.context import Context
+from tests.accounts import csrf_token
 from tests.conftest import phantom_png
 from tests.fakes.classifier import FakeClassifier
 from tests.reading import read_all as read_with
@@ -137,9 +138,8 @@ def reviewed(client: FlaskClient, uid: str, **opinion: Any) -> dict[str, Any]:
     """Saves a review; the answer."""
     revision = client.get(f"/instances/{uid}/review.json").get_json()["revision"]
     asked = {"revision": revision, "verdicts": {}, "added": [], "note": "", "boxes": [], **opinion}
-    token = re.search(r'name="csrf-token" content="([^"]+)"', client.get("/").text)
-    assert token is not None
-    answer = client.post(f"/instances/{uid}/review", json=asked, headers={"X-CSRFToken": token[1]})
+    token = csrf_token(client.get("/").text)
+    answer = client.post(f"/instances/{uid}/review", json=asked, headers={"X-CSRFToken": token})
     assert answer.status_code == 200, answer.text
     said: dict[str, Any] = answer.get_json()
     return said
@@ -154,9 +154,8 @@ def test_the_readers_words_and_signature(client: FlaskClient, read: str) -> None
     for words in ("not signed.", "Agrees: Effusion.", "Disagrees: Hernia.", "Unsure: Edema.", "Also seen: Mass.",
                   "Second line: left base."):  # fmt: skip
         assert words in report
-    token = re.search(r'name="csrf-token" content="([^"]+)"', client.get("/").text)
-    assert token is not None
-    headers = {"X-CSRFToken": token[1]}
+    token = csrf_token(client.get("/").text)
+    headers = {"X-CSRFToken": token}
     signed = client.post(f"/instances/{read}/review/sign", json={"revision": said["revision"]}, headers=headers)
     assert signed.status_code == 200, signed.text
     assert f"Signed by {signed.get_json()['signed_by']}" in text_of(client, read)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from diagnosis_tool.domain.access import Role
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.unit.web.conftest import Browser
@@ -58,7 +59,7 @@ def test_draft_sign_amend_and_nothing_is_overwritten(browser: Browser, instance:
     assert {name: signed[name] for name in OPINION} == OPINION
     assert (signed["revision"], signed["state"], signed["signed_by"]) == (2, "signed", "local reader")
     assert signed["signed_at"] is not None
-    browser.post("/reader", data={"name": "Dr. Second"})
+    browser.sign_in(Role.RADIOLOGIST, "Dr. Second")
     amended = browser.post(f"{instance}/review", json={"revision": 2, "note": "other"}).json
     assert (amended["state"], amended["signed_by"], amended["note"]) == ("amended", "local reader", "other")
     again = browser.post(f"{instance}/review/sign", json={"revision": 3}).json

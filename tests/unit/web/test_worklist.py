@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 from flask.testing import FlaskClient
 
+from diagnosis_tool.domain.access import Role
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.unit.web.conftest import Browser
@@ -171,10 +172,10 @@ def test_the_reader_of_a_row_is_who_reviewed_it(browser: Browser, upload: Upload
     uid = upload(("a.png", phantom_png()))
     read_all()
     instance = browser.get(f"/studies/{uid}/status.json").json["instances"][0]["uid"]
-    browser.post("/reader", data={"name": "Dr. Second"})
+    second = browser.sign_in(Role.RADIOLOGIST, "Dr. Second")
     assert browser.post(f"/instances/{instance}/review", json={"revision": 0}).status_code == 200
     page = browser.get("/").text
     assert "<bdi>Dr. Second</bdi>" in page
     assert listed(browser.get("/?state=reviewed").text) == [uid]
     assert browser.post(f"/instances/{instance}/review/sign", json={"revision": 1}).status_code == 200
-    assert listed(browser.get("/?state=signed&reader=2").text) == [uid]
+    assert listed(browser.get(f"/?state=signed&reader={second.id}").text) == [uid]

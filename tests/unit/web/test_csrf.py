@@ -1,4 +1,4 @@
-"""A page's session: its token, its key, and who reads in it."""
+"""A page's session: its token and its key."""
 
 from io import BytesIO
 from pathlib import Path
@@ -30,12 +30,12 @@ def test_a_session_needs_its_token_in_header_or_field(browser: Browser) -> None:
 
 def test_another_sessions_token_is_none(app: Flask, browser: Browser) -> None:
     browser.token = Browser(app).token
-    assert browser.post("/reader", data={"reader": "1"}).status_code == 400
+    assert browser.post("/instances/none/retry").status_code == 400
 
 
 def test_the_viewer_brings_the_same_sessions_token(browser: Browser) -> None:
     browser.token = browser.token_of("/viewer/")
-    assert browser.post("/reader", data={"reader": "1"}).status_code == 303
+    assert browser.post("/instances/none/retry").status_code == 404
 
 
 def test_the_viewers_callbacks_need_no_token(browser: Browser) -> None:
@@ -43,7 +43,7 @@ def test_the_viewers_callbacks_need_no_token(browser: Browser) -> None:
     assert "Reload" not in browser.client.post("/viewer/_dash-update-component", json={}).text
 
 
-def test_a_script_without_cookies_passes(client: FlaskClient) -> None:
+def test_a_script_with_its_own_token_passes(client: FlaskClient) -> None:
     assert client.post("/studies", data=film()).status_code == 303
 
 
@@ -53,34 +53,6 @@ def test_a_large_upload_without_the_token_is_refused_with_words(browser: Browser
     answer = browser.client.post("/studies", data=body, content_type="multipart/form-data; boundary=x")
     assert answer.status_code == 400
     assert "Reload it" in answer.text
-
-
-def test_the_chosen_reader_stays_and_signs_what_is_sent(browser: Browser) -> None:
-    answer = browser.post(
-        "/reader", data={"name": "  Dr.  山田 Ж "}, headers={"Referer": "http://localhost/?state=new"}
-    )
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/?state=new")
-    browser.post("/studies", data=film())
-    assert "Dr. 山田 Ж" in browser.get("/").text.split("<tbody>")[1]
-    again = browser.post("/reader", data={"name": "DR. 山田 ж"})
-    assert again.status_code == 303
-    assert browser.get("/").text.count("Dr. 山田 Ж") >= 2
-    assert "DR. 山田 ж" not in browser.get("/").text
-
-
-@pytest.mark.parametrize(
-    "form", [{"reader": ""}, {"reader": "x"}, {"reader": "99"}, {"name": " \t"}, {"name": "x" * 101}]
-)
-def test_what_is_no_reader_is_refused_with_words(browser: Browser, form: dict[str, str]) -> None:
-    answer = browser.post("/reader", data=form)
-    assert answer.status_code in {404, 422}
-    assert "Choose" in answer.text or "name" in answer.text
-
-
-@pytest.mark.parametrize("came", ["http://evil.example/x", "http://localhost//evil.example", ""])
-def test_choosing_never_leads_elsewhere(browser: Browser, came: str) -> None:
-    answer = browser.post("/reader", data={"reader": "1"}, headers={"Referer": came})
-    assert answer.headers["Location"] == "/"
 
 
 def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Commands of `diagnosis-tool`, a module a group: add(commands) registers them with their options."""

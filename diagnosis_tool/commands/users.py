@@ -1,0 +1,118 @@
+"""`diagnosis-tool users`: accounts, for who runs the server."""
+
+import argparse
+
+from diagnosis_tool.commands.environment import existing_context, settings_with
+from diagnosis_tool.commands.links import own_address, told
+from diagnosis_tool.domain.access import Role, User
+from diagnosis_tool.domain.audit import Action
+from diagnosis_tool.services import accounts
+from diagnosis_tool.services.audit import record_command
+from diagnosis_tool.services.context import Context
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Registers `users add`, `change`, `disable`, `enable`, `reset` and `list`."""
+    parser = commands.add_parser("users", help="accounts: who may sign in, as what, and whose studies they see")
+    kinds = parser.add_subparsers(required=True, metavar="WHAT")
+
+    new = _named(kinds.add_parser("add", help="a new account; prints the link that leads in once"))
+    new.add_argument("--role", required=True, choices=list(Role), type=Role)
+    _add_projects(new, "a project whose studies they see (again for more; uploads go to the first); default: default")
+    _add_url(new)
+    new.set_defaults(command=_add)
+
+    change = _named(kinds.add_parser("change", help="another role, or other projects"))
+    change.add_argument("--role", choices=list(Role), type=Role)
+    _add_projects(change, "instead of their present ones (again for more)")
+    change.set_defaults(command=_change)
+
+    for name, command, text in (
+        ("disable", _disable, "signs them out at once; neither password nor token leads in any more"),
+        ("enable", _enable, "undoes disable"),
+    ):
+        _named(kinds.add_parser(name, help=text)).set_defaults(command=command)
+
+    reset = _named(kinds.add_parser("reset", help="prints a new link for who lost password or link"))
+    _add_url(reset)
+    reset.set_defaults(command=_reset)
+    kinds.add_parser("list", help="all accounts").set_defaults(command=_list)
+
+
+def _named(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("name", metavar="NAME")
+    return parser
+
+
+def _add_projects(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--project", action="append", metavar="P", help=text)
+
+
+def _add_url(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", help="the server's address as they reach it; default: by HOST and PORT")
+
+
+def _add(options: argparse.Namespace) -> int:
+    context = existing_context()
+    user = accounts.add_user(context, options.name, options.role, options.project or (accounts.DEFAULT_PROJECT,))
+    _record(context, f"added {_line(user)}")
+    return _tell_link(context, user, options.url)
+
+
+def _change(options: argparse.Namespace) -> int:
+    context = existing_context()
+    changed = accounts.change_user(context, _user(context, options), role=options.role, projects=options.project)
+    _record(context, f"changed {_line(changed)}")
+    print(_line(changed))
+    return 0
+
+
+def _disable(options: argparse.Namespace) -> int:
+    context = existing_context()
+    accounts.disable_user(context, user := _user(context, options))
+    _record(context, f"disabled {user.name}")
+    return _tell(context, options)
+
+
+def _enable(options: argparse.Namespace) -> int:
+    context = existing_context()
+    accounts.enable_user(context, user := _user(context, options))
+    _record(context, f"enabled {user.name}")
+    return _tell(context, options)
+
+
+def _reset(options: argparse.Namespace) -> int:
+    context = existing_context()
+    user = _user(context, options)
+    _tell_link(context, user, options.url)
+    _record(context, f"link for {user.name}")
+    return 0
+
+
+def _list(_: argparse.Namespace) -> int:
+    for user in existing_context().users.all():
+        print(_line(user))
+    return 0
+
+
+def _user(context: Context, options: argparse.Namespace) -> User:
+    return context.users.named(options.name)
+
+
+def _record(context: Context, detail: str) -> None:
+    record_command(context, Action.USER, detail=detail)
+
+
+def _tell(context: Context, options: argparse.Namespace) -> int:
+    print(_line(_user(context, options)))
+    return 0
+
+
+def _tell_link(context: Context, user: User, url: str | None) -> int:
+    print(told(accounts.make_link(context, user), url.rstrip("/") if url else own_address(settings_with())))
+    return 0
+
+
+def _line(user: User) -> str:
+    state = "disabled" if user.is_disabled else "may sign in" if user.can_sign_in else "has no password yet"
+    return f"{user.name}: {user.role}, {state}; projects: {', '.join(p.name for p in user.projects) or 'none'}"

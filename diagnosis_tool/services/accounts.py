@@ -1,0 +1,177 @@
+"""Signing in: by password, by one-time link, by API token. Secrets are made here and stored as hashes."""
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Final
+
+from diagnosis_tool.domain.access import Permission, Role, User
+from diagnosis_tool.domain.language import marked
+from diagnosis_tool.errors import NotFound, NotSignedIn, RequestRefused
+from diagnosis_tool.services import passwords
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.services.submit import clean_text
+from diagnosis_tool.storage.users import folded
+from diagnosis_tool.storage.ways_in import Token
+
+DEFAULT_PROJECT: Final = "default"
+LINK_LIFETIME: Final = timedelta(hours=24)
+MAX_NAME: Final = 100
+TOKEN_DAYS: Final = 90
+"""Unless somebody says otherwise."""
+MAX_TOKEN_DAYS: Final = 3650
+_TOKEN_PREFIX: Final = "dt_"  # noqa: S105  so that a leaked token is recognised for what it is
+_BYTES: Final = 32
+_WRONG: Final = marked("Name or password is wrong. Who forgot the password asks an administrator for a new link.")
+_NO_LINK: Final = marked(
+    "This link does not lead in: it was used, has expired, or a newer one was made. Ask an administrator for a new one."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A one-time link's secret, told once, and until when it leads in."""
+
+    user: User
+    secret: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken:
+    """A token with its secret, told once."""
+
+    token: Token
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a sign-in lasts: without a request, and at most."""
+
+    idle: timedelta
+    absolute: timedelta
+
+
+def check_password(context: Context, name: str, password: str) -> User:
+    """Who signs in so. Raises NotSignedIn in the same words, after the same time, whatever was wrong."""
+    found = context.users.password_hash(name)
+    if not passwords.matches(password, found[1] if found else None) or found is None:
+        raise NotSignedIn(_WRONG)
+    return context.users.get(found[0])
+
+
+def user_named(context: Context, name: str) -> User | None:
+    """Who has this name; None where nobody has."""
+    try:
+        return context.users.named(name)
+    except NotFound:
+        return None
+
+
+def begin_session(context: Context, user: User, limits: Limits) -> str:
+    """A new sign-in's secret, to be kept in the browser's cookie."""
+    secret = secrets.token_urlsafe(_BYTES)
+    context.ways_in.sign_in(user.id, secret, lifetime=limits.absolute)
+    return secret
+
+
+def make_link(context: Context, user: User) -> Link:
+    """A link by which the user sets a password and is signed in, once; earlier ones end. Raises RequestRefused."""
+    if user.is_disabled:
+        raise RequestRefused("The account of %(name)s is disabled. Enable it first.", name=user.name)
+    secret = secrets.token_urlsafe(_BYTES)
+    return Link(user=user, secret=secret, expires_at=context.ways_in.add_link(user.id, secret, lifetime=LINK_LIFETIME))
+
+
+def link_user(context: Context, secret: str) -> User:
+    """Whose link it is. Raises NotFound for one that leads nowhere."""
+    user = context.ways_in.link(secret)
+    if user is None:
+        raise NotFound(_NO_LINK)
+    return user
+
+
+def use_link(context: Context, secret: str, password: str) -> User:
+    """Sets the password and ends the link and all of the user's sign-ins. Raises NotFound, RequestRefused."""
+    passwords.check_new(password, link_user(context, secret).name)
+    user = context.ways_in.use_link(secret, passwords.hashed(password))
+    if user is None:
+        raise NotFound(_NO_LINK)
+    return user
+
+
+def change_password(context: Context, user: User, old: str, new: str) -> None:
+    """Sets the new one and signs the user out everywhere. Raises NotSignedIn when the old one is wrong."""
+    check_password(context, user.name, old)
+    passwords.check_new(new, user.name)
+    context.users.set_password(user.id, passwords.hashed(new))
+
+
+def add_user(context: Context, name: str, role: Role, projects: Sequence[str] = (DEFAULT_PROJECT,)) -> User:
+    """A user who needs a link to sign in. Raises RequestRefused, Conflict when there is one of this name."""
+    return context.users.add(clean_name(name), role, [clean_name(project) for project in projects])
+
+
+def first_admin(context: Context) -> User:
+    """The administrator there is, else a new one called 'admin', or 'admin 2' where a user of another role is."""
+    known = context.users.all()
+    for user in known:
+        if user.role is Role.ADMIN and not user.is_disabled:
+            return user
+    taken = {folded(user.name) for user in known}
+    names = (f"admin {n}" if n > 1 else "admin" for n in count(1))
+    return add_user(context, next(name for name in names if name not in taken), Role.ADMIN)
+
+
+def change_user(
+    context: Context, user: User, *, role: Role | None = None, projects: Sequence[str] | None = None
+) -> User:
+    """Another role, other projects, from the user's next request on; None leaves them. Raises RequestRefused."""
+    cleaned = None if projects is None else [clean_name(project) for project in projects]
+    return context.users.change(user.id, role=role, projects=cleaned)
+
+
+def disable_user(context: Context, user: User) -> None:
+    """Signs the user out everywhere; nothing leads in any more."""
+    context.users.disable(user.id)
+
+
+def enable_user(context: Context, user: User) -> None:
+    """Undoes disable_user: the old password and tokens lead in again."""
+    context.users.enable(user.id)
+
+
+def make_token(
+    context: Context, user: User, name: str, scopes: Collection[Permission], lifetime: timedelta
+) -> NewToken:
+    """An API token that acts for the user within the scopes. Raises RequestRefused."""
+    if not scopes:
+        raise RequestRefused("A token needs at least one scope. Choose what it is for.")
+    refused = sorted(scope for scope in scopes if not user.may(scope))
+    if refused:
+        raise RequestRefused("The role %(role)s may not: %(what)s.", role=user.role, what=", ".join(refused))
+    if not timedelta(days=1) <= lifetime <= timedelta(days=MAX_TOKEN_DAYS):
+        raise RequestRefused("A token lasts from 1 to %(most)s days.", most=MAX_TOKEN_DAYS)
+    secret = _TOKEN_PREFIX + secrets.token_urlsafe(_BYTES)
+    token = context.ways_in.add_token(user.id, secret, name=clean_name(name), scopes=scopes, lifetime=lifetime)
+    return NewToken(token=token, secret=secret)
+
+
+def revoke_token(context: Context, token_id: int, *, owner: User | None = None) -> None:
+    """The token leads in no more. owner: only if it is theirs. Raises NotFound."""
+    context.ways_in.revoke(token_id, user_id=owner.id if owner else None)
+
+
+def clean_name(name: str) -> str:
+    """A name as it is stored. Raises RequestRefused for an empty or too long one."""
+    shown = " ".join(clean_text(name).split())
+    if not shown:
+        raise RequestRefused("The name is empty. Write a name.")
+    if len(shown) > MAX_NAME:
+        raise RequestRefused(
+            "The name has %(n)s letters; at most %(most)s fit. Shorten it.", n=len(shown), most=MAX_NAME
+        )
+    return shown

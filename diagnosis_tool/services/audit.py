@@ -1,0 +1,79 @@
+"""Recording who did what, and looking at what was recorded. Rows that a worker adds are written with its answers."""
+
+import getpass
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from diagnosis_tool.domain.audit import Action, Event, Head, Line, Outcome, Verdict
+from diagnosis_tool.errors import RequestRefused
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.storage.audit import AuditQuery
+
+_log: Final = logging.getLogger(__name__)
+
+
+def record(context: Context, events: Sequence[Event]) -> bool:
+    """Adds these rows; False when it could not. Never raises: what was done is done.
+
+    Also, a full disk must not keep a film from its reader. A row that cannot be stored goes to the log in full instead,
+    as an error.
+    """
+    try:
+        context.audit.record(events)
+    except Exception as error:  # noqa: BLE001  whatever broke, what was done is answered
+        for event in events:
+            _log.error("not in the audit log (%s): %s", type(error).__name__, event)
+        return False
+    return True
+
+
+def record_command(
+    context: Context,
+    action: Action,
+    *,
+    outcome: Outcome = Outcome.SUCCESS,
+    detail: str = "",
+    study_uids: Sequence[str] = (),
+) -> None:
+    """Adds a row for what a command of `diagnosis-tool` did, by the account of the machine that ran it.
+
+    detail: a few words, such as which account was disabled; nothing that identifies a patient.
+    """
+    name = f"command line ({_account()})"
+    record(
+        context,
+        [
+            Event(action=action, outcome=outcome, user_name=name, detail=detail, study_uid=uid)
+            for uid in study_uids or (None,)
+        ],
+    )
+
+
+def verify(context: Context, heads: Sequence[str] = ()) -> Verdict:
+    """Checks every row. heads: such as `audit head` and the log print them, kept elsewhere. Raises RequestRefused."""
+    return context.audit.verify(*(_head(text) for text in heads))
+
+
+def head(context: Context) -> Head | None:
+    """The newest row; None while there is none."""
+    return context.audit.head()
+
+
+def lines(context: Context, query: AuditQuery) -> Iterator[Line]:
+    """The rows asked for, oldest first."""
+    return context.audit.lines(query)
+
+
+def _head(text: str) -> Head:
+    seq, _, digest = text.partition(":")
+    if not (seq.isascii() and seq.isdigit() and len(digest) == 64):
+        raise RequestRefused("%(head)s is no head. It looks like 120:4f0c… as `audit head` prints it.", head=text)
+    return Head(seq=int(seq), hash=digest)
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user needs no name
+        return "unnamed"

@@ -1,0 +1,93 @@
+"""One's own account: the password, and the API tokens that one's scripts send."""
+
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Final
+
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from diagnosis_tool.domain.access import PERMISSIONS, SCOPES, Permission
+from diagnosis_tool.domain.language import gettext as _
+from diagnosis_tool.domain.language import marked
+from diagnosis_tool.errors import DiagnosisToolError, NotSignedIn, RequestRefused
+from diagnosis_tool.services import accounts, passwords
+from diagnosis_tool.services.accounts import NewToken
+from diagnosis_tool.web import audit, auth
+from diagnosis_tool.web.audit import Note
+from diagnosis_tool.web.current import current_context
+
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+
+_WRONG: Final = marked("The present password is wrong. Nothing was changed.")
+
+
+@blueprint.get("")
+def show() -> AnyResponse:
+    """Who one is here, the password, the tokens."""
+    return _page(has_changed=request.args.get("changed") == "1")
+
+
+@blueprint.post("/password")
+def set_password() -> AnyResponse:
+    """Changes the password; every other sign-in ends, and this one gets a new id."""
+    user, new = auth.current_user(), request.form.get("password", "")
+    audit.note(Note(user_id=user.id, user_name=user.name, detail="password"))
+    try:
+        passwords.check_repeated(new, request.form.get("again", ""))
+        accounts.change_password(current_context(), user, request.form.get("present", ""), new)
+    except NotSignedIn:
+        return _page(problem=RequestRefused(_WRONG))
+    except RequestRefused as error:
+        return _page(problem=error)
+    auth.begin(user)
+    return redirect(url_for("account.show", changed=1), 303)
+
+
+@blueprint.post("/tokens")
+def make_token() -> AnyResponse:
+    """A new token; its secret stands on the answer and nowhere else."""
+    scopes = {scope for scope in SCOPES if scope in request.form.getlist("scope")}
+    try:
+        lifetime = timedelta(days=_days(request.form.get("days", "")))
+        made = accounts.make_token(
+            current_context(), auth.current_user(), request.form.get("name", ""), scopes, lifetime
+        )
+    except RequestRefused as error:
+        return _page(problem=error)
+    audit.note(Note(detail=f"made {made.token.id}"))
+    return _page(made=made)
+
+
+@blueprint.post("/tokens/<int:token_id>/revoke")
+def revoke_token(token_id: int) -> AnyResponse:
+    """One's own token leads in no more."""
+    accounts.revoke_token(current_context(), token_id, owner=auth.current_user())
+    audit.note(Note(detail=f"revoked {token_id}"))
+    return redirect(url_for("account.show"), 303)
+
+
+def _days(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0  # 0 is refused with words
+
+
+def _page(
+    *, problem: DiagnosisToolError | None = None, made: NewToken | None = None, has_changed: bool = False
+) -> AnyResponse:
+    user = auth.current_user()
+    page = render_template(
+        "account.html",
+        user=user,
+        tokens=current_context().ways_in.tokens(user.id),
+        scopes=[scope for scope in Permission if scope in SCOPES & PERMISSIONS[user.role]],
+        days=accounts.TOKEN_DAYS,
+        most_days=accounts.MAX_TOKEN_DAYS,
+        shortest=passwords.SHORTEST,
+        longest=passwords.LONGEST,
+        problem=_(problem.message, **problem.values) if problem else None,
+        made=made,
+        has_changed=has_changed,
+    )
+    answer = make_response(page, HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -1,0 +1,112 @@
+"""The way in and out: by name and password, by a link that leads in once, and signing out."""
+
+from http import HTTPStatus
+from typing import Final
+
+from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from diagnosis_tool.domain.language import gettext as _
+from diagnosis_tool.errors import DiagnosisToolError, NotSignedIn, RequestRefused, TooManyAttempts
+from diagnosis_tool.services import accounts, passwords
+from diagnosis_tool.services.throttle import MINUTES, Throttle
+from diagnosis_tool.web import audit, auth
+from diagnosis_tool.web.audit import Note
+from diagnosis_tool.web.current import current_context
+
+blueprint = Blueprint("sign_in", __name__)
+
+_THROTTLE: Final = "diagnosis_tool.throttle"
+
+
+def install(app: Flask) -> None:
+    """The pages, and the count of who failed."""
+    app.extensions[_THROTTLE] = Throttle()
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/sign-in")
+def show() -> AnyResponse:
+    """The form; who is signed in already goes on."""
+    target = auth.own_path(request.args.get("next"))
+    if auth.signed_in_user() is not None:
+        return redirect(target, 303)
+    return make_response(render_template("sign_in.html", target=target))
+
+
+@blueprint.post("/sign-in")
+def submit() -> AnyResponse:
+    """Signs in and goes on to the page that was asked for."""
+    target = auth.own_path(request.form.get("next"))
+    name, address = request.form.get("name", ""), request.remote_addr or ""
+    throttle: Throttle = current_app.extensions[_THROTTLE]
+    try:
+        throttle.require_room(name, address)
+        user = accounts.check_password(current_context(), name, request.form.get("password", ""))
+    except TooManyAttempts as error:
+        answer = _again("sign_in.html", error, HTTPStatus.TOO_MANY_REQUESTS, target=target, name=name)
+        answer.headers["Retry-After"] = str(60 * MINUTES)
+        return answer
+    except NotSignedIn as error:
+        throttle.failed(name, address)
+        audit.note(_tried(name))
+        return _again("sign_in.html", error, HTTPStatus.UNAUTHORIZED, target=target, name=name)
+    auth.begin(user)
+    return redirect(target, 303)
+
+
+@blueprint.get("/sign-in/once/<secret>")
+def show_once(secret: str) -> AnyResponse:
+    """Asks for the password that is to be set. Nothing happens by looking: mail scanners follow links, too."""
+    return _unkept(render_template("set_password.html", **_about(secret)))
+
+
+@blueprint.post("/sign-in/once/<secret>")
+def submit_once(secret: str) -> AnyResponse:
+    """Sets the password, ends the link, and signs in."""
+    password = request.form.get("password", "")
+    try:
+        passwords.check_repeated(password, request.form.get("again", ""))
+        user = accounts.use_link(current_context(), secret, password)
+    except RequestRefused as error:
+        return _again("set_password.html", error, HTTPStatus.UNPROCESSABLE_ENTITY, **_about(secret))
+    auth.begin(user)
+    return _unkept(redirect(url_for("worklist.index"), 303))
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> AnyResponse:
+    """Signs out here; the browser forgets the films and drafts that it keeps."""
+    user = auth.current_user()
+    audit.note(Note(user_id=user.id, user_name=user.name))
+    auth.end()
+    response = redirect(url_for("sign_in.show"), 303)
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+def _tried(name: str) -> Note:
+    """Whose account somebody tried; a name that nobody has is not written down: it may be a password."""
+    user = accounts.user_named(current_context(), name)
+    known = Note(user_id=user.id, user_name=user.name, detail="wrong password") if user else None
+    return known or Note(user_name="", detail="no such user")
+
+
+def _about(secret: str) -> dict[str, object]:
+    return {
+        "user": accounts.link_user(current_context(), secret),
+        "secret": secret,
+        "shortest": passwords.SHORTEST,
+        "longest": passwords.LONGEST,
+    }
+
+
+def _again(template: str, error: DiagnosisToolError, status: HTTPStatus, **values: object) -> Response:
+    words = _(error.message, **error.values)
+    return _unkept(make_response(render_template(template, problem=words, **values), status))
+
+
+def _unkept(answer: "str | AnyResponse") -> Response:
+    response = make_response(answer)
+    response.headers["Cache-Control"] = "no-store"
+    return response

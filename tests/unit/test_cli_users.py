@@ -1,0 +1,120 @@
+"""`diagnosis-tool users` and `tokens`, and what a server needs before it starts."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from diagnosis_tool.cli import main
+from diagnosis_tool.commands import first_start
+from diagnosis_tool.domain.access import Role
+from diagnosis_tool.errors import SettingsInvalid
+from diagnosis_tool.services import accounts
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.settings import Settings
+from tests.stores import open_store
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    for key in ("HOST", "PORT", "SECRET_KEY", "SETUP_LINK"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    return open_store(tmp_path / "data")
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], store: Context) -> Callable[..., str]:
+    """Runs a command; what it printed."""
+
+    def run(*words: str, code: int = 0) -> str:
+        capsys.readouterr()
+        assert main(words) == code
+        said = capsys.readouterr()
+        return said.out if code == 0 else said.err
+
+    return run
+
+
+def test_an_account_from_its_link_to_its_end(say: Callable[..., str], store: Context) -> None:
+    said = say("users", "add", "Dr. B", "--role", "radiologist", "--project", "Ward 1", "--url", "https://x.example/")
+    link = re.search(r"https://x\.example/sign-in/once/(\S+)", said)
+    assert link is not None
+    assert "until 20" in said
+    accounts.use_link(store, link[1], PASSWORD)
+    assert "Dr. B: radiologist, may sign in; projects: Ward 1" in say("users", "list")
+    assert "already" in say("users", "add", "DR. b", "--role", "viewer", code=1)
+    changed = say("users", "change", "dr. b", "--role", "viewer", "--project", "Ward 2", "--project", "ward 1")
+    assert changed == "Dr. B: viewer, may sign in; projects: Ward 2, Ward 1\n"
+    assert "disabled" in say("users", "disable", "Dr. B")
+    assert "disabled" in say("users", "reset", "Dr. B", code=1)
+    say("users", "enable", "Dr. B")
+    assert "/sign-in/once/" in say("users", "reset", "Dr. B")
+    assert accounts.check_password(store, "Dr. B", PASSWORD).role is Role.VIEWER  # until the new link is used
+    assert "no user called nobody" in say("users", "reset", "nobody", code=1)
+    actions = [line.detail.split()[0] for line in store.audit.lines()]
+    assert actions == ["added", "changed", "disabled", "enabled", "link"]
+
+
+def test_a_token_is_printed_once_and_revoked(say: Callable[..., str], store: Context) -> None:
+    accounts.add_user(store, "Ann", Role.TECHNICIAN)
+    secret, about = say("tokens", "add", "Ann", "scanner", "--scope", "upload", "--scope", "read", "--days", "3").split(
+        "\n"
+    )[:2]
+    found = store.ways_in.token(secret)
+    assert found is not None
+    assert about in say("tokens", "list", "Ann")
+    assert secret not in say("tokens", "list")
+    assert "may not: export" in say("tokens", "add", "Ann", "x", "--scope", "export", code=1)
+    assert "from 1 to" in say("tokens", "add", "Ann", "x", "--scope", "read", "--days", "0", code=1)
+    say("tokens", "revoke", str(found[1].id))
+    assert store.ways_in.token(secret) is None
+    assert "revoked already" in say("tokens", "revoke", str(found[1].id), code=1)
+
+
+def prepare(tmp_path: Path, **env: str) -> None:
+    first_start.prepare(Settings.from_env({"DATA_DIR": str(tmp_path / "data"), **env}))
+
+
+def link_in(said: str) -> str:
+    found = re.search(r"http://\S+/sign-in/once/(\S+)", said)
+    assert found is not None
+    return found[1]
+
+
+def test_the_first_start_makes_an_administrator_and_offers_links_until_one_was_used(
+    store: Context, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    links = []
+    for _ in range(2):
+        prepare(tmp_path)
+        links.append(link_in(capsys.readouterr().out))
+    assert [user.name for user in store.users.all() if user.role is Role.ADMIN] == ["admin"]
+    assert store.ways_in.link(links[0]) is None
+    accounts.use_link(store, links[1], PASSWORD)
+    prepare(tmp_path)
+    assert capsys.readouterr().out == ""
+
+
+def test_others_reach_no_server_that_nobody_protects(
+    store: Context, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "k" * 32
+    for host in ("0.0.0.0", "::", "192.0.2.1", "xray.example"):
+        with pytest.raises(SettingsInvalid, match="SECRET_KEY is set and an administrator"):
+            prepare(tmp_path, HOST=host)
+    with pytest.raises(SettingsInvalid, match="until an administrator has set a password"):
+        prepare(tmp_path, HOST="0.0.0.0", SECRET_KEY=key)
+    prepare(tmp_path, HOST="0.0.0.0", SETUP_LINK="1")
+    accounts.use_link(store, link_in(capsys.readouterr().out), PASSWORD)
+    with pytest.raises(SettingsInvalid, match="until SECRET_KEY is set"):
+        prepare(tmp_path, HOST="0.0.0.0")
+    prepare(tmp_path, HOST="0.0.0.0", SECRET_KEY=key)
+    store.users.disable(store.users.named("admin").id)
+    with pytest.raises(SettingsInvalid, match="administrator"):
+        prepare(tmp_path, HOST="0.0.0.0", SECRET_KEY=key)
+    prepare(tmp_path)
+    assert "admin 2" in capsys.readouterr().out

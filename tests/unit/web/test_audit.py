@@ -1,0 +1,169 @@
+"""What a request leaves in the audit log, and that no endpoint was forgotten."""
+
+import logging
+from collections.abc import Callable
+from io import BytesIO
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from diagnosis_tool.domain.audit import Line
+from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.services.context import Context
+from diagnosis_tool.web import audit
+from tests.conftest import phantom_png
+
+
+def test_every_endpoint_is_recorded_or_says_why_not(app: Flask) -> None:
+    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert set(audit.AUDITED) | set(audit.NOT_AUDITED) == endpoints
+    assert not set(audit.AUDITED) & set(audit.NOT_AUDITED)
+    assert all(reason.strip() for reason in audit.NOT_AUDITED.values())
+
+
+def test_what_may_change_something_is_recorded_or_says_why_not(app: Flask) -> None:
+    may = {rule.endpoint for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods}
+    assert may - set(audit.AUDITED) == {"images.attend"}
+
+
+def rows(context: Context) -> list[tuple[str, str, str | None]]:
+    return [(line.action, line.outcome, line.study_uid) for line in context.audit.lines()]
+
+
+@pytest.fixture
+def study(upload: Callable[..., str], read_all: Callable[[], None]) -> str:
+    uid = upload(("a.png", phantom_png(1)), ("b.txt", b"no film"))
+    read_all()
+    return uid
+
+
+def images(client: FlaskClient, study: str) -> list[str]:
+    return [image["uid"] for image in client.get(f"/studies/{study}/status.json").json["instances"]]
+
+
+def test_upload_and_readings_are_recorded(study: str, context: Context) -> None:
+    assert rows(context) == [
+        ("upload", "success", study),
+        ("predict", "success", study),
+        ("predict", "refused", study),
+    ]
+    upload, read, refused = context.audit.lines()
+    assert (upload.user_id, upload.user_name, upload.address) == (1, "local reader", "127.0.0.1")
+    assert (read.user_id, read.user_name) == (None, "w")
+    assert read.detail == "fake-1 ffffffffffff fake f32"
+    assert refused.detail == "unreadable"
+    assert upload.request_id
+
+
+def test_looking_is_recorded_once_in_a_while_whatever_is_fetched(
+    study: str, client: FlaskClient, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, _ = images(client, study)
+    for _again in range(2):
+        for address in (
+            f"/studies/{study}", f"/studies/{study}.json", f"/instances/{read}/radiograph.png",
+            f"/instances/{read}/pixels", f"/instances/{read}/heatmaps/Mass.png", f"/instances/{read}/review.json",
+            f"/viewer/figures/{read}.json", f"/instances/{read}/thumbnail.jpg", "/", "/?q=x",
+        ):  # fmt: skip
+            assert client.get(address).status_code == 200
+    assert rows(context)[3:] == [("view", "success", study), ("list", "success", None)]
+    monkeypatch.setattr(audit, "LOOKING_S", -1.0)
+    client.get(f"/studies/{study}")
+    assert rows(context)[5:] == [("view", "success", study)]
+
+
+@pytest.mark.parametrize("part", ["radiograph.png", "pixels", "heatmaps/Mass.png", "review.json", "priors.json"])
+def test_no_way_past_the_study_page_is_unseen(study: str, client: FlaskClient, context: Context, part: str) -> None:
+    read, _ = images(client, study)
+    client.get(f"/instances/{read}/{part}")
+    assert rows(context)[3:] == [("view", "success", study)]
+
+
+def test_the_viewers_callback_is_recorded(study: str, client: FlaskClient, context: Context) -> None:
+    known = client.get("/viewer/_dash-dependencies").json
+    wanted = next(c for c in known if not c["clientside_function"])
+    places = [place.rsplit(".", 1) for place in wanted["output"].strip(".").split("...")]
+    search = f"?instance={images(client, study)[0]}"
+    body = {
+        "output": wanted["output"],
+        "outputs": [{"id": i, "property": p} for i, p in places],
+        "inputs": [{**i, "value": search if i["property"] == "search" else None} for i in wanted["inputs"]],
+        "state": wanted["state"],
+    }
+    assert client.post("/viewer/_dash-update-component", json=body).status_code == 200
+    assert rows(context)[3:] == [("view", "success", study)]
+
+
+def test_the_viewers_page_is_recorded_for_it_comes_with_its_image(
+    study: str, client: FlaskClient, context: Context
+) -> None:
+    assert client.get("/viewer/").status_code == 200
+    assert rows(context)[3:] == []
+    assert client.get(f"/viewer/?instance={images(client, study)[0]}").status_code == 200
+    assert rows(context)[3:] == [("view", "success", study)]
+
+
+def test_what_leaves_and_what_changes_is_recorded_each_time(study: str, client: FlaskClient, context: Context) -> None:
+    read, refused = images(client, study)
+    for _again in range(2):
+        client.get(f"/instances/{read}/original").close()
+        client.get(f"/instances/{read}/report.pdf")
+        client.get(f"/studies/{study}.csv")
+        client.get(f"/export/readings.csv?study={study}")
+        client.get("/export/reviews.csv")
+    exports = [("export", "success", study)] * 4 + [("export", "success", None)]
+    assert rows(context)[3:] == exports * 2
+    before = len(rows(context))
+    review = {"revision": 0, "verdicts": {"Mass": "agree"}}
+    assert client.post(f"/instances/{read}/review", json=review).status_code == 200
+    assert client.post(f"/instances/{read}/review", json=review).status_code == 409
+    assert client.post(f"/instances/{read}/review/sign", json={"revision": 1}).status_code == 200
+    assert client.post(f"/instances/{refused}/retry").status_code == 409
+    assert client.post("/delete", data={"study": [study]}).status_code == 303
+    assert rows(context)[before:] == [
+        ("review", "success", study),
+        ("review", "refused", study),
+        ("sign", "success", study),
+        ("retry", "refused", study),
+        ("delete", "success", study),
+    ]
+    assert list(context.audit.lines())[-3].instance_uid == read
+    assert context.audit.verify().problems == ()
+
+
+def test_a_refused_upload_and_another_sites_are_recorded(client: FlaskClient, context: Context) -> None:
+    assert client.post("/studies", data={}).status_code == 422
+    film = {"files": (BytesIO(phantom_png()), "a.png")}
+    assert client.post("/studies", data=film, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert rows(context) == [("upload", "refused", None), ("upload", "denied", None)]
+    assert [line.detail for line in context.audit.lines()] == ["status 422", "status 403"]
+
+
+def test_what_is_no_uid_never_gets_into_the_log(client: FlaskClient, context: Context) -> None:
+    client.get("/studies/Doe^John")
+    client.get("/instances/Doe^John/pixels")
+    client.get("/export/readings.csv?study=Doe^John")
+    client.get("/viewer/?instance=Doe^John")
+    client.post("/viewer/_dash-update-component", json={"inputs": [{"value": "?instance=Doe^John"}]})
+    assert rows(context) == [("view", "refused", None), ("export", "refused", None)]
+    assert not any("Doe" in repr(line) for line in context.audit.lines())
+
+
+def test_a_full_disk_keeps_no_film_from_its_reader_and_the_log_has_the_row(
+    study: str, client: FlaskClient, context: Context, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageFull("full")
+
+    monkeypatch.setattr("diagnosis_tool.storage.audit.AuditLog.record", full)
+    with caplog.at_level(logging.ERROR):
+        assert client.get(f"/studies/{study}").status_code == 200
+    assert "not in the audit log" in caplog.text
+    assert study in caplog.text
+
+
+def test_each_row_has_its_requests_id(client: FlaskClient, context: Context) -> None:
+    answer = client.get("/", headers={"X-Request-ID": "0123456789abcdef"})
+    row: Line = next(context.audit.lines())
+    assert row.request_id == "0123456789abcdef" == answer.headers["X-Request-ID"]
