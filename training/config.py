@@ -256,6 +256,19 @@ class LoopConfig:
     stochastic_depth: float = 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxesConfig:
+    """Readers' boxes that teach the network where to look (training.boxes); without a folder none do.
+
+    folder: of RSNA's labels, whose films the data set must hold. weight: of the loss on the maps; that on the labels
+    counts 1. images: films with boxes in each batch, in the place of as many others.
+    """
+
+    folder: str = ""
+    weight: float = 0.0
+    images: int = 0
+
+
 class Weighting(StrEnum):
     """What each validation image counts when the calibration is fitted."""
 
@@ -321,5 +334,6 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
+    boxes: BoxesConfig = field(default_factory=BoxesConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     explanation: ExplanationConfig = field(default_factory=ExplanationConfig)

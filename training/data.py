@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
+from training.boxes import BoxedFilms, boxed_films
 from training.cache import PixelCache, cached_pixels
 from training.config import DataConfig, Recipe
 from training.datasets import read_dataset
@@ -49,7 +50,10 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """Train at the cached size, to be cropped; validation exactly as serving will read it."""
+    """Train at the cached size, to be cropped; validation exactly as serving will read it.
+
+    boxed: training films whose boxes teach, where the recipe wants them.
+    """
 
     dataset: str
     outputs: tuple[Output, ...]
@@ -58,6 +62,7 @@ class TrainingData:
     validation: Samples
     test_images: tuple[str, ...]
     """Names only: what a released bundle promises never to have seen."""
+    boxed: BoxedFilms | None = None
 
 
 def load_training_data(recipe: Recipe, folder: Path, cache_folder: Path) -> TrainingData:
@@ -100,6 +105,9 @@ def split_and_cached(
         train=train,
         validation=validation,
         test_images=tuple(record.image for record in dataset.of(Split.TEST)),
+        boxed=boxed_films(Path(recipe.boxes.folder), dataset, train.records, dataset.outputs, recipe.data.cache_size_px)
+        if recipe.boxes.folder
+        else None,
     )
 
 

@@ -1,7 +1,8 @@
 """Measures explanations on boxes of training films, and makes the explanation of a bundle.
 
-RSNA's boxes lie on NIH films, and most of those films are in NIH's train_val list: there explanations are chosen. NIH's
-own boxes all lie in its test list and are for the report alone.
+RSNA's boxes lie on NIH films, and most of those films are in NIH's train_val list: there explanations are chosen, on
+boxes of patients whose boxes never teach (training.boxes). NIH's own boxes all lie in its test list and are for the
+report alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,19 +22,17 @@ from diagnosis_tool.cxr.gradcam import raw_maps
 from diagnosis_tool.cxr.network import ChestNetwork
 from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
+from training.boxes import OPACITIES, opacity_boxes, teaches
 from training.config import ExplanationConfig
-from training.datasets import read_dataset, tables
+from training.datasets import read_dataset
 from training.datasets.base import Box, Dataset, Record, read_radiograph
-from training.datasets.leakage import find_nih_lists, trainable
+from training.datasets.leakage import trainable
 from training.datasets.nih import OUTPUTS as NIH_OUTPUTS
 from training.errors import DatasetInvalid
 from training.localise import OVERLAPS, Found, Located, blind, find
 from training.release import released_network
 from training.run_folder import RunFolder
 
-OPACITIES: Final = ("Infiltration", "Pneumonia", "Consolidation")
-"""The outputs whose maps are held against RSNA's boxes around opacities."""
-_RSNA_SIDE_PX: Final = 1024.0  # of the DICOM files that the boxes were drawn on
 _UNUSED_THRESHOLD: Final = 0.5
 _THRESHOLDS: Final = (0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -102,23 +101,6 @@ def as_values(maps_Khw: Maps) -> tuple[tuple[tuple[float, ...], ...], ...]:
     return tuple(tuple(tuple(round(float(v), 4) for v in row) for row in map_hw) for map_hw in maps_Khw)
 
 
-def opacity_boxes(rsna: Path, nih: Dataset) -> dict[Record, tuple[Box, ...]]:
-    """RSNA's boxes by the NIH film that they were drawn on: films that may train, and no other."""
-    film_of = find_nih_lists(rsna).film_of
-    usable = {record.image: record for record in trainable(nih)}
-    boxes: dict[Record, tuple[Box, ...]] = {}
-    for row in tables.rows(rsna / "stage_2_train_labels.csv", ("patientId", "x", "y", "width", "height", "Target")):
-        record = usable.get(film_of.get(row["patientId"], ""))
-        if record is None or row["Target"] != "1":
-            continue
-        left, top, width, height = (float(row[side]) / _RSNA_SIDE_PX for side in ("x", "y", "width", "height"))
-        box = Box(image=record.image, finding="opacity", left=left, top=top, width=width, height=height)
-        boxes[record] = (*boxes.get(record, ()), box)
-    if not boxes:
-        raise DatasetInvalid(f"{rsna} has no boxes on films of {nih.folder} that may train.")
-    return boxes
-
-
 def load_model(path: Path) -> Model:
     """The network of a bundle folder or of a run."""
     if (path / BUNDLE_FILE).is_file():
@@ -147,13 +129,14 @@ def candidates(mean_maps: Mapping[Explanation, Maps]) -> dict[str, ExplanationSp
 
 
 def table(path: Path, rsna: Path, nih_folder: Path, *, mean_images: int) -> str:
-    """The candidates' figures on RSNA's boxes, Markdown: pointing (a film counts when its maximum lies in any of its
-    boxes) and, by T, the share of boxes found at the best single threshold; means over OPACITIES.
+    """The candidates' figures on RSNA's boxes that never teach, Markdown: pointing (a film counts when its maximum lies
+    in any of its boxes) and, by T, the share of boxes found at the best single threshold; means over OPACITIES.
     """
     model, nih = load_model(path), read_dataset("nih", nih_folder)
-    boxes = opacity_boxes(rsna, nih)
+    all_boxes = opacity_boxes(rsna, nih)
+    boxes = {record: film for record, film in all_boxes.items() if not teaches(record.patient)}
     methods = list(Explanation)
-    others = evenly([record for record in trainable(nih) if record not in boxes], mean_images)
+    others = evenly([record for record in trainable(nih) if record not in all_boxes], mean_images)
     summed = [each for _, each in model.maps(others, methods)]
     means = {method: np.mean([each[m] for each in summed], axis=0) for m, method in enumerate(methods)}
     read = list(model.maps(boxes, methods))

@@ -16,8 +16,9 @@ from tqdm import tqdm
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
-from training.augment import augment
+from training.augment import Part, augment
 from training.blend import blend_ratio, finish_blend, set_blend, start_blend
+from training.boxes import last_layer, location_loss
 from training.config import HeadBias, LoopConfig, Recipe
 from training.data import Samples, TrainingData, fetched
 from training.devices import autocast, compiled, eager_while, moved, use_channels_last
@@ -39,6 +40,8 @@ from training.state import State, resume, save_checkpoint
 from training.statistics import with_pixel_statistics
 from training.stochastic_depth import scale_stochastic_depth
 
+_Batch = tuple[NDArray[np.int64], tuple[torch.Tensor, torch.Tensor]]
+"""Which training images, and what Samples.batch gave for them."""
 _SAVE_EVERY_S = 300.0  # so much work at most is lost to a power cut
 
 
@@ -75,6 +78,8 @@ def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.devi
     steps = max(1, len(batches) // recipe.loop.accumulate)
     steps = min(steps, recipe.loop.max_steps) if recipe.loop.max_steps else steps
     state = _build(recipe, data, device, group)
+    if data.boxed:
+        last_layer(state.network)  # complains of a head that cannot be taught
     checkpoint = run.last()
     if checkpoint is None:
         _begin(state, recipe, data, run, group)
@@ -182,13 +187,15 @@ def _train_epoch(state: State, job: _Job) -> float:
     """One pass over the training images; returns images per second, of all processes together."""
     loop, samples, seed = job.loop, job.data.train, job.recipe.seed
     batches = epoch_order(samples.labels_nK, job.recipe.sampling, loop.batch_size, seed, state.epoch)
+    if job.data.boxed:
+        batches = job.data.boxed.among(batches, job.recipe.boxes.images, _seed_of(seed + 2, state.epoch))
     first = state.step_in_epoch
     todo = [job.group.share(batch) for batch in batches[first * loop.accumulate : job.steps * loop.accumulate]]
     started = saved = time.monotonic()
     _thaw(state, job)
     title = f"epoch {state.epoch + 1}/{loop.epochs}"
     with tqdm(total=job.steps, initial=first, unit="step", desc=title, disable=not job.group.leads) as bar:
-        stream = fetched(samples, todo)
+        stream = zip(todo, fetched(samples, todo), strict=True)
         for _ in range(first, job.steps):
             micro = [batch for _, batch in zip(range(loop.accumulate), stream, strict=False)]
             loss, stop = _step(state, job, micro)
@@ -202,7 +209,7 @@ def _train_epoch(state: State, job: _Job) -> float:
     return (job.steps - first) * loop.accumulate * loop.batch_size / max(1e-9, time.monotonic() - started)
 
 
-def _step(state: State, job: _Job, micro: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[float, bool]:
+def _step(state: State, job: _Job, micro: list[_Batch]) -> tuple[float, bool]:
     """One optimizer step over `accumulate` batches; returns its mean loss, and whether somebody asked to stop."""
     recipe, network = job.recipe, state.network
     losses = [item.validation_loss for item in state.history]
@@ -225,23 +232,39 @@ def _step(state: State, job: _Job, micro: list[tuple[torch.Tensor, torch.Tensor]
     return summed, stop
 
 
-def _gradients(state: State, job: _Job, micro: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
+def _gradients(state: State, job: _Job, micro: list[_Batch]) -> float:
     """Fills the gradients of the mean loss over all batches of a step; returns that loss over this process's images."""
-    recipe, group, summed = job.recipe, job.group, 0.0
+    recipe, network, group, summed = job.recipe, state.network, job.group, 0.0
     generator = torch.Generator().manual_seed(_seed_of(recipe.seed, state.step))
     # dropout draws from the global generator; each process has other images, so other masks
     torch.manual_seed(_seed_of(recipe.seed + 1, state.step, *([group.rank] if group.rank else [])))
     blending = _blend(state, job) < 1
-    for number, (x_BHW, labels_BK) in enumerate(micro, start=1):
+    for number, (chosen_B, (x_BHW, labels_BK)) in enumerate(micro, start=1):
         part = group.part(len(x_BHW) * group.size)
+        masks_BHW = _masks(job, chosen_B, generator, part)
         x = augment(moved(x_BHW, job.device), recipe.preprocess.size_px, recipe.augment, generator, part)
         with group.averaging(state.forward, last=number == len(micro)), eager_while(blending):
             with autocast(job.device, recipe.loop.precision):
-                logits_BK, _ = state.forward(x)
+                logits_BK, features_BChw = state.forward(x)
             loss = job.loss_of(logits_BK.float(), moved(labels_BK, job.device)) / len(micro)
+            if job.data.boxed and masks_BHW is not None:
+                away = location_loss(features_BChw, last_layer(network), masks_BHW, job.data.boxed.columns)
+                mean = away * group.size / recipe.boxes.images  # of the whole batch, however many processes divide it
+                loss = loss + recipe.boxes.weight * mean / len(micro)
             loss.backward()  # type: ignore[no-untyped-call]
         summed += float(loss.detach())
     return summed
+
+
+def _masks(job: _Job, chosen_B: NDArray[np.int64], generator: torch.Generator, part: Part) -> torch.Tensor | None:
+    """The boxes of these films, moved as augment() will move the films next; None when no boxes teach."""
+    if job.data.boxed is None:
+        return None
+    moves = replace(job.recipe.augment, brightness=0.0, contrast=0.0)
+    same = torch.Generator()
+    same.set_state(generator.get_state())
+    masks_BHW = moved(job.data.boxed.masks_of(chosen_B), job.device)
+    return augment(masks_BHW, job.recipe.preprocess.size_px, moves, same, part)
 
 
 def _seed_of(*numbers: int) -> int:

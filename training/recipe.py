@@ -19,6 +19,7 @@ from training.config import (
     TRAINED,
     AugmentConfig,
     Balance,
+    BoxesConfig,
     CalibrationConfig,
     ExplanationConfig,
     HeadBias,
@@ -144,6 +145,8 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
         and not (recipe.start.trained and recipe.start.head_bias is HeadBias.PRIOR),
         "data.soft_share must lie in (0, 1] with data.soft_labels, and be left out without; both need loss.kind bce "
         "and no sampling": _softens_well(recipe),
+        "boxes.weight must be above 0 and boxes.images in 1 .. loop.batch_size with boxes.folder, or be left out; "
+        'they need data.dataset = "nih"': _boxes_go(recipe),
         "loop.stochastic_depth must lie in [0, 1]": 0 <= loop.stochastic_depth <= 1,
         "loop.ema_decay must lie in [0, 1)": 0 <= loop.ema_decay < 1,
         "data.validation_fold must lie in 0 .. data.folds - 1": 0 <= recipe.data.validation_fold < recipe.data.folds,
@@ -170,6 +173,13 @@ def _softens_well(recipe: Recipe) -> bool:
         return recipe.data.soft_share == 0
     plain = recipe.loss.kind is LossKind.BCE and recipe.sampling.kind is SamplingKind.NONE
     return plain and 0 < recipe.data.soft_share <= 1
+
+
+def _boxes_go(recipe: Recipe) -> bool:
+    boxes = recipe.boxes
+    if not boxes.folder:
+        return boxes == BoxesConfig()
+    return boxes.weight > 0 and 1 <= boxes.images <= recipe.loop.batch_size and recipe.data.dataset == "nih"
 
 
 def _augment_rules(augment: AugmentConfig) -> dict[str, bool]:

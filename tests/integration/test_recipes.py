@@ -35,6 +35,8 @@ _ALIKE = {
     "nih14-googlenet-adam-step-2",  # made small, the same as nih14-googlenet-adam-step-1
     "nih14-mobilenet_v2-first",  # nih14-mobilenet_v2
     "nih14-mobilenet_v2-taught",
+    "nih14-mobilenet_v2-located",
+    "nih14-resnet_50-located",  # nih14-resnet_50-taught
     "nih14-resnet_50-adam-step",  # network: nih14-resnet_50-adam-exponential; rest: nih14-resnet_34-adam-step
     "rsna-resnet50-grey",  # the same network, the rest of rsna-resnet18-grey
 }
@@ -106,6 +108,7 @@ def _small(recipe: Recipe) -> tuple[str, ...]:
         "start.trained": "[]",
         "data.soft_labels": "''",
         "data.soft_share": 0,
+        "boxes": "{}",
         "preprocess.size_px": side_px,
         "network.input_px": side_px if recipe.network.input_px else 0,
         "data.cache_size_px": side_px + 16,

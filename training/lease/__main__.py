@@ -11,7 +11,7 @@ from pathlib import Path
 
 from training.data import load_training_data
 from training.devices import AUTO, pick_device
-from training.lease.chain import CHAIN, Step, recipe_of
+from training.lease.chain import BOXES, CHAIN, Step, recipe_of
 from training.lease.parts import pack, packed_tars
 from training.loop import train
 from training.predictions import write_predictions
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     place = Place(work=options.work)
     match options.command:
         case "carry":
-            for file in packed_tars(options.data, options.start_weights, options.out):
+            for file in packed_tars(options.data, options.boxes, options.start_weights, options.out):
                 print(file, file.stat().st_size)
         case "unpack":
             _unpack(options.files, place)
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     carry = commands.add_parser("carry", help="at home: make the tars that travel, each small enough for one call")
     carry.add_argument("--data", type=Path, default=Path("../shared/data/nih-256"))
+    carry.add_argument("--boxes", type=Path, default=Path("../shared/data") / BOXES)
     carry.add_argument("--start-weights", type=Path, default=Path("start-weights"))
     carry.add_argument("--out", type=Path, required=True)
     commands.add_parser("unpack", help="there: unpack tars").add_argument("files", type=Path, nargs="+")

@@ -7,6 +7,8 @@ from typing import Final
 from training.config import Recipe
 from training.recipe import load_recipe
 
+BOXES: Final = "rsna"
+"""The folder of RSNA's labels, under `work`."""
 _RECIPES: Final = Path(__file__).resolve().parents[1] / "recipes"
 
 
@@ -30,6 +32,7 @@ _B7: Final = (
     "loop.accumulate=1",
     "loop.ema_decay=0.998",
     "loop.stochastic_depth=1.0",
+    "boxes.images=8",
 )
 _TEACHERS: Final = ("mobilenet", "resnet50")
 CHAIN: Final = (
@@ -65,4 +68,6 @@ def recipe_of(step: Step, work: Path, overrides: tuple[str, ...] = ()) -> Recipe
     files = [f"start.file={work / 'start-weights' / step.start}.safetensors"] if step.start else []
     files += [f"start.trained={[str(work / 'runs' / name) for name in step.members]}"] if step.members else []
     files += [f"data.soft_labels={work / 'soft-labels.npz'}"] if step.teachers else []
-    return load_recipe(_RECIPES / f"{step.recipe}.toml", (*files, *step.settings, *overrides))
+    file = _RECIPES / f"{step.recipe}.toml"
+    files += [f"boxes.folder={work / BOXES}"] if load_recipe(file).boxes.folder else []
+    return load_recipe(file, (*files, *step.settings, *overrides))

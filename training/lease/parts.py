@@ -19,11 +19,12 @@ TAR_BYTES: Final = 56 * 2**20
 _STARTS: Final = ("mobilenet_v2-imagenet", "resnet50_v1-imagenet")
 
 
-def packed_tars(data: Path, start_weights: Path, out: Path) -> list[Path]:
-    """Tars of the data set's folder and of the start weights (as float16), each below TAR_BYTES."""
+def packed_tars(data: Path, boxes: Path, start_weights: Path, out: Path) -> list[Path]:
+    """Tars of the data set's folder, of RSNA's labels and of the start weights (as float16), each below TAR_BYTES."""
     items: list[tuple[str, bytes]] = []
-    for file in sorted(path for path in data.rglob("*") if path.is_file()):
-        items.append((f"{data.name}/{file.relative_to(data)}", file.read_bytes()))
+    for folder, kind in ((data, "*"), (boxes, "*.csv")):
+        files = sorted(path for path in folder.rglob(kind) if path.is_file())
+        items += [(f"{folder.name}/{file.relative_to(folder)}", file.read_bytes()) for file in files]
     items += [
         (f"start-weights/{name}.safetensors", halved(load_file(start_weights / f"{name}.safetensors")))
         for name in _STARTS

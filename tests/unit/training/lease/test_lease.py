@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diagnosis_tool.cxr.trunks import build_trunk
+from tests.rsna_labels import write_rsna_labels
 from training.lease import __main__ as lease
 from training.lease import chain, parts
 from training.lease.chain import CHAIN, recipe_of
@@ -21,8 +22,8 @@ SMALL = {
     "mobilenet": ("preprocess.size_px=33",),
     "resnet50": ("network.architecture=resnet18", "preprocess.size_px=32", "start.weights=random"),
     "taught": ("preprocess.size_px=33",),
-    "b7": ("network.architecture=efficientnet_b1", "preprocess.size_px=33"),
-    "b7-large": ("network.architecture=efficientnet_b1", "preprocess.size_px=65"),
+    "b7": ("network.architecture=efficientnet_b1", "preprocess.size_px=33", "boxes.images=2"),
+    "b7-large": ("network.architecture=efficientnet_b1", "preprocess.size_px=65", "boxes.images=2"),
 }
 TRIAL = [
     option
@@ -49,13 +50,16 @@ def test_from_tars_to_parts(nih_folder, start_weights, tmp_path, monkeypatch, ca
     monkeypatch.setattr(parts, "TAR_BYTES", 8 * 2**20)
     home, work = tmp_path / "home", tmp_path / "there"
     data = shutil.copytree(nih_folder, home / "nih-256")
-    assert lease.main(["carry", "--data", str(data), "--start-weights", str(start_weights), "--out", str(home)]) == 0
+    rsna = write_rsna_labels(home / "rsna", sorted(path.stem + ".png" for path in (data / "images").iterdir()))
+    sources = ["--data", str(data), "--boxes", str(rsna), "--start-weights", str(start_weights)]
+    assert lease.main(["carry", *sources, "--out", str(home)]) == 0
     tars = sorted(home.glob("carry-*.tar"))
     assert len(tars) > 1
     assert lease.main(["--work", str(work), "unpack", *map(str, tars)]) == 0
     assert lease.main(["--work", str(work), "train", "--device", "cpu", *TRIAL]) == 0
     assert (work / "soft-labels.npz").is_file()
     grown = RunFolder(work / "runs" / "b7-large")
+    assert grown.recipe().boxes.folder == str(work / "rsna")
     assert "grown to efficientnet_b1" in grown.info().start_weights
     # what is finished is not trained again
     before = grown.last_file.stat().st_mtime_ns
@@ -97,5 +101,6 @@ def test_a_value_beyond_float16_stays_as_it_is(tmp_path):
 
 def test_no_tar_is_larger_than_a_call_carries(nih_folder, start_weights, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "TAR_BYTES", 10**5)
-    for tar in packed_tars(nih_folder, start_weights, tmp_path / "tars")[:-3]:
+    rsna = write_rsna_labels(tmp_path / "rsna", ["00000001_000.png"])
+    for tar in packed_tars(nih_folder, rsna, start_weights, tmp_path / "tars")[:-3]:
         assert tar.stat().st_size <= 10**5 + 20480
