@@ -132,6 +132,6 @@ def location_loss(
     shown = inside_BP.sum(1) > _LEAST_CELLS
     if not bool(shown.any()):
         return features_BChw.new_zeros(())
-    maps_BKP = torch.einsum("kc,bchw->bkhw", last.weight[list(columns)], features_BChw[shown]).flatten(2)
-    share_BK = (maps_BKP.float().softmax(2) * inside_BP[shown][:, None]).sum(2)
+    maps_BKP = torch.einsum("kc,bchw->bkhw", last.weight[list(columns)], features_BChw[shown].float()).flatten(2)
+    share_BK = (maps_BKP.softmax(2) * inside_BP[shown][:, None]).sum(2)
     return -share_BK.clamp(min=_LEAST_SHARE).log().mean(1).sum()

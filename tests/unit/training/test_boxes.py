@@ -14,7 +14,7 @@ from tests.recipes import tiny_recipe
 from tests.rsna_labels import write_rsna_labels
 from training import loop
 from training.boxes import OPACITIES, BoxedFilms, boxed_films, last_layer, location_loss, opacity_boxes, teaches
-from training.config import BoxesConfig, Recipe
+from training.config import BoxesConfig, Precision, Recipe
 from training.data import TrainingData, load_training_data
 from training.datasets import read_dataset
 from training.datasets.base import Split
@@ -172,6 +172,11 @@ def test_maps_learn_to_lie_in_the_boxes(data: TrainingData, recipe: Recipe, tmp_
             return float(location_loss(features, last_layer(network), masks, data.boxed.columns)) / len(chosen)
 
     assert outside(3.0) < 0.8 * outside(1e-6)
+
+
+def test_boxes_teach_in_bfloat16_too(data: TrainingData, recipe: Recipe, tmp_path: Path) -> None:
+    changed = replace(recipe, loop=replace(recipe.loop, epochs=1, precision=Precision.BF16))
+    assert train(changed, data, RunFolder(tmp_path), CPU).step > 0
 
 
 def test_a_stopped_run_goes_on_with_the_same_films(
