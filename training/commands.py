@@ -11,6 +11,7 @@ from diagnosis_tool.cxr.bundle import CONVERTER, DEFAULT_FILE, resolve_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
 from diagnosis_tool.errors import DiagnosisToolError
+from training.average import average
 from training.cache import cached_pixels
 from training.config import NIH_REFERENCES
 from training.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_cross_validate(commands)
     _add_teach(commands)
+    _add_average(commands)
     _add_calibrate(commands)
     _add_evaluate(commands)
     _add_release(commands)
@@ -243,6 +245,28 @@ def _teach(options: argparse.Namespace) -> int:
     taught = teach([RunFolder(run) for run in options.runs], options.data, options.cache, pick_device(options.device))
     write_predictions(options.out, taught)
     print(f"wrote {options.out}: {len(taught.images)} images by {taught.recipe}")
+    return 0
+
+
+def _add_average(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("average", help="a run with the mean weights of a run and of one that went on from it")
+    sub.add_argument("before", type=Path, metavar="RUN", help="the folder that train wrote first")
+    sub.add_argument("after", type=Path, metavar="LATER_RUN", help="the folder of the run that started from it")
+    sub.add_argument("--share", type=float, default=0.5, help="of the later run, above 0 and up to 1; default 0.5")
+    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
+    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    sub.set_defaults(command=_average)
+
+
+def _average(options: argparse.Namespace) -> int:
+    if not 0 < options.share <= 1:
+        raise RecipeInvalid(f"--share {options.share:g}: write a part above 0, up to 1.")
+    before, after, out = (RunFolder(path) for path in (options.before, options.after, options.out))
+    recipe = after.recipe()
+    data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
+    mean_auc = average(before, after, options.share, data, out)
+    print(f"wrote {out.path}: mean AUC on validation {'n/a' if mean_auc is None else f'{mean_auc:.4f}'}")
     return 0
 
 

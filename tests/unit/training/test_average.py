@@ -1,0 +1,78 @@
+"""The mean of a run's weights and of one that went on from it is a run of its own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.recipes import tiny_recipe
+from training.average import average
+from training.commands import main
+from training.data import TrainingData, load_training_data
+from training.errors import TrainingFailed
+from training.loop import train
+from training.run_folder import RunFolder
+
+CPU = torch.device("cpu")
+ONE_EPOCH = {"loop__epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def data(nih_folder: Path, cache: Path) -> TrainingData:
+    return load_training_data(tiny_recipe(), nih_folder, cache)
+
+
+@pytest.fixture(scope="module")
+def runs(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, RunFolder]:
+    home = tmp_path_factory.mktemp("runs")
+    before, after = RunFolder(home / "before"), RunFolder(home / "after")
+    train(tiny_recipe(**ONE_EPOCH), data, before, CPU)
+    start = {"weights": "trained", "trained": [str(before.path)]}
+    train(tiny_recipe(**ONE_EPOCH, start=start, seed=2), data, after, CPU)
+    return before, after
+
+
+def test_the_weights_lie_between_both(runs, nih_folder, cache, tmp_path, capsys):
+    before, after = runs
+    arguments = ["average", str(before.path), str(after.path), "--data", str(nih_folder), "--cache", str(cache)]
+    out = RunFolder(tmp_path / "out")
+    assert main([*arguments, "--share", "0.25", "--out", str(out.path)]) == 0
+    assert "mean AUC on validation 0." in capsys.readouterr().out
+    one, other, mean = before.best(), after.best(), out.best()
+    for name, value in mean.items():
+        expected = 0.75 * one[name] + 0.25 * other[name] if value.is_floating_point() else other[name]
+        torch.testing.assert_close(value, expected)
+    assert (out.recipe(), out.history()) == (after.recipe(), after.history())
+    assert "0.25 of what came of it and 0.75 of that start" in out.info().start_weights
+    said = out.validation()
+    assert said is not None
+    assert said.images == after.info().validation_images
+    assert main([*arguments, "--out", str(out.path)]) == 1
+    assert "is a run already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("share", ["0", "1.5"])
+def test_a_share_beyond_0_and_1_is_refused(share, tmp_path, capsys):
+    assert main(["average", "a", "b", "--share", share, "--out", str(tmp_path / "out")]) == 1
+    assert "--share" in capsys.readouterr().err
+
+
+def test_runs_of_another_split_or_network_are_refused(runs, data, tmp_path):
+    before, after = runs
+    other = RunFolder(tmp_path / "other")
+    other.path.mkdir()
+    other.write_recipe(before.recipe())
+    other.write_best(before.best())
+    other.write_info(replace(before.info(), validation_images=before.info().train_images))
+    with pytest.raises(TrainingFailed, match="one split"):
+        average(other, after, 0.5, data, RunFolder(tmp_path / "out"))
+    other.write_recipe(replace(before.recipe(), network=replace(before.recipe().network, architecture="resnet18")))
+    with pytest.raises(TrainingFailed, match="same network"):
+        average(other, after, 0.5, data, RunFolder(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,66 @@
+"""One network out of two runs, the second of which went on from the first: the mean of their weights.
+
+What a short training on something new costs elsewhere, the mean mostly takes back, and keeps most of what was learned.
+Source: Wortsman et al. 2022, 'Robust fine-tuning of zero-shot models'.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from diagnosis_tool.cxr.findings import OutputKind
+from diagnosis_tool.cxr.network import build_network
+from training.data import TrainingData
+from training.errors import TrainingFailed
+from training.loop import predict_logits
+from training.metrics import auc, mean_defined, per_output
+from training.predictions import logits_of
+from training.run_folder import RunFolder
+
+
+def average(before: RunFolder, after: RunFolder, share: float, data: TrainingData, out: RunFolder) -> float | None:
+    """Writes a run whose weights are (1 - share) of before's and share of after's; returns its validation mean AUC.
+
+    The rest (recipe, split, learning curve) is after's: `calibrate`, `release` and start.trained take it as they take
+    that one. data: after's. Raises TrainingFailed when `out` is a run already, when the networks differ, or when the
+    runs did not share one split.
+    """
+    recipe, info, earlier = after.recipe(), after.info(), before.info()
+    if out.info_file.exists():
+        raise TrainingFailed(f"{out.path} is a run already. Give a new --out.")
+    if before.recipe().network != recipe.network:
+        raise TrainingFailed(f"{before.path} and {after.path} are not of the same network.")
+    if (earlier.dataset, earlier.validation_images) != (info.dataset, info.validation_images):
+        raise TrainingFailed("The runs must have shared one split: one may have learned from the other's validation.")
+    state = _mean(before.best(), after.best(), share)
+    network = build_network(recipe.network, len(data.outputs))
+    network.load_state_dict(state)
+    logits_nK = predict_logits(network, data.validation, recipe.loop.batch_size, torch.device("cpu"))
+    labels_nK = data.validation.labels_nK
+    values = per_output(auc, logits_nK.astype(float), labels_nK.astype("uint8"))
+    origin = f"{info.start_weights}; its weights are {share:g} of what came of it and {1 - share:g} of that start"
+    out.path.mkdir(parents=True, exist_ok=True)
+    out.write_recipe(recipe)
+    out.write_best(state)
+    out.write_history(after.history())
+    out.write_validation(
+        logits_of(
+            data.validation.records,
+            logits_nK,
+            data.outputs,
+            data.activation,
+            dataset=data.dataset,
+            split="validation",
+            recipe=recipe.name,
+        )
+    )
+    out.write_info(replace(info, start_weights=origin))
+    findings = [v for v, output in zip(values, data.outputs, strict=True) if output.kind is OutputKind.FINDING]
+    return mean_defined(findings)
+
+
+def _mean(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+    """Counters, which are whole numbers, are after's."""
+    return {
+        name: before[name].lerp(value, share) if value.is_floating_point() else value for name, value in after.items()
+    }
