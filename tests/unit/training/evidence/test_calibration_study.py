@@ -68,5 +68,5 @@ def test_the_command_refuses_a_recipe_without_a_ward_and_data_of_others(tmp_path
     arguments = ["calibration-study", str(run), "--data", str(data), "--recipe"]
     assert main([*arguments, str(recipes / "kermany-vgg16.toml")]) == 1
     assert "states no ward" in capsys.readouterr().err
-    assert main([*arguments, str(recipes / "nih14-efficientnet_b7.toml")]) == 1
+    assert main([*arguments, str(recipes / "nih14-mobilenet_v2-taught.toml")]) == 1
     assert "not in the data" in capsys.readouterr().err
