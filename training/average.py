@@ -1,31 +1,38 @@
 """One network out of two runs, the second of which went on from the first: the mean of their weights.
 
 What a short training on something new costs elsewhere, the mean mostly takes back, and keeps most of what was learned.
+A network that was trained on crops may read whole films better at a larger size than its crops had, so the new run may
+have another size (Touvron et al. 2019, 'Fixing the train-test resolution discrepancy').
 Source: Wortsman et al. 2022, 'Robust fine-tuning of zero-shot models'.
 """
 
+import json
 from dataclasses import replace
 
 import torch
 
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import build_network
+from training.config import Recipe
 from training.data import TrainingData
 from training.errors import TrainingFailed
 from training.loop import predict_logits
 from training.metrics import auc, mean_defined, per_output
 from training.predictions import logits_of
+from training.recipe import recipe_from, recipe_to_json
 from training.run_folder import RunFolder
 
 
-def average(before: RunFolder, after: RunFolder, share: float, data: TrainingData, out: RunFolder) -> float | None:
+def average(
+    before: RunFolder, after: RunFolder, share: float, data: TrainingData, out: RunFolder, recipe: Recipe
+) -> float | None:
     """Writes a run whose weights are (1 - share) of before's and share of after's; returns its validation mean AUC.
 
-    The rest (recipe, split, learning curve) is after's: `calibrate`, `release` and start.trained take it as they take
-    that one. data: after's. Raises TrainingFailed when `out` is a run already, when the networks differ, or when the
-    runs did not share one split.
+    recipe: after's, or at_size of it; data: of that recipe. The rest (split, learning curve) is after's: `calibrate`,
+    `release` and start.trained take it as they take that one. Raises TrainingFailed when `out` is a run already, when
+    the networks differ, or when the runs did not share one split.
     """
-    recipe, info, earlier = after.recipe(), after.info(), before.info()
+    info, earlier = after.info(), before.info()
     if out.info_file.exists():
         raise TrainingFailed(f"{out.path} is a run already. Give a new --out.")
     if before.recipe().network != recipe.network:
@@ -39,6 +46,8 @@ def average(before: RunFolder, after: RunFolder, share: float, data: TrainingDat
     labels_nK = data.validation.labels_nK
     values = per_output(auc, logits_nK.astype(float), labels_nK.astype("uint8"))
     origin = f"{info.start_weights}; its weights are {share:g} of what came of it and {1 - share:g} of that start"
+    if (trained_px := after.recipe().preprocess.size_px) != recipe.preprocess.size_px:
+        origin += f"; trained at {trained_px} px"
     out.path.mkdir(parents=True, exist_ok=True)
     out.write_recipe(recipe)
     out.write_best(state)
@@ -57,6 +66,12 @@ def average(before: RunFolder, after: RunFolder, share: float, data: TrainingDat
     out.write_info(replace(info, start_weights=origin))
     findings = [v for v, output in zip(values, data.outputs, strict=True) if output.kind is OutputKind.FINDING]
     return mean_defined(findings)
+
+
+def at_size(recipe: Recipe, size_px: int) -> Recipe:
+    """The recipe with another input size. Raises RecipeInvalid for a size that the network cannot have."""
+    resized = replace(recipe, preprocess=replace(recipe.preprocess, size_px=size_px))
+    return recipe_from(json.loads(recipe_to_json(resized)), f"--size {size_px}")
 
 
 def _mean(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ from training.metrics import Array, Labels, interval, patient_weights, share_rep
 
 _NEWTON_STEPS = 50
 _CONVERGED = 1e-10
+_MEAN_STEPS, _MEAN_CLOSE = 100, 1e-6
 _ROUNDING = 1e-9  # 0.9 * 30 is a little above 27
 
 
@@ -39,11 +40,13 @@ def fit_calibration(
     *,
     method: CalibrationMethod = CalibrationMethod.PLATT,
     weights_n: Array | None = None,
+    slope_spread: float = 0.0,
 ) -> tuple[Calibration, tuple[str, ...]]:
     """Logits to probabilities by `method`, and notes for the card. Exclusive outputs always get one temperature.
 
     weights_n: what each image counts, None for 1 each. By Platt, an output without positives or without negatives
-    cannot be fitted: it keeps its raw score, and a note says so.
+    cannot be fitted: it keeps its raw score, and a note says so. slope_spread: as fit_platt_together has it; 0 leaves
+    each output's slope free.
     """
     weights_n = np.ones(len(logits_nK)) if weights_n is None else weights_n
     if activation is Activation.SOFTMAX or method is CalibrationMethod.TEMPERATURE:
@@ -51,39 +54,71 @@ def fit_calibration(
         count = len(outputs)
         method, slopes, intercepts = CalibrationMethod.TEMPERATURE, (inverse,) * count, (0.0,) * count
         return Calibration(method=method, slope=slopes, intercept=intercepts, fitted_on=fitted_on), ()
-    pairs, notes = [], []
-    for k, output in enumerate(outputs):
-        if labels_nK[:, k].min() == labels_nK[:, k].max():
-            notes.append(f"{output.name} could not be calibrated: {fitted_on} has only one kind of label for it.")
-            pairs.append((1.0, 0.0))
-        else:
-            pairs.append(fit_platt(logits_nK[:, k], labels_nK[:, k], weights_n))
+    fits = [k for k in range(len(outputs)) if labels_nK[:, k].min() < labels_nK[:, k].max()]
+    notes = tuple(
+        f"{output.name} could not be calibrated: {fitted_on} has only one kind of label for it."
+        for k, output in enumerate(outputs)
+        if k not in fits
+    )
+    pairs = [(1.0, 0.0)] * len(outputs)
+    for k, pair in zip(
+        fits, fit_platt_together(logits_nK[:, fits], labels_nK[:, fits], weights_n, slope_spread), strict=True
+    ):
+        pairs[k] = pair
     slope, intercept = zip(*pairs, strict=True)
     calibration = Calibration(method=CalibrationMethod.PLATT, slope=slope, intercept=intercept, fitted_on=fitted_on)
-    return calibration, tuple(notes)
+    return calibration, notes
 
 
-def fit_platt(logits_n: Array, labels_n: Labels, weights_n: Array | None = None) -> tuple[float, float]:
+def fit_platt_together(
+    logits_nK: Array, labels_nK: Labels, weights_n: Array | None = None, slope_spread: float = 0.0
+) -> list[tuple[float, float]]:
+    """fit_platt of each output, with slopes that are drawn to their mean: one network made them all, and few positives
+    say little about a slope.
+
+    slope_spread: the standard deviation of the slopes about their mean that is expected, as a part of that mean; 0
+    leaves them free. Source: a normal prior, its mean by iterated conditional modes (Besag 1986).
+    """
+    count = logits_nK.shape[1]
+    if not slope_spread or not count:
+        return [fit_platt(logits_nK[:, k], labels_nK[:, k], weights_n) for k in range(count)]
+    mean = fit_temperature(logits_nK, labels_nK, Activation.SIGMOID, weights_n)
+    for _ in range(_MEAN_STEPS):
+        pull = 1 / (slope_spread * mean) ** 2
+        pairs = [fit_platt(logits_nK[:, k], labels_nK[:, k], weights_n, towards=mean, pull=pull) for k in range(count)]
+        before, mean = mean, float(np.mean([slope for slope, _ in pairs]))
+        if abs(mean - before) < _MEAN_CLOSE * mean:
+            break
+    return pairs
+
+
+def fit_platt(
+    logits_n: Array, labels_n: Labels, weights_n: Array | None = None, *, towards: float = 1.0, pull: float = 0.0
+) -> tuple[float, float]:
     """Slope and intercept of the likeliest sigmoid(slope * logit + intercept), by Newton's method with step halving.
 
-    Targets are drawn in from 0 and 1 as Platt does, so that a separable set has a finite answer.
+    Targets are drawn in from 0 and 1 as Platt does, so that a separable set has a finite answer. pull: the precision of
+    a normal prior of the slope about `towards`; 0 for none.
     """
     weights_n = np.ones(len(logits_n)) if weights_n is None else weights_n
     positives = float(weights_n @ labels_n)
     negatives = float(weights_n.sum()) - positives
     target_n = np.where(labels_n > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     design_n2 = np.stack([logits_n, np.ones_like(logits_n)], axis=1)
-    fitted = np.array([1.0, 0.0])
-    loss = _cross_entropy(design_n2 @ fitted, target_n, weights_n)
+    prior = np.diag([pull, 0.0])
+
+    def lost(pair: Array) -> float:
+        return _cross_entropy(design_n2 @ pair, target_n, weights_n) + pull * float(pair[0] - towards) ** 2 / 2
+
+    fitted = np.array([towards, 0.0])
+    loss = lost(fitted)
     for _ in range(_NEWTON_STEPS):
         score_n = sigmoid(design_n2 @ fitted)
-        gradient = design_n2.T @ (weights_n * (score_n - target_n))
-        curvature = (design_n2 * (weights_n * score_n * (1 - score_n))[:, None]).T @ design_n2
+        gradient = design_n2.T @ (weights_n * (score_n - target_n)) + prior @ (fitted - [towards, 0.0])
+        curvature = (design_n2 * (weights_n * score_n * (1 - score_n))[:, None]).T @ design_n2 + prior
         step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
         scale = 1.0
-        while (
-            tried := _cross_entropy(design_n2 @ (fitted - scale * step), target_n, weights_n)
-        ) > loss and scale > 1e-6:
+        while (tried := lost(fitted - scale * step)) > loss and scale > 1e-6:
             scale /= 2
         fitted, fell, loss = fitted - scale * step, loss - tried, tried
         if abs(fell) < _CONVERGED:

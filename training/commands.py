@@ -11,7 +11,7 @@ from diagnosis_tool.cxr.bundle import CONVERTER, DEFAULT_FILE, resolve_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
 from diagnosis_tool.errors import DiagnosisToolError
-from training.average import average
+from training.average import at_size, average
 from training.cache import cached_pixels
 from training.config import NIH_REFERENCES
 from training.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
@@ -253,6 +253,7 @@ def _add_average(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     sub.add_argument("before", type=Path, metavar="RUN", help="the folder that train wrote first")
     sub.add_argument("after", type=Path, metavar="LATER_RUN", help="the folder of the run that started from it")
     sub.add_argument("--share", type=float, default=0.5, help="of the later run, above 0 and up to 1; default 0.5")
+    sub.add_argument("--size", type=int, metavar="PX", help="the input size of the new run; default: the later run's")
     sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
     sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
@@ -263,9 +264,9 @@ def _average(options: argparse.Namespace) -> int:
     if not 0 < options.share <= 1:
         raise RecipeInvalid(f"--share {options.share:g}: write a part above 0, up to 1.")
     before, after, out = (RunFolder(path) for path in (options.before, options.after, options.out))
-    recipe = after.recipe()
+    recipe = at_size(after.recipe(), options.size) if options.size is not None else after.recipe()
     data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
-    mean_auc = average(before, after, options.share, data, out)
+    mean_auc = average(before, after, options.share, data, out, recipe)
     print(f"wrote {out.path}: mean AUC on validation {'n/a' if mean_auc is None else f'{mean_auc:.4f}'}")
     return 0
 

@@ -284,9 +284,12 @@ class CalibrationConfig:
     method: platt or temperature, of independent outputs; exclusive classes always get one temperature.
     weighting: ward needs the ward's share of AP views (ap_share), and its shares of follow-up numbers: the band that
     starts at follow_up_from[b] and ends before the next one's start makes follow_up_shares[b] of the films.
+    slope_spread: how far Platt's slopes are expected to lie from their mean, as a part of it (training.calibrate's
+    fit_platt_together); 0 leaves each finding's slope free.
     """
 
     method: CalibrationMethod = CalibrationMethod.PLATT
+    slope_spread: float = 0.0
     weighting: Weighting = Weighting.NONE
     ap_share: float = 0.0
     follow_up_from: tuple[int, ...] = ()

@@ -45,15 +45,16 @@ def calibrate_run(run: RunFolder, data: TrainingData, config: CalibrationConfig)
     labels_nK = samples.labels_nK.astype(np.uint8)
     source = f"{data.dataset} validation"
     weights_n = calibration_weights(samples.records, config)
-    words = weighting_words(config, weights_n)
+    words = ", ".join(part for part in (source, weighting_words(config, weights_n), _slope_words(config)) if part)
     calibration, notes = fit_calibration(
         logits_nK,
         labels_nK,
         data.outputs,
         data.activation,
-        f"{source}, {words}" if words else source,
+        words,
         method=config.method,
         weights_n=weights_n,
+        slope_spread=config.slope_spread,
     )
     probabilities_nK = probabilities(logits_nK, data.activation, calibration)
     points = operating_points(
@@ -77,6 +78,11 @@ def calibrate_run(run: RunFolder, data: TrainingData, config: CalibrationConfig)
     )
     report = judge(read, identity, data.outputs, dataset=data.dataset, split="validation")
     return Calibrated(calibration=calibration, operating_points=points, evaluation=as_evaluation(report), notes=notes)
+
+
+def _slope_words(config: CalibrationConfig) -> str:
+    spread = config.slope_spread
+    return f"slopes drawn to their mean (expected spread {spread:.0%} of it)" if spread else ""
 
 
 def evaluate_bundle(classifier: BundleClassifier, dataset: Dataset, split: str) -> Report:

@@ -202,6 +202,8 @@ def _calibration_rules(calibration: CalibrationConfig) -> dict[str, bool]:
     is_ward = calibration.weighting is Weighting.WARD
     return {
         "calibration.method must be platt or temperature": calibration.method is not CalibrationMethod.NONE,
+        "calibration.slope_spread must not be negative, and is for method = platt only": calibration.slope_spread == 0
+        or (calibration.slope_spread > 0 and calibration.method is CalibrationMethod.PLATT),
         'calibration.ap_share, follow_up_from and follow_up_shares have no effect without weighting = "ward": leave '
         "them out": is_ward or not (calibration.ap_share or starts or shares),
         "calibration.ap_share must lie in (0, 1)": not is_ward or 0 < calibration.ap_share < 1,

@@ -39,12 +39,13 @@ run nih14-mobilenet_v2-located-7 nih14-mobilenet_v2-located seed=7 "$as_released
 run nih14-resnet_50-located nih14-resnet_50-located
 
 # half way back: most of what the boxes taught stays, and what they cost elsewhere goes (docs/results/models.md)
-halfway() { # run before, run after, run's name
-  [ -f "runs/$3/run.json" ] || $python -m training average "runs/$1" "runs/$2" --share 0.5 --out "runs/$3"
+halfway() { # run before, run after, run's name, then options
+  local name=$3
+  [ -f "runs/$name/run.json" ] || $python -m training average "runs/$1" "runs/$2" --share 0.5 --out "runs/$name" "${@:4}"
 }
 halfway nih14-mobilenet_v2-taught-4 nih14-mobilenet_v2-located-6 nih14-mobilenet_v2-halfway-6
 halfway nih14-mobilenet_v2-taught-5 nih14-mobilenet_v2-located-7 nih14-mobilenet_v2-halfway-7
-halfway nih14-resnet_50-taught nih14-resnet_50-located nih14-resnet_50-halfway
+halfway nih14-resnet_50-taught nih14-resnet_50-located nih14-resnet_50-halfway --size 224
 run nih14-efficientnet_b7 nih14-efficientnet_b7
 
 for name in nih14-resnet_50-halfway nih14-efficientnet_b7; do

@@ -23,7 +23,9 @@ from training.ward import calibration_weights
 
 SPLITS: Final = 10
 ISOTONIC: Final = "isotonic"
-METHODS: Final = (CalibrationMethod.TEMPERATURE.value, CalibrationMethod.PLATT.value, ISOTONIC)
+TOGETHER: Final = "platt, slopes drawn together"
+SLOPE_SPREAD: Final = 0.3
+METHODS: Final = (CalibrationMethod.TEMPERATURE.value, CalibrationMethod.PLATT.value, TOGETHER, ISOTONIC)
 ALL, WARD_PART = "all", "AP or late"
 """Names of parts; the second is what a choice for a ward goes by."""
 
@@ -106,8 +108,9 @@ def _stated(
                 said.outputs,
                 said.activation,
                 "one half",
-                method=CalibrationMethod(method),
+                method=CalibrationMethod.PLATT if method == TOGETHER else CalibrationMethod(method),
                 weights_n=weights_n,
+                slope_spread=SLOPE_SPREAD if method == TOGETHER else 0.0,
             )
             stated_NK[rest] = probabilities(said.scores_NK[rest], said.activation, calibration)
     return stated_NK

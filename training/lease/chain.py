@@ -53,7 +53,7 @@ CHAIN: Final = (
     ),
     Step(
         run="b7", recipe="nih14-efficientnet_b7", members=("mobilenet", "taught"), teachers=_TEACHERS,
-        settings=(*_B7, "loop.epochs=8"),
+        settings=(*_B7, "preprocess.size_px=225", "loop.epochs=8"),
     ),
     Step(
         run="b7-large", recipe="nih14-efficientnet_b7", members=("b7",), teachers=_TEACHERS,

@@ -57,6 +57,20 @@ def test_the_weights_lie_between_both(runs, nih_folder, cache, tmp_path, capsys)
     assert "is a run already" in capsys.readouterr().err
 
 
+def test_the_new_run_may_read_at_another_size(runs, nih_folder, cache, tmp_path, capsys):
+    _, after = runs
+    arguments = ["average", *(str(run.path) for run in runs), "--data", str(nih_folder), "--cache", str(cache), "--out"]
+    size = after.recipe().preprocess.size_px
+    out = RunFolder(tmp_path / "out")
+    assert main([*arguments, str(out.path), "--size", str(size + 32)]) == 0
+    assert out.recipe().preprocess.size_px == size + 32
+    assert out.recipe().optimizer == after.recipe().optimizer
+    assert out.info().start_weights.endswith(f"; trained at {size} px")
+    assert main(["calibrate", str(out.path), "--data", str(nih_folder), "--cache", str(cache)]) == 0
+    assert main([*arguments, str(tmp_path / "other"), "--size", "4"]) == 1
+    assert "at least 16" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("share", ["0", "1.5"])
 def test_a_share_beyond_0_and_1_is_refused(share, tmp_path, capsys):
     assert main(["average", "a", "b", "--share", share, "--out", str(tmp_path / "out")]) == 1
@@ -71,8 +85,8 @@ def test_runs_of_another_split_or_network_are_refused(runs, data, tmp_path):
     other.write_best(before.best())
     other.write_info(replace(before.info(), validation_images=before.info().train_images))
     with pytest.raises(TrainingFailed, match="one split"):
-        average(other, after, 0.5, data, RunFolder(tmp_path / "out"))
+        average(other, after, 0.5, data, RunFolder(tmp_path / "out"), after.recipe())
     other.write_recipe(replace(before.recipe(), network=replace(before.recipe().network, architecture="resnet18")))
     with pytest.raises(TrainingFailed, match="same network"):
-        average(other, after, 0.5, data, RunFolder(tmp_path / "out"))
+        average(other, after, 0.5, data, RunFolder(tmp_path / "out"), after.recipe())
     assert not (tmp_path / "out").exists()

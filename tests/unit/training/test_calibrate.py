@@ -8,6 +8,7 @@ from diagnosis_tool.cxr.findings import OutputKind
 from training.calibrate import (
     fit_calibration,
     fit_platt,
+    fit_platt_together,
     fit_temperature,
     operating_points,
     sensitivity_threshold,
@@ -43,6 +44,45 @@ def test_separable_labels_have_a_finite_answer():
     slope, intercept = fit_platt(logits, (logits > 0).astype(np.uint8))
     assert np.isfinite([slope, intercept]).all()
     assert 0 < slope < 20
+
+
+def _alike(positives, seed=0):
+    """Logits and labels of outputs that share slope 0.7, of which the last has few positives."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(-1, 1.5, (1500, len(positives)))
+    z = 0.7 * logits + np.log(np.array(positives))
+    return logits, (rng.random(z.shape) < 1 / (1 + np.exp(-z))).astype(np.uint8)
+
+
+def test_drawn_together_few_positives_borrow_the_slope_of_the_others():
+    away = []
+    for seed in range(10):
+        logits, labels = _alike((0.5, 0.4, 0.3, 0.01), seed=seed)
+        free, drawn = (fit_platt_together(logits, labels, slope_spread=spread) for spread in (0.0, 0.2))
+        assert free == [fit_platt(logits[:, k], labels[:, k]) for k in range(4)]
+        away.append([abs(pairs[3][0] - 0.7) for pairs in (free, drawn)])
+        assert drawn[0][0] == pytest.approx(free[0][0], rel=0.1)  # many positives speak for themselves
+    free, drawn = np.mean(away, axis=0)
+    assert drawn < 0.6 * free
+
+
+def test_the_wider_the_spread_the_freer_the_slopes():
+    logits, labels = _alike((0.5, 0.1, 0.02))
+    free, wide, narrow = (np.array(fit_platt_together(logits, labels, slope_spread=s))[:, 0] for s in (0, 100, 1e-3))
+    assert wide == pytest.approx(free, rel=1e-2)
+    assert np.ptp(narrow) < 0.01 * narrow.mean()
+
+
+def test_an_output_that_cannot_be_fitted_has_no_part_in_the_mean_slope():
+    logits, labels = _alike((0.5, 0.4))
+    extra = np.stack([*logits.T, logits[:, 0]], axis=1), np.stack([*labels.T, np.zeros_like(labels[:, 0])], axis=1)
+    three = tuple(Output(name=name, kind=OutputKind.FINDING) for name in "abc")
+    (two, _), (all_three, notes) = (
+        fit_calibration(*data, outputs, Activation.SIGMOID, "x", slope_spread=0.3)
+        for data, outputs in (((logits, labels), OUTPUTS), (extra, three))
+    )
+    assert all_three.slope == (*two.slope, 1.0)
+    assert len(notes) == 1
 
 
 def test_an_output_without_positives_keeps_its_score_and_is_named():

@@ -59,6 +59,8 @@ def test_wrong_values_are_errors_that_name_them(override, message):
         (("calibration.method=none",), "must be platt or temperature"),
         (("calibration.method=isotonic",), "isotonic"),
         (("calibration.ap_share=0.5",), "have no effect"),
+        (("calibration.slope_spread=-1",), "slope_spread must not be negative"),
+        (("calibration.method=temperature", "calibration.slope_spread=0.3"), "slope_spread must not be negative"),
         (("calibration.weighting=ward",), "ap_share must lie in (0, 1)"),
         ((*WARD, "calibration.follow_up_from=[1, 3]"), "must rise from 0"),
         ((*WARD, "calibration.follow_up_from=[0, 0]"), "must rise from 0"),

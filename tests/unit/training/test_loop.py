@@ -150,10 +150,10 @@ def test_accumulated_batches_are_one_larger_batch(data, tmp_path):
         seen = []
         step_of = loop._step
 
-        def recorded(state, recipe, micro, *rest, seen=seen, step_of=step_of):
+        def recorded(state, job, micro, seen=seen, step_of=step_of):
             state.network.eval()  # frozen batch statistics
-            seen.append(torch.cat([x for x, _ in micro]))
-            return step_of(state, recipe, micro, *rest)
+            seen.append(torch.cat([x for _, (x, _) in micro]))
+            return step_of(state, job, micro)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "_step", recorded)
