@@ -8,17 +8,16 @@ Source: Wortsman et al. 2022, 'Robust fine-tuning of zero-shot models'.
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
-from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import build_network
 from training.config import Recipe
 from training.data import TrainingData
-from training.errors import TrainingFailed
+from training.errors import RecipeInvalid, TrainingFailed
 from training.loop import predict_logits
-from training.metrics import auc, mean_defined, per_output
-from training.predictions import logits_of
+from training.predictions import logits_of, mean_auc
 from training.recipe import recipe_from, recipe_to_json
 from training.run_folder import RunFolder
 
@@ -30,21 +29,30 @@ def average(
 
     recipe: after's, or at_size of it; data: of that recipe. The rest (split, learning curve) is after's: `calibrate`,
     `release` and start.trained take it as they take that one. Raises TrainingFailed when `out` is a run already, when
-    the networks differ, or when the runs did not share one split.
+    the networks differ, when after did not start from before, or when runs and data do not share one split.
     """
     info, earlier = after.info(), before.info()
     if out.info_file.exists():
         raise TrainingFailed(f"{out.path} is a run already. Give a new --out.")
     if before.recipe().network != recipe.network:
         raise TrainingFailed(f"{before.path} and {after.path} are not of the same network.")
-    if (earlier.dataset, earlier.validation_images) != (info.dataset, info.validation_images):
-        raise TrainingFailed("The runs must have shared one split: one may have learned from the other's validation.")
+    validation = tuple(record.image for record in data.validation.records)
+    if not earlier.validation_images == info.validation_images == validation:
+        raise TrainingFailed("The runs and the data must share one split: what validates here may have trained them.")
+    if before.path.resolve() not in {Path(start).resolve() for start in after.recipe().start.trained}:
+        raise TrainingFailed(f"{after.path} did not start from {before.path}: nothing lies between them.")
     state = _mean(before.best(), after.best(), share)
     network = build_network(recipe.network, len(data.outputs))
     network.load_state_dict(state)
-    logits_nK = predict_logits(network, data.validation, recipe.loop.batch_size, torch.device("cpu"))
-    labels_nK = data.validation.labels_nK
-    values = per_output(auc, logits_nK.astype(float), labels_nK.astype("uint8"))
+    said = logits_of(
+        data.validation.records,
+        predict_logits(network, data.validation, recipe.loop.batch_size, torch.device("cpu")),
+        data.outputs,
+        data.activation,
+        dataset=data.dataset,
+        split="validation",
+        recipe=recipe.name,
+    )
     origin = f"{info.start_weights}; its weights are {share:g} of what came of it and {1 - share:g} of that start"
     if (trained_px := after.recipe().preprocess.size_px) != recipe.preprocess.size_px:
         origin += f"; trained at {trained_px} px"
@@ -52,30 +60,22 @@ def average(
     out.write_recipe(recipe)
     out.write_best(state)
     out.write_history(after.history())
-    out.write_validation(
-        logits_of(
-            data.validation.records,
-            logits_nK,
-            data.outputs,
-            data.activation,
-            dataset=data.dataset,
-            split="validation",
-            recipe=recipe.name,
-        )
-    )
+    out.write_validation(said)
     out.write_info(replace(info, start_weights=origin))
-    findings = [v for v, output in zip(values, data.outputs, strict=True) if output.kind is OutputKind.FINDING]
-    return mean_defined(findings)
+    return mean_auc(said)
 
 
 def at_size(recipe: Recipe, size_px: int) -> Recipe:
-    """The recipe with another input size. Raises RecipeInvalid for a size that the network cannot have."""
+    """The recipe with another input size. Raises RecipeInvalid for one that the network cannot have."""
+    if recipe.network.input_px not in {0, size_px}:
+        raise RecipeInvalid(f"--size {size_px}: this network reads {recipe.network.input_px} px only.")
     resized = replace(recipe, preprocess=replace(recipe.preprocess, size_px=size_px))
     return recipe_from(json.loads(recipe_to_json(resized)), f"--size {size_px}")
 
 
 def _mean(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
-    """Counters, which are whole numbers, are after's."""
+    """Counters, which are whole numbers, are after's. Runs that came from a lent GPU have float16 weights."""
     return {
-        name: before[name].lerp(value, share) if value.is_floating_point() else value for name, value in after.items()
+        name: before[name].float().lerp(value.float(), share) if value.is_floating_point() else value
+        for name, value in after.items()
     }

@@ -26,6 +26,8 @@ from training.errors import DatasetInvalid, RecipeInvalid
 
 OPACITIES: Final = ("Infiltration", "Pneumonia", "Consolidation")
 """The outputs whose maps are held against RSNA's boxes around opacities."""
+BOX_TABLES: Final = ("stage_2_train_labels.csv", "nih_source.csv")
+"""Files of RSNA's folder: boxes by RSNA's names, and NIH's name of each film."""
 _RSNA_SIDE_PX: Final = 1024.0  # of the DICOM files that the boxes were drawn on
 _LEAST_CELLS: Final = 0.3  # a crop that shows less of the boxes than this teaches nothing
 _LEAST_SHARE: Final = 1e-4  # keeps the logarithm finite
@@ -39,11 +41,15 @@ def opacity_boxes(rsna: Path, nih: Dataset) -> dict[Record, tuple[Box, ...]]:
     film_of = find_nih_lists(rsna).film_of
     usable = {record.image: record for record in trainable(nih)}
     boxes: dict[Record, tuple[Box, ...]] = {}
-    for row in tables.rows(rsna / "stage_2_train_labels.csv", ("patientId", "x", "y", "width", "height", "Target")):
+    labels = rsna / BOX_TABLES[0]
+    for row in tables.rows(labels, ("patientId", "x", "y", "width", "height", "Target")):
         record = usable.get(film_of.get(row["patientId"], ""))
         if record is None or row["Target"] != "1":
             continue
-        left, top, width, height = (float(row[side]) / _RSNA_SIDE_PX for side in ("x", "y", "width", "height"))
+        try:
+            left, top, width, height = (float(row[side]) / _RSNA_SIDE_PX for side in ("x", "y", "width", "height"))
+        except ValueError as error:
+            raise DatasetInvalid(f"{labels}: the box of {row['patientId']} is not four numbers.") from error
         box = Box(image=record.image, finding="opacity", left=left, top=top, width=width, height=height)
         boxes[record] = (*boxes.get(record, ()), box)
     if not boxes:

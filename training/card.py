@@ -64,7 +64,7 @@ def _figures(metadata: BundleMetadata, evaluation: Evaluation) -> str:
     remark = (
         "The epoch, the calibration and the thresholds were chosen on these images: the figures flatter."
         if fitted
-        else "No choice was made on these images."
+        else "No weight, epoch, calibration or threshold was chosen on these images."
     )
     subset = subset_note(evaluation.dataset, evaluation.images)
     remark += f" {subset}" if subset else ""

@@ -15,7 +15,7 @@ from training.average import at_size, average
 from training.cache import cached_pixels
 from training.config import NIH_REFERENCES
 from training.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
-from training.data import load_training_data
+from training.data import load_training_data, to_validate
 from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
 from training.devices import AUTO, pick_device
@@ -265,7 +265,7 @@ def _average(options: argparse.Namespace) -> int:
         raise RecipeInvalid(f"--share {options.share:g}: write a part above 0, up to 1.")
     before, after, out = (RunFolder(path) for path in (options.before, options.after, options.out))
     recipe = at_size(after.recipe(), options.size) if options.size is not None else after.recipe()
-    data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
+    data = load_training_data(to_validate(recipe), options.data or Path(recipe.data.folder), options.cache)
     mean_auc = average(before, after, options.share, data, out, recipe)
     print(f"wrote {out.path}: mean AUC on validation {'n/a' if mean_auc is None else f'{mean_auc:.4f}'}")
     return 0
@@ -288,7 +288,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     run = RunFolder(options.run)
     recipe = run.recipe()
     config = load_recipe(options.recipe).calibration if options.recipe else recipe.calibration
-    data = load_training_data(recipe, options.data or Path(recipe.data.folder), options.cache)
+    data = load_training_data(to_validate(recipe), options.data or Path(recipe.data.folder), options.cache)
     calibrated = calibrate_run(run, data, config)
     write_whole(run.calibration_file, (json.dumps(CONVERTER.unstructure(calibrated), indent=1) + "\n").encode())
     figures = calibrated.evaluation

@@ -307,7 +307,8 @@ class ReleaseConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationConfig:
-    """What becomes the bundle's ExplanationSpec; the defaults won on RSNA's boxes (docs/results/heatmaps.md).
+    """What becomes the bundle's ExplanationSpec; the defaults won on RSNA's boxes for networks that no
+    box taught (docs/results/heatmaps.md).
 
     mean_images: training images, evenly drawn, over which the mean maps are taken; 0 for no mean maps.
     """

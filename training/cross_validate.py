@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from diagnosis_tool.cxr.findings import OutputKind
 from training.config import Recipe
 from training.data import division_of, split_and_cached
 from training.datasets import read_dataset
@@ -27,8 +26,8 @@ from training.fold_manifest import (
     write_manifest,
 )
 from training.loop import finished, train
-from training.metrics import auc, mean_defined, per_output
-from training.predictions import Predictions
+from training.metrics import mean_defined
+from training.predictions import Predictions, mean_auc
 from training.provenance import git_commit
 from training.recipe import recipe_to_json
 from training.run_folder import RunFolder
@@ -124,7 +123,7 @@ def proof_of(what: CrossValidation) -> dict[str, object]:
     missing = sorted({r.image for r in what.records} - set(times) - unreadable)
     twice = sorted(image for image, count in times.items() if count > 1)
     rows = [_fold_row(what, fold, part) for fold, part in enumerate(said)]
-    means = [_mean_auc(part) for part in said]
+    means = [mean_auc(part) for part in said]
     return {
         "recipe": what.recipe.name,
         "recipe_sha256": hashlib.sha256(recipe_to_json(what.recipe).encode()).hexdigest(),
@@ -187,13 +186,6 @@ def _both_sides(what: CrossValidation, fold: int, said: Predictions) -> int:
     patient_of = {record.image: record.patient for record in what.records}
     trained = {patient_of[image] for image in what.run(fold).info().train_images}
     return len(trained & set(said.patients))
-
-
-def _mean_auc(said: Predictions) -> float | None:
-    values = per_output(auc, said.scores_NK, said.labels_NK)
-    return mean_defined(
-        [v for v, output in zip(values, said.outputs, strict=True) if output.kind is OutputKind.FINDING]
-    )
 
 
 def _file_hash(file: Path) -> str:

@@ -13,7 +13,7 @@ from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
 from training.boxes import BoxedFilms, boxed_films
 from training.cache import PixelCache, cached_pixels
-from training.config import DataConfig, Recipe
+from training.config import BoxesConfig, DataConfig, Recipe
 from training.datasets import read_dataset
 from training.datasets.base import Dataset, Record, Split, labels_NK
 from training.datasets.leakage import trainable
@@ -73,6 +73,11 @@ def load_training_data(recipe: Recipe, folder: Path, cache_folder: Path) -> Trai
     dataset = read_dataset(recipe.data.dataset, folder, recipe.data.references)
     published = recipe.data.published_validation and dataset.of(Split.VALIDATION)
     return split_and_cached(recipe, dataset, None if published else division_of(recipe, dataset), cache_folder)
+
+
+def to_validate(recipe: Recipe) -> Recipe:
+    """The recipe without the files that only training needs: the rest of its data is the same."""
+    return replace(recipe, boxes=BoxesConfig(), data=replace(recipe.data, soft_labels="", soft_share=0.0))
 
 
 def division_of(recipe: Recipe, dataset: Dataset) -> FoldManifest:

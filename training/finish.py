@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from diagnosis_tool.cxr.bundle import CONVERTER, Admission, BundleMetadata, Output
-from diagnosis_tool.cxr.calibration import probabilities
+from diagnosis_tool.cxr.calibration import Activation, probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.types import ModelIdentity
@@ -44,6 +44,8 @@ def calibrate_run(run: RunFolder, data: TrainingData, config: CalibrationConfig)
     )
     labels_nK = samples.labels_nK.astype(np.uint8)
     source = f"{data.dataset} validation"
+    if config.slope_spread and data.activation is Activation.SOFTMAX:
+        raise TrainingFailed("calibration.slope_spread is for independent outputs, and these are not: set it to 0.")
     weights_n = calibration_weights(samples.records, config)
     words = ", ".join(part for part in (source, weighting_words(config, weights_n), _slope_words(config)) if part)
     calibration, notes = fit_calibration(

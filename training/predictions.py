@@ -15,6 +15,7 @@ from diagnosis_tool.cxr.findings import OutputKind
 from training.datasets.base import Record, labels_NK
 from training.errors import TrainingFailed
 from training.files import write_whole
+from training.metrics import auc, mean_defined, per_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,14 @@ def logits_of(
         scores_NK=logits_NK.astype(np.float64),
         calibrated=False,
         thresholds_K=np.full(len(outputs), np.nan),
+    )
+
+
+def mean_auc(said: Predictions) -> float | None:
+    """Over the findings (No Finding apart) that have both kinds of label; None when none has."""
+    values = per_output(auc, said.scores_NK, said.labels_NK)
+    return mean_defined(
+        [v for v, output in zip(values, said.outputs, strict=True) if output.kind is OutputKind.FINDING]
     )
 
 

@@ -106,8 +106,8 @@ def judged_sentence(metadata: BundleMetadata) -> str:
     of = {"images": images, "patients": patients, "data": evaluation.dataset, "split": evaluation.split}
     if evaluation.split == "test":
         return _(
-            "Measured on %(images)s of %(patients)s (%(data)s, %(split)s). No choice was made on them. "
-            "Intervals: 95%%, by patient.",
+            "Measured on %(images)s of %(patients)s (%(data)s, %(split)s). No weight, calibration or threshold was "
+            "chosen on them. Intervals: 95%%, by patient.",
             **of,
         )
     return _(

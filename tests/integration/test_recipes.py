@@ -201,7 +201,7 @@ def test_one_output_is_calibrated_and_the_card_speaks_of_no_absence(workshop: Wo
     ]  # fmt: skip
     card = (made.bundle / "MODEL_CARD.md").read_text()
     assert "Mean AUC of the findings: " in card
-    assert "No choice was made on these images." in card
+    assert "No weight, epoch, calibration or threshold was chosen on these images." in card
 
 
 @pytest.mark.parametrize("stem", [SOFTMAX, BINARY])

@@ -38,7 +38,8 @@ def _head(evidence: Evidence) -> str:
 Bundle sha256 `{evidence.bundle_sha256[:16]}`, measured at commit {evidence.git_commit}.{trial}
 
 {test.n} images of {test.patients} patients of {test.dataset}'s published test list were read through the very
-classifier of the tool, {len(test.refused)} were refused. No choice was made on these images.
+classifier of the tool, {len(test.refused)} were refused.
+No weight, epoch, calibration or threshold was chosen on these images.
 {note}
 Brackets: 95% intervals, patients drawn with replacement. n/a: the labels cannot give the figure.
 Mean expected calibration error over the findings, 15 bins of equal mass: {_number(test.mean_ece)}.

@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from diagnosis_tool.errors import DiagnosisToolError
 from training.data import load_training_data
 from training.devices import AUTO, pick_device
 from training.lease.chain import BOXES, CHAIN, Step, recipe_of
@@ -44,7 +45,15 @@ class Place:
 
 def main(arguments: list[str]) -> int:
     """Runs one command; 0 when it did what was asked."""
-    options = _parser().parse_args(arguments)
+    try:
+        _run(_parser().parse_args(arguments))
+    except DiagnosisToolError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
     place = Place(work=options.work)
     match options.command:
         case "carry":
@@ -58,7 +67,6 @@ def main(arguments: list[str]) -> int:
         case "pack":
             for file in pack(place.run(options.run), options.out, options.first, options.count):
                 print(file)
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

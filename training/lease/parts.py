@@ -9,8 +9,11 @@ from typing import Final
 import torch
 from safetensors.torch import load_file, save
 
+from training.boxes import BOX_TABLES
+from training.errors import DatasetInvalid
 from training.files import write_whole
 from training.half import as_released
+from training.lease.chain import BOXES
 from training.run_folder import RunFolder
 
 PART_BYTES: Final = 15 * 2**20
@@ -20,11 +23,15 @@ _STARTS: Final = ("mobilenet_v2-imagenet", "resnet50_v1-imagenet")
 
 
 def packed_tars(data: Path, boxes: Path, start_weights: Path, out: Path) -> list[Path]:
-    """Tars of the data set's folder, of RSNA's labels and of the start weights (as float16), each below TAR_BYTES."""
-    items: list[tuple[str, bytes]] = []
-    for folder, kind in ((data, "*"), (boxes, "*.csv")):
-        files = sorted(path for path in folder.rglob(kind) if path.is_file())
-        items += [(f"{folder.name}/{file.relative_to(folder)}", file.read_bytes()) for file in files]
+    """Tars of the data set's folder, of RSNA's labels and of the start weights (as float16), each below TAR_BYTES.
+
+    Raises DatasetInvalid when `boxes` lacks a table: there it would be missed after hours of lent time.
+    """
+    if absent := [name for name in BOX_TABLES if not (boxes / name).is_file()]:
+        raise DatasetInvalid(f"{boxes} has no {' and no '.join(absent)}: --boxes is RSNA's folder.")
+    files = sorted(path for path in data.rglob("*") if path.is_file())
+    items = [(f"{data.name}/{file.relative_to(data)}", file.read_bytes()) for file in files]
+    items += [(f"{BOXES}/{name}", (boxes / name).read_bytes()) for name in BOX_TABLES]
     items += [
         (f"start-weights/{name}.safetensors", halved(load_file(start_weights / f"{name}.safetensors")))
         for name in _STARTS

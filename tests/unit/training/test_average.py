@@ -90,3 +90,29 @@ def test_runs_of_another_split_or_network_are_refused(runs, data, tmp_path):
     with pytest.raises(TrainingFailed, match="same network"):
         average(other, after, 0.5, data, RunFolder(tmp_path / "out"), after.recipe())
     assert not (tmp_path / "out").exists()
+
+
+def test_only_a_run_and_what_came_of_it_have_something_between(runs, data, tmp_path):
+    before, after = runs
+    with pytest.raises(TrainingFailed, match="did not start from"):
+        average(after, before, 0.5, data, RunFolder(tmp_path / "out"), before.recipe())
+
+
+def test_data_of_another_split_is_refused(runs, data, tmp_path):
+    before, after = runs
+    with pytest.raises(TrainingFailed, match="one split"):
+        average(before, after, 0.5, replace(data, validation=data.train), RunFolder(tmp_path / "out"), after.recipe())
+
+
+def test_half_precision_from_a_lent_gpu_is_averaged_with_what_lies_here(runs, data, tmp_path):
+    before, after = runs
+    half = RunFolder(tmp_path / "half")
+    half.path.mkdir()
+    half.write_recipe(after.recipe())
+    half.write_best({name: v.half() if v.is_floating_point() else v for name, v in after.best().items()})
+    half.write_info(after.info())
+    half.write_history(after.history())
+    average(before, half, 0.5, data, RunFolder(tmp_path / "out"), half.recipe())
+    for name, value in RunFolder(tmp_path / "out").best().items():
+        expected = (before.best()[name] + after.best()[name]) / 2 if value.is_floating_point() else value
+        torch.testing.assert_close(value, expected, atol=1e-3, rtol=1e-3)

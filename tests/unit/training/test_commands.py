@@ -70,7 +70,8 @@ def test_the_card_says_what_must_be_said(released):
         "Phantoms only.",
         "Hernia could not be calibrated",
         "| Hernia | n/a |",
-        "No choice was made on these images. The subset is class-selected; not comparable digit by digit with papers",
+        "No weight, epoch, calibration or threshold was chosen on these images. The subset is class-selected; not "
+        "comparable digit by digit with papers",
         "Mean AUC of the findings (No Finding apart)",
         "Heatmaps: gradcam, less the map of the average training film, less 0.5 of the mirrored place's evidence",
         "Blind: a location prior that never looks at the image",

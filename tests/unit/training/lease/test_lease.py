@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from diagnosis_tool.cxr.trunks import build_trunk
 from tests.rsna_labels import write_rsna_labels
+from training import commands
 from training.lease import __main__ as lease
 from training.lease import chain, parts
 from training.lease.chain import CHAIN, recipe_of
@@ -81,6 +82,9 @@ def test_from_tars_to_parts(nih_folder, start_weights, tmp_path, monkeypatch, ca
     assert back.history() == grown.history()
     for name, value in grown.best().items():
         np.testing.assert_allclose(back.best()[name].float(), value.float(), rtol=1e-3, atol=1e-7)
+    shutil.rmtree(work)  # soft labels and boxes stay there
+    assert commands.main(["calibrate", str(back.path), "--data", str(data), "--cache", str(tmp_path / "cache")]) == 0
+    assert back.calibration_file.is_file()
 
 
 def test_the_chain_itself_names_recipes_that_fit(tmp_path):
@@ -97,6 +101,13 @@ def test_a_value_beyond_float16_stays_as_it_is(tmp_path):
     assert {name: value.dtype for name, value in state.items()} == {
         "large": torch.float32, "small": torch.float16, "count": torch.int64,
     }  # fmt: skip
+
+
+def test_rsna_s_folder_without_its_tables_is_refused_at_home(nih_folder, start_weights, tmp_path, capsys):
+    (tmp_path / "rsna").mkdir()
+    sources = ["--data", str(nih_folder), "--boxes", str(tmp_path / "rsna"), "--start-weights", str(start_weights)]
+    assert lease.main(["carry", *sources, "--out", str(tmp_path / "out")]) == 1
+    assert "has no stage_2_train_labels.csv and no nih_source.csv" in capsys.readouterr().err
 
 
 def test_no_tar_is_larger_than_a_call_carries(nih_folder, start_weights, tmp_path, monkeypatch):
