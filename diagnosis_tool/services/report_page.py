@@ -8,6 +8,7 @@ from fpdf import FPDF
 from PIL import Image
 
 from diagnosis_tool.cxr.bundle import BundleMetadata
+from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import OutputReading
 from diagnosis_tool.domain import language, model_facts, wording
 from diagnosis_tool.domain.language import gettext as _
@@ -171,11 +172,11 @@ def _chart(page: _Page, outputs: Sequence[OutputReading], y: float) -> float:
     row = min(6.4, _FILM_H / max(len(outputs), 1))
     for output in outputs:
         middle = y + row / 2
-        colour = ABOVE if output.is_above_threshold else BELOW
+        called = output.is_above_threshold and output.kind is OutputKind.FINDING  # no alarm for 'No Finding'
         page.line_of(_CHART_LEFT, middle - 2, wording.finding_name(output.name), size=8.5)
         page.set_fill_color(*LINE)
         page.rect(bar_left, middle - 1.3, bar_w, 2.6, style="F")
-        page.set_fill_color(*colour)
+        page.set_fill_color(*(ABOVE if called else BELOW))
         page.rect(bar_left, middle - 1.3, bar_w * output.probability, 2.6, style="F")
         if output.threshold is not None:
             page.set_draw_color(*TEXT)
@@ -184,9 +185,7 @@ def _chart(page: _Page, outputs: Sequence[OutputReading], y: float) -> float:
             page.line(x, middle - 2, x, middle + 2)
         page.line_of(bar_left + bar_w + 9, middle - 2, wording.probability(output.probability), size=8.5, w=-9)
         side = wording.short_side(output)
-        page.line_of(
-            bar_left + bar_w + 11, middle - 2, side, size=8, colour=ABOVE if output.is_above_threshold else MUTED
-        )
+        page.line_of(bar_left + bar_w + 11, middle - 2, side, size=8, colour=ABOVE if called else MUTED)
         y += row
     return page.words(
         _CHART_LEFT, y + 1, _("Bar: calibrated probability. Tick: operating point."), size=7.5, colour=MUTED
