@@ -179,7 +179,8 @@
   }
 
   stage.refresh = () => {
-    if (stage.facts) writeCaption();
+    if (!stage.facts || !filmOf("main")) return; // a heatmap may come when the reader has gone on to an image that was refused
+    writeCaption();
     for (const film of films()) {
       const outputs = film === filmOf("main") ? stage.facts.outputs : stage.prior && stage.prior.outputs;
       film.overlay = overlayFor(outputs);

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.conftest import phantom_png
 from tests.e2e.browser import WIDTHS, layout_faults
@@ -177,6 +177,23 @@ def test_a_refused_file_has_words_in_the_viewer(page: Page, server: Server, stud
     page.click("#go-next")
     expect(page.locator(".notice")).to_contain_text("Refused: This is not a PNG")
     expect(page.locator(".row-bar")).to_have_count(0)
+
+
+def test_heatmaps_that_come_when_the_reader_has_gone_on(page: Page, server: Server, study: str) -> None:
+    """An image that was refused has no place for them: nothing may break."""
+    open_viewer(page, server, study)
+    held: list[Route] = []
+    page.route("**/heatmaps/*.png", lambda route: held.append(route))
+    page.click("#go-next")
+    expect(page.locator(".bar-name")).to_have_text("tall.png")
+    page.wait_for_timeout(500)
+    page.click("#go-next")
+    expect(page.locator(".notice")).to_contain_text("Refused: This is not a PNG")
+    for route in held:
+        with page.expect_event("requestfinished"):
+            route.continue_()
+    assert len(held) == 15
+    page.wait_for_timeout(300)  # the pictures are decoded, and what waits for them runs
 
 
 def test_downloads(page: Page, server: Server, study: str) -> None:

@@ -42,6 +42,7 @@ _ALIKE = {
 }
 _LONG = _LARGE | _ALIKE
 """That each of them is a valid recipe is tested in every run (tests/unit/training/test_config.py)."""
+_EPOCHS = {"efficientnet_b7": 2, "resnet50_v2": 5}  # its head's BatchNorm and dropout make four films a step noisy
 _SIDES_PX = {"coatnet_0": 64, "resnet50_448": 64}  # where 32 px are too few for the network
 
 
@@ -114,7 +115,7 @@ def _small(recipe: Recipe) -> tuple[str, ...]:
         "data.cache_size_px": side_px + 16,
         "data.nih_references": "[]",
         "optimizer.learning_rate": 1e-2 if recipe.optimizer.kind is OptimizerKind.SGD else 1e-3,
-        "loop.epochs": 2 if recipe.network.architecture == "efficientnet_b7" else 3,
+        "loop.epochs": _EPOCHS.get(recipe.network.architecture, 3),
         "loop.batch_size": 4,
         # of so few films a tenth is two: too few to fit a calibration on
         "data.folds": 4 if recipe.data.folds == 10 else recipe.data.folds,
