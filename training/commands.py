@@ -24,7 +24,7 @@ from training.errors import RecipeInvalid
 from training.evidence.command import add_calibration_study, add_evidence
 from training.explain import table
 from training.files import write_whole
-from training.finish import calibrate_run, evaluate_and_keep, release_run, report_json, summary
+from training.finish import calibrate_run, evaluate_and_keep, points_on, release_run, report_json, summary
 from training.fold_manifest import COMMITTED
 from training.interrupts import Stopped
 from training.loop import train
@@ -305,7 +305,8 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     sub.add_argument("--dataset", choices=sorted(READERS), required=True)
     sub.add_argument("--data", type=Path, required=True, metavar="DIR")
     _add_references(sub)
-    sub.add_argument("--split", choices=("test", "train_val", "all"), default="test")
+    sub.add_argument("--split", choices=("test", "train_val", "all", "validation"), default="test")
+    sub.add_argument("--recipe", type=Path, metavar="FILE", help="for validation: the recipe that made the bundle")
     sub.add_argument("--json", type=Path, metavar="FILE", help="with the predictions in FILE.npz; default: print it")
     sub.add_argument(
         "--html", type=Path, metavar="FILE", help="also a page of all figures, with CSV and JSON beside it"
@@ -314,10 +315,13 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if (options.split == "validation") != (options.recipe is not None):
+        raise RecipeInvalid("--split validation and --recipe go together: the recipe says which images validate.")
+    recipe = load_recipe(options.recipe) if options.recipe else None
     dataset = read_dataset(options.dataset, options.data, _references(options))
     classifier = load_classifier(resolve_bundle(options.models, options.bundle))
-    report, predictions = evaluate_and_keep(classifier, dataset, options.split)
-    text = report_json(report)
+    report, predictions = evaluate_and_keep(classifier, dataset, options.split, recipe)
+    text = report_json(report, points_on(predictions, recipe.seed) if recipe else ())
     if options.html:
         write_evaluation_page(json.loads(text), predictions, options.html)
     if options.json:

@@ -20,7 +20,7 @@ from training.datasets.leakage import trainable
 from training.errors import TrainingFailed
 from training.fold_manifest import FoldManifest, folds_for
 from training.predictions import read_predictions
-from training.splits import train_validation
+from training.splits import TrainValidation, train_validation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,17 @@ def load_training_data(recipe: Recipe, folder: Path, cache_folder: Path) -> Trai
     Raises DatasetInvalid, ImagesUnreadable, TrainingFailed (disk full).
     """
     dataset = read_dataset(recipe.data.dataset, folder, recipe.data.references)
+    return split_and_cached(recipe, dataset, _own_division(recipe, dataset), cache_folder)
+
+
+def validation_of(recipe: Recipe, dataset: Dataset) -> tuple[Record, ...]:
+    """The images that validate a run of this recipe. Raises as load_training_data does, but reads no image."""
+    return _divided(recipe, dataset, _own_division(recipe, dataset)).validation
+
+
+def _own_division(recipe: Recipe, dataset: Dataset) -> FoldManifest | None:
     published = recipe.data.published_validation and dataset.of(Split.VALIDATION)
-    return split_and_cached(recipe, dataset, None if published else division_of(recipe, dataset), cache_folder)
+    return None if published else division_of(recipe, dataset)
 
 
 def to_validate(recipe: Recipe) -> Recipe:
@@ -90,15 +99,7 @@ def split_and_cached(
     recipe: Recipe, dataset: Dataset, division: FoldManifest | None, cache_folder: Path
 ) -> TrainingData:
     """The recipe's fold of a division that was settled before, or the published validation split; with its caches."""
-    split = train_validation(
-        dataset,
-        folds=recipe.data.folds,
-        validation_fold=recipe.data.validation_fold,
-        seed=recipe.data.split_seed,
-        without_nih_lists=recipe.data.without_nih_lists,
-        published_validation=recipe.data.published_validation,
-        fold_of=division.fold_of if division else None,
-    )
+    split = _divided(recipe, dataset, division)
     train_cache, validation_cache = open_caches(recipe, dataset, cache_folder)
     train, validation = samples_of(train_cache, split.train), samples_of(validation_cache, split.validation)
     if recipe.data.soft_labels:
@@ -113,6 +114,18 @@ def split_and_cached(
         boxed=boxed_films(Path(recipe.boxes.folder), dataset, train.records, dataset.outputs, recipe.data.cache_size_px)
         if recipe.boxes.folder
         else None,
+    )
+
+
+def _divided(recipe: Recipe, dataset: Dataset, division: FoldManifest | None) -> TrainValidation:
+    return train_validation(
+        dataset,
+        folds=recipe.data.folds,
+        validation_fold=recipe.data.validation_fold,
+        seed=recipe.data.split_seed,
+        without_nih_lists=recipe.data.without_nih_lists,
+        published_validation=recipe.data.published_validation,
+        fold_of=division.fold_of if division else None,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diagnosis_tool.cxr.bundle import CONVERTER, Admission, BundleMetadata, Output
+from diagnosis_tool.cxr.bundle import CONVERTER, Admission, BundleMetadata, OperatingPoint, Output
 from diagnosis_tool.cxr.calibration import Activation, probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
@@ -13,9 +13,9 @@ from diagnosis_tool.cxr.types import ModelIdentity
 from training.admit import admissions
 from training.calibrate import Calibrated, fit_calibration, operating_points
 from training.config import CalibrationConfig, Recipe
-from training.data import TrainingData
+from training.data import TrainingData, validation_of
 from training.datasets.base import Dataset, IssueKind, Split
-from training.errors import TrainingFailed
+from training.errors import DatasetInvalid, TrainingFailed
 from training.evaluate import Read, Report, as_evaluation, common_columns, judge, read_all
 from training.explain import explanation_of
 from training.predictions import Predictions
@@ -23,6 +23,7 @@ from training.provenance import git_commit
 from training.recipe import training_part
 from training.release import Evaluate, ReleaseInputs, release, released_network
 from training.run_folder import RunFolder
+from training.splits import split_sha256
 from training.ward import calibration_weights, weighting_words
 
 
@@ -92,10 +93,24 @@ def evaluate_bundle(classifier: BundleClassifier, dataset: Dataset, split: str) 
     return evaluate_and_keep(classifier, dataset, split)[0]
 
 
-def evaluate_and_keep(classifier: BundleClassifier, dataset: Dataset, split: str) -> tuple[Report, Predictions]:
-    """As evaluate_bundle, with what was said about each image, for reports."""
-    records = dataset.records if split == "all" else dataset.of(Split(split))
+def evaluate_and_keep(
+    classifier: BundleClassifier, dataset: Dataset, split: str, recipe: Recipe | None = None
+) -> tuple[Report, Predictions]:
+    """As evaluate_bundle, with what was said about each image, for reports.
+
+    recipe: for split 'validation', the one that made the bundle: it says which images these were. Raises DatasetInvalid
+    when they are others than the bundle notes.
+    """
     metadata = classifier.bundle.metadata
+    if recipe is not None:
+        records = validation_of(recipe, dataset)
+        if split_sha256(record.image for record in records) != metadata.training.validation_split_sha256:
+            raise DatasetInvalid(
+                f"By {recipe.name}, other images of {dataset.folder} validate than {metadata.name} {metadata.version} "
+                f"notes: give --recipe and --data of its own ({metadata.training.recipe})."
+            )
+    else:
+        records = dataset.records if split == "all" else dataset.of(Split(split))
     threshold = metadata.explanation.box_threshold
     read = read_all(classifier, metadata.outputs, records, dataset.boxes, box_threshold=threshold)
     missing = tuple(issue.image for issue in dataset.issues if issue.kind is IssueKind.MISSING_FILE)
@@ -124,9 +139,18 @@ def predictions_of(read: Read, metadata: BundleMetadata, dataset: Dataset, split
     )
 
 
-def report_json(report: Report) -> str:
+def points_on(said: Predictions, seed: int) -> tuple[OperatingPoint, ...]:
+    """The operating points that these probabilities choose; of validation: the bundle's. seed: the recipe's."""
+    return operating_points(
+        said.scores_NK, said.labels_NK, said.outputs, said.patients, source=f"{said.dataset} {said.split}", seed=seed
+    )
+
+
+def report_json(report: Report, points: tuple[OperatingPoint, ...] = ()) -> str:
     """The report as `evaluate --json` writes it; the figures of heatmaps stand beside the others."""
     data = CONVERTER.unstructure(report)
+    if points:
+        data["operating_points"] = CONVERTER.unstructure(points)
     located = data.pop("localisation") or {"boxes": {}, "pointing": {"mean": None}}
     return json.dumps(data | located, indent=1, allow_nan=False) + "\n"
 

@@ -57,6 +57,33 @@ def test_the_bundle_is_whole_and_answers(released, nih_folder):
     assert len(reading.outputs) == 15
 
 
+def test_what_the_card_says_of_validation_is_made_again_from_bundle_and_data(released, nih_folder, tmp_path, capsys):
+    bundle = released / "models" / "tiny-0.1"
+    recipe, out = released / "tiny.toml", tmp_path / "validation.json"
+    arguments = ["evaluate", "--bundle", str(bundle), "--dataset", "nih", "--data", str(nih_folder)]
+    assert main([*arguments, "--split", "validation", "--recipe", str(recipe), "--json", str(out)]) == 0
+    found, metadata = json.loads(out.read_text()), open_bundle(bundle).metadata
+    said = metadata.evaluations[0]
+    assert (found["split"], found["n"], found["patients"]) == ("validation", said.images, said.patients)
+    assert found["mean_auc"] == pytest.approx(said.mean_auc.value, abs=5e-4)
+    assert found["mean_ece"] == pytest.approx(said.mean_ece, abs=5e-4)
+    points = found["operating_points"]
+    assert [(p["output"], p["criterion"]) for p in points] == [
+        (p.output, p.criterion) for p in metadata.operating_points
+    ]
+    for point, other in zip(points, metadata.operating_points, strict=True):
+        assert point["threshold"] == pytest.approx(other.threshold, abs=5e-4)
+        assert point["sensitivity"]["low"] == pytest.approx(other.sensitivity.low, abs=5e-4)
+
+    other = tmp_path / "other.toml"
+    other.write_text(recipe.read_text().replace("[data]", "[data]\nsplit_seed = 7", 1))
+    assert main([*arguments, "--split", "validation", "--recipe", str(other)]) == 1
+    assert "other images of" in capsys.readouterr().err
+    for wrong in (["--split", "validation"], ["--recipe", str(recipe)]):
+        assert main([*arguments, *wrong]) == 1
+        assert "go together" in capsys.readouterr().err
+
+
 def test_the_card_says_what_must_be_said(released):
     card = (released / "models" / "tiny-0.1" / "MODEL_CARD.md").read_text()
     metadata = open_bundle(released / "models" / "tiny-0.1").metadata
