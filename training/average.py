@@ -6,7 +6,6 @@ have another size (Touvron et al. 2019, 'Fixing the train-test resolution discre
 Source: Wortsman et al. 2022, 'Robust fine-tuning of zero-shot models'.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from training.data import TrainingData
 from training.errors import RecipeInvalid, TrainingFailed
 from training.loop import predict_logits
 from training.predictions import logits_of, mean_auc
-from training.recipe import recipe_from, recipe_to_json
+from training.recipe import checked
 from training.run_folder import RunFolder
 
 
@@ -69,8 +68,7 @@ def at_size(recipe: Recipe, size_px: int) -> Recipe:
     """The recipe with another input size. Raises RecipeInvalid for one that the network cannot have."""
     if recipe.network.input_px not in {0, size_px}:
         raise RecipeInvalid(f"--size {size_px}: this network reads {recipe.network.input_px} px only.")
-    resized = replace(recipe, preprocess=replace(recipe.preprocess, size_px=size_px))
-    return recipe_from(json.loads(recipe_to_json(resized)), f"--size {size_px}")
+    return checked(replace(recipe, preprocess=replace(recipe.preprocess, size_px=size_px)), f"--size {size_px}")
 
 
 def _mean(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:

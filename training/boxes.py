@@ -21,12 +21,13 @@ from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.network import ChestNetwork
 from training.datasets import tables
 from training.datasets.base import Box, Dataset, Record
-from training.datasets.leakage import find_nih_lists, trainable
+from training.datasets.leakage import RSNA_SOURCE, find_nih_lists, trainable
+from training.datasets.rsna import LABELS
 from training.errors import DatasetInvalid, RecipeInvalid
 
 OPACITIES: Final = ("Infiltration", "Pneumonia", "Consolidation")
 """The outputs whose maps are held against RSNA's boxes around opacities."""
-BOX_TABLES: Final = ("stage_2_train_labels.csv", "nih_source.csv")
+BOX_TABLES: Final = (LABELS, RSNA_SOURCE)
 """Files of RSNA's folder: boxes by RSNA's names, and NIH's name of each film."""
 _RSNA_SIDE_PX: Final = 1024.0  # of the DICOM files that the boxes were drawn on
 _LEAST_CELLS: Final = 0.3  # a crop that shows less of the boxes than this teaches nothing
@@ -41,7 +42,7 @@ def opacity_boxes(rsna: Path, nih: Dataset) -> dict[Record, tuple[Box, ...]]:
     film_of = find_nih_lists(rsna).film_of
     usable = {record.image: record for record in trainable(nih)}
     boxes: dict[Record, tuple[Box, ...]] = {}
-    labels = rsna / BOX_TABLES[0]
+    labels = rsna / LABELS
     for row in tables.rows(labels, ("patientId", "x", "y", "width", "height", "Target")):
         record = usable.get(film_of.get(row["patientId"], ""))
         if record is None or row["Target"] != "1":

@@ -61,9 +61,8 @@ def fit_calibration(
         if k not in fits
     )
     pairs = [(1.0, 0.0)] * len(outputs)
-    for k, pair in zip(
-        fits, fit_platt_together(logits_nK[:, fits], labels_nK[:, fits], weights_n, slope_spread), strict=True
-    ):
+    together = fit_platt_together(logits_nK[:, fits], labels_nK[:, fits], weights_n, slope_spread)
+    for k, pair in zip(fits, together, strict=True):
         pairs[k] = pair
     slope, intercept = zip(*pairs, strict=True)
     calibration = Calibration(method=CalibrationMethod.PLATT, slope=slope, intercept=intercept, fitted_on=fitted_on)

@@ -48,13 +48,13 @@ def calibrate_run(run: RunFolder, data: TrainingData, config: CalibrationConfig)
     if config.slope_spread and data.activation is Activation.SOFTMAX:
         raise TrainingFailed("calibration.slope_spread is for independent outputs, and these are not: set it to 0.")
     weights_n = calibration_weights(samples.records, config)
-    words = ", ".join(part for part in (source, weighting_words(config, weights_n), _slope_words(config)) if part)
+    fitted_on = ", ".join(part for part in (source, weighting_words(config, weights_n), _slope_words(config)) if part)
     calibration, notes = fit_calibration(
         logits_nK,
         labels_nK,
         data.outputs,
         data.activation,
-        words,
+        fitted_on,
         method=config.method,
         weights_n=weights_n,
         slope_spread=config.slope_spread,

@@ -88,6 +88,11 @@ def recipe_from(data: dict[str, Any], source: str) -> Recipe:
     except ClassValidationError as error:
         lines = transform_error(error, path="recipe", format_exception=_say)
         raise RecipeInvalid(f"{source}: " + "; ".join(lines)) from error
+    return checked(recipe, source)
+
+
+def checked(recipe: Recipe, source: str) -> Recipe:
+    """The recipe itself. Raises RecipeInvalid, naming `source`, when its values do not go together."""
     problems = [text for text, holds in _rules(recipe).items() if not holds] + _unused_loss_keys(recipe.loss)
     if problems:
         raise RecipeInvalid(f"{source}: " + "; ".join(problems) + ".")

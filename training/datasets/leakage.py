@@ -23,7 +23,7 @@ _FILM: Final = re.compile(r"(\d{8})_\d{3}")
 
 _TEST_LIST: Final = "test_list.txt"
 _TRAIN_VAL_LIST: Final = "train_val_list.txt"
-_RSNA_SOURCE: Final = "nih_source.csv"
+RSNA_SOURCE: Final = "nih_source.csv"
 _RSNA_SOURCE_COLUMNS: Final = ("patientId", "nih_image_index")
 
 
@@ -66,7 +66,7 @@ def find_nih_lists(folder: Path, references: tuple[Path, ...] = ()) -> NihLists:
     """
     places = (folder, *references)
     lists = next((p for p in places if _has(p, _TEST_LIST) or _has(p, _TRAIN_VAL_LIST)), None)
-    source = next((p / _RSNA_SOURCE for p in places if _has(p, _RSNA_SOURCE)), None)
+    source = next((p / RSNA_SOURCE for p in places if _has(p, RSNA_SOURCE)), None)
     test_patients = None
     if lists is not None:
         films = (nih_patient_of_film(name) for name in tables.names(lists / _TEST_LIST))
@@ -113,7 +113,7 @@ def trainable(dataset: Dataset, *, without_nih_lists: bool = False) -> tuple[Rec
         )
     unknown = [record for record in records if _undecided(record, dataset)]
     if unknown and not without_nih_lists:
-        lacking = _TEST_LIST if dataset.nih_test_patients is None else _RSNA_SOURCE
+        lacking = _TEST_LIST if dataset.nih_test_patients is None else RSNA_SOURCE
         raise DatasetInvalid(
             f"{dataset.folder}: {len(unknown)} of {len(records)} images to train are NIH films, and without {lacking} "
             "nobody can tell which of their patients are on NIH's test list, who may never train. Put the file into "

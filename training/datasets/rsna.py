@@ -25,7 +25,7 @@ OUTPUTS: Final = (Output(name="Pneumonia", kind=OutputKind.FINDING),)
 """One output: an opacity that a radiologist took for pneumonia, or none."""
 
 _IMAGES: Final = "stage_2_train_images"
-_LABELS: Final = "stage_2_train_labels.csv"
+LABELS: Final = "stage_2_train_labels.csv"
 _CLASSES: Final = "stage_2_detailed_class_info.csv"
 _OPACITY: Final = "Lung Opacity"
 _CLASS_NAMES: Final = (_OPACITY, "No Lung Opacity / Not Normal", "Normal")
@@ -49,7 +49,7 @@ def read_rsna(folder: Path, references: tuple[Path, ...] = ()) -> Dataset:
     if not (folder / _IMAGES).is_dir():
         raise DatasetInvalid(f"{folder} has no folder {_IMAGES}/ with the DICOM files. Is this RSNA's layout?")
     nih = find_nih_lists(folder, references)
-    labelled, classes = _labelled(folder / _LABELS), _classes(folder / _CLASSES)
+    labelled, classes = _labelled(folder / LABELS), _classes(folder / _CLASSES)
     files = files_by_name([folder / _IMAGES])
     records, boxes, issues = [], [], []
     for image, label in labelled.items():
@@ -64,7 +64,7 @@ def read_rsna(folder: Path, references: tuple[Path, ...] = ()) -> Dataset:
         records.append(_record(image, path, label.target, detail, header, nih))
         boxes += _boxes(image, label, header)
     unlabelled = sorted({path.stem for path in files.values()} - labelled.keys())
-    issues += [Issue(kind=IssueKind.NOT_IN_INDEX, image=i, detail=f"not in {_LABELS}") for i in unlabelled]
+    issues += [Issue(kind=IssueKind.NOT_IN_INDEX, image=i, detail=f"not in {LABELS}") for i in unlabelled]
     issues += _without_source(records, nih)
     return assembled(
         name="rsna",
