@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from diagnosis_tool.cxr.engines import Engine, TorchEngine
 from diagnosis_tool.cxr.engines import openvino_engine as ov
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
-from tests.bundles import network_spec, settle_statistics
+from testing.bundles import network_spec, settle_statistics
 from training.phantom import chest_phantom
 
 OUTPUTS = 15

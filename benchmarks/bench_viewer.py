@@ -10,8 +10,8 @@ from playwright.sync_api import Page
 
 from benchmarks.record import record
 from benchmarks.served import distinct_films
-from tests.e2e.browser import chromium, signed_in
-from tests.serving import serve
+from testing.browser import chromium, signed_in
+from testing.serving import serve
 
 _IMAGES: Final = 8
 _ALL_THERE: Final = """() => {

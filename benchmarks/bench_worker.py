@@ -15,7 +15,7 @@ from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.worker import memory
 from diagnosis_tool.worker.wiring import load, warm
-from tests.serving import Server, serve
+from testing.serving import Server, serve
 
 _IMAGES: Final = 200
 _FIRST: Final = 12

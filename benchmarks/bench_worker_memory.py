@@ -16,7 +16,7 @@ from benchmarks.served import (
     resident_mb,
     wait_until_done,
 )
-from tests.serving import serve
+from testing.serving import serve
 
 LONG = True
 _IMAGES: Final = int(os.environ.get("BENCH_MEMORY_IMAGES", "10000"))

@@ -22,7 +22,7 @@ from diagnosis_tool.services.wiring import migrate_database
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage.session import open_database, writing
-from tests.accounts import browser_of, sign_in
+from testing.accounts import browser_of, sign_in
 
 _SMALL, _LARGE = 1_000, 100_000
 _ROUNDS: Final = 40

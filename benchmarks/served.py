@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from diagnosis_tool.dicom.decode import decode_radiograph
-from tests.bundles import write_bundle
-from tests.serving import Server, wait_for
+from testing.bundles import write_bundle
+from testing.serving import Server, wait_for
 from training.phantom import chest_phantom
 
 READY_S: Final = 900.0

@@ -10,7 +10,7 @@ import torch
 from benchmarks.record import interleaved_medians, record
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.network import build_network
-from tests.bundles import network_spec
+from testing.bundles import network_spec
 from training.augment import augment
 from training.config import LossConfig, LossKind, OptimizerConfig, OptimizerKind, Recipe
 from training.data import Samples, fetched

@@ -12,7 +12,7 @@ from PIL import Image
 from diagnosis_tool import resources
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.wiring import make_context, migrate_database
-from tests.bundles import write_bundle
+from testing.bundles import write_bundle
 from training import finish
 from training.phantom import chest_phantom
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import Watch, chromium, signed_in
-from tests.serving import Server, serve
+from testing.browser import Watch, chromium, signed_in
+from testing.serving import Server, serve
 
 expect.set_options(timeout=20_000)  # machines that build and train are slow
 

@@ -4,7 +4,7 @@ import json
 import urllib.request
 from typing import Any
 
-from tests.serving import Server
+from testing.serving import Server
 
 
 def review_of(server: Server, uid: str) -> dict[str, Any]:

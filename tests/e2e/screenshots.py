@@ -14,10 +14,10 @@ from playwright.sync_api import Page, expect
 
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.bundle import DEFAULT_FILE
-from tests.bundles import write_bundle
+from testing.browser import WIDTHS, chromium, layout_faults
+from testing.bundles import write_bundle
+from testing.serving import Server, serve
 from tests.dicom_files import dicom
-from tests.e2e.browser import WIDTHS, chromium, layout_faults
-from tests.serving import Server, serve
 from training.phantom import Anatomy, chest_phantom
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "screenshots"

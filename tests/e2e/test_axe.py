@@ -6,12 +6,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from diagnosis_tool.services.accounts import make_link
-from tests.accounts import account
+from testing.accounts import account
+from testing.browser import signed_in
+from testing.serving import Server
 from tests.dicom_files import dicom
 from tests.e2e.barriers import barriers
-from tests.e2e.browser import signed_in
 from tests.e2e.others import save_as_another
-from tests.serving import Server
 
 pytestmark = pytest.mark.e2e
 

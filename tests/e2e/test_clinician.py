@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
+from testing.browser import WIDTHS, layout_faults
+from testing.serving import Server
 from tests.conftest import phantom_png
-from tests.e2e.browser import WIDTHS, layout_faults
-from tests.serving import Server
 
 pytestmark = pytest.mark.e2e
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from testing.browser import chromium, signed_in
+from testing.serving import Server, serve
 from tests.conftest import phantom_png
-from tests.e2e.browser import chromium, signed_in
-from tests.serving import Server, serve
 
 pytestmark = pytest.mark.e2e
 

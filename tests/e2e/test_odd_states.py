@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
+from testing.browser import layout_faults, signed_in
+from testing.serving import Server
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
-from tests.e2e.browser import layout_faults, signed_in
-from tests.serving import Server
 
 pytestmark = pytest.mark.e2e
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from testing.browser import WIDTHS, Watch, layout_faults, signed_in
+from testing.serving import Server
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
-from tests.e2e.browser import WIDTHS, Watch, layout_faults, signed_in
 from tests.e2e.others import review_of, save_as_another
-from tests.serving import Server
 from training.phantom import chest_phantom
 
 pytestmark = pytest.mark.e2e

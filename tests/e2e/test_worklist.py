@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from testing.browser import WIDTHS, Watch, layout_faults, signed_in
+from testing.serving import Server, serve
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
-from tests.e2e.browser import WIDTHS, Watch, layout_faults, signed_in
-from tests.serving import Server, serve
 
 pytestmark = pytest.mark.e2e
 

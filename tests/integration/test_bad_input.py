@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from testing.serving import serve
 from tests.conftest import phantom_png
-from tests.serving import serve
 from training.phantom import chest_phantom
 
 

@@ -16,7 +16,7 @@ from diagnosis_tool.cli import main as tool
 from diagnosis_tool.cxr.calibration import CalibrationMethod
 from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier, verify_golden
 from diagnosis_tool.services.predict import predict_file
-from tests.serving import serve
+from testing.serving import serve
 from tests.small_datasets import WRITERS
 from training import finish
 from training.commands import main

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.serving import Server, serve, wait_for
 from tests.conftest import phantom_png
-from tests.serving import Server, serve, wait_for
 
 
 @pytest.fixture(scope="module")

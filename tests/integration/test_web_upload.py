@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.serving import Server, serve, wait_for
+from testing.serving import Server, serve, wait_for
 
 _PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\n'
 _END = b"\r\n--x--\r\n"

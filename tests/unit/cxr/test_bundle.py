@@ -13,7 +13,7 @@ from diagnosis_tool.cxr.bundle import open_bundle, resolve_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.types import Radiograph, ViewPosition
 from diagnosis_tool.errors import BundleInvalid, UnsupportedImage
-from tests.bundles import write_bundle
+from testing.bundles import write_bundle
 from training.phantom import chest_phantom
 
 Change = Callable[[dict[str, Any]], None]

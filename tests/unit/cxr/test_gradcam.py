@@ -16,7 +16,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec
 from diagnosis_tool.cxr.gradcam import explain, raw_maps
 from diagnosis_tool.cxr.network import ARCHITECTURES, build_network
-from tests.bundles import network_spec, settle_statistics
+from testing.bundles import network_spec, settle_statistics
 
 SIZE_PX = 96
 OUTPUTS = 3

@@ -9,7 +9,7 @@ import torch
 from diagnosis_tool.cxr.activations import ACTIVATIONS
 from diagnosis_tool.cxr.network import ARCHITECTURES, build_network, first_convolution
 from diagnosis_tool.errors import BundleInvalid
-from tests.bundles import network_spec
+from testing.bundles import network_spec
 
 WIDTHS = {
     "coatnet_0": 768, "coatnet_1": 768, "coatnet_2": 1024, "coatnet_3": 1536, "coatnet_4": 1536,

@@ -7,7 +7,7 @@ import pytest
 
 from diagnosis_tool.cxr.bundle import Interval, parse_metadata
 from diagnosis_tool.services.bundles import auc_of, aucs, find_bundles, screening_thresholds
-from tests.bundles import write_bundle
+from testing.bundles import write_bundle
 
 
 @pytest.fixture(scope="module")

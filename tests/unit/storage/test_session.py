@@ -13,7 +13,7 @@ from diagnosis_tool.errors import Busy, DatabaseInvalid, SettingsInvalid
 from diagnosis_tool.services.wiring import migrate_database
 from diagnosis_tool.storage import session
 from diagnosis_tool.storage.session import open_database, reading, writing
-from tests.serving import free_port
+from testing.serving import free_port
 from tests.stores import DATABASE, open_store
 
 

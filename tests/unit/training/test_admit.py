@@ -9,7 +9,7 @@ import pytest
 from diagnosis_tool.cxr.bundle import Admission, open_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.engines import openvino_engine as ov
-from tests.bundles import write_bundle
+from testing.bundles import write_bundle
 from training.admit import Trial, admissions, is_good_enough, judge_trial
 from training.datasets.base import Record, Split
 from training.phantom import chest_phantom, save_phantom

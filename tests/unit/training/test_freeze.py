@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from diagnosis_tool.cxr.network import ARCHITECTURES, ChestNetwork, build_network
-from tests.bundles import network_spec
+from testing.bundles import network_spec
 from training.errors import RecipeInvalid
 from training.freeze import TRUNK, first_stages, freeze, frozen_stages_at, stages, train_mode
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
-from tests.bundles import network_spec
+from testing.bundles import network_spec
 from training.grow import as_efficientnet, batch_norm_epsilon, grown_trunk, placed, with_epsilon
 from training.imagenet.efficientnet_lite import EXPECTED
 from training.imagenet.first_layer import State

@@ -23,7 +23,7 @@ from diagnosis_tool.services.submit import Upload, submit_study
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.viewer import callbacks, ids, layout, links
 from diagnosis_tool.viewer.facts import Place
-from tests.accounts import browser_of, csrf_token
+from testing.accounts import browser_of, csrf_token
 from tests.conftest import phantom_png
 from tests.dicom_files import FILM, dicom
 from tests.fakes.classifier import FakeClassifier

@@ -15,7 +15,8 @@ from diagnosis_tool.app import create_app
 from diagnosis_tool.domain.access import Role, User
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
-from tests import accounts, reading
+from testing import accounts
+from tests import reading
 from tests.fakes.classifier import FakeClassifier
 
 

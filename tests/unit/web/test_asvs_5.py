@@ -26,7 +26,7 @@ from diagnosis_tool.services import diagnose, submit
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.diagnose import MAX_FILE_BYTES
 from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
-from tests import accounts
+from testing import accounts
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.integration.test_bad_input import bomb

@@ -13,7 +13,7 @@ from diagnosis_tool.services import accounts as service
 from diagnosis_tool.services import passwords, throttle
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.web.auth import own_path
-from tests import accounts
+from testing import accounts
 
 PASSWORD = "correct horse battery"
 

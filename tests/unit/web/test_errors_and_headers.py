@@ -156,7 +156,7 @@ def test_the_web_process_loads_no_model_code(tmp_path: Path) -> None:
         "from diagnosis_tool.app import create_app\n"
         "from diagnosis_tool.services.wiring import migrate_database\n"
         "from diagnosis_tool.settings import Settings\n"
-        "from tests import accounts\n"
+        "from testing import accounts\n"
         f"settings = Settings.from_env({{'DATA_DIR': {str(tmp_path)!r}, 'MODELS_DIR': {str(tmp_path)!r}}})\n"
         "migrate_database(settings.database_file, resources.migrations_dir())\n"
         "client = create_app(settings).test_client()\n"

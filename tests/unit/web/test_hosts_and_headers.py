@@ -13,7 +13,7 @@ from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.services.wiring import migrate_database
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.web import hosts
-from tests import accounts
+from testing import accounts
 
 Made = Callable[..., Flask]
 

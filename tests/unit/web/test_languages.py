@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.accounts import browser_of
+from testing.accounts import browser_of
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from diagnosis_tool.cxr.bundle import BUNDLE_FILE, DEFAULT_FILE, resolve_bundle
 from diagnosis_tool.cxr.findings import NIH_FINDINGS
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
-from tests import accounts
+from testing import accounts
 
 
 def bundle_json() -> dict[str, Any]:

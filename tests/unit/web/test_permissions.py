@@ -13,7 +13,7 @@ from diagnosis_tool.services import accounts as service
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.web import permissions
-from tests import accounts
+from testing import accounts
 
 
 def addresses(app: Flask) -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from diagnosis_tool.domain.access import Role
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
-from tests import accounts
+from testing import accounts
 from tests.dicom_files import dicom
 from tests.unit.web.test_reviews import first
 from tests.unit.web.test_worklist import listed

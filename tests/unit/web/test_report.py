@@ -14,7 +14,7 @@ from pypdf import PdfReader
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.domain import wording
 from diagnosis_tool.services.context import Context
-from tests.accounts import csrf_token
+from testing.accounts import csrf_token
 from tests.conftest import phantom_png
 from tests.fakes.classifier import FakeClassifier
 from tests.reading import read_all as read_with

@@ -17,7 +17,7 @@ from diagnosis_tool.cxr.engines import convert
 from diagnosis_tool.cxr.engines import openvino_engine as ov
 from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.errors import BundleInvalid
-from tests.bundles import write_bundle
+from testing.bundles import write_bundle
 from training.phantom import chest_phantom
 
 FILM = Radiograph(pixels=chest_phantom(seed=5, height_px=128, width_px=100), source_format="PNG")

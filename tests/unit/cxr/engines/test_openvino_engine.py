@@ -15,7 +15,7 @@ from diagnosis_tool.cxr.classifier import load_network
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.engines import openvino_engine as ov
 from diagnosis_tool.cxr.engines.convert import convert_bundle
-from tests.bundles import write_bundle
+from testing.bundles import write_bundle
 from tests.unit.cxr.test_gradcam import VGG_HEAD
 
 SIZE_PX = 64

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
-from tests.bundles import network_spec
+from testing.bundles import network_spec
 from training.blend import finish_blend, set_blend, start_blend
 from training.imagenet.efficientnet_lite import EXPECTED, lite_trunk
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
-from tests.bundles import network_spec
+from testing.bundles import network_spec
 from training.imagenet.first_layer import IMAGENET, Normalisation, fit_first_layer
 
 X = torch.randint(0, 256, (2, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from diagnosis_tool.cxr.network import build_network
-from tests.bundles import network_spec
+from testing.bundles import network_spec
 from training.imagenet.keras_resnet50 import EXPECTED, Arrays, read_tfjs, resnet50_v1_trunk
 
 BLOCKS = {2: "abc", 3: "abcd", 4: "abcdef", 5: "abc"}

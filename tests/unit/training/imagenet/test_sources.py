@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from diagnosis_tool.cxr.network import ARCHITECTURES, build_network
-from tests.bundles import network_spec
+from testing.bundles import network_spec
 from training.config import StartConfig
 from training.errors import StartWeightsMissing
 from training.imagenet.flax_vgg16 import vgg16_trunk

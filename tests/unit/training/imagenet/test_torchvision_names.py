@@ -8,7 +8,7 @@ from torch.nn import functional
 from torchvision import models
 
 from diagnosis_tool.cxr.network import build_network
-from tests.bundles import network_spec
+from testing.bundles import network_spec
 from training.imagenet.torchvision_names import trunk_state, vgg16_hidden
 
 

@@ -21,7 +21,7 @@ from diagnosis_tool import resources
 from diagnosis_tool.domain.access import Role, User
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.wiring import make_context, migrate_database
-from tests import accounts
+from testing import accounts
 
 _DEADLINE_S = 120.0
 T = TypeVar("T")

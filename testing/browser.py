@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-from tests.serving import Server
+from testing.serving import Server
 
 _ARGUMENTS = [
     "--no-sandbox",

@@ -1,0 +1,1 @@
+"""Helpers that tests and benchmarks share: bundles with random weights, a served tool, accounts, a browser."""
