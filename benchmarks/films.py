@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 
 from diagnosis_tool.cxr.preprocess import PreprocessSpec
-from training.cache import cached_pixels
-from training.data import Samples
 from training.datasets.base import Record, Split
 from training.phantom import chest_phantom, save_phantom
+from training.prepare.cache import cached_pixels
+from training.prepare.data import Samples
 
 _REAL: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "nih-1024"
 _COUNT: Final = 16

@@ -11,12 +11,12 @@ from benchmarks.record import interleaved_medians, record
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.network import build_network
 from testing.bundles import network_spec
-from training.augment import augment
-from training.config import LossConfig, LossKind, OptimizerConfig, OptimizerKind, Recipe
-from training.data import Samples, fetched
-from training.losses import build_loss
-from training.optim import build_optimizer
-from training.recipe import load_recipe
+from training.prepare.data import Samples, fetched
+from training.recipes.config import LossConfig, LossKind, OptimizerConfig, OptimizerKind, Recipe
+from training.recipes.load import load_recipe
+from training.train.augment import augment
+from training.train.losses import build_loss
+from training.train.optim import build_optimizer
 
 SIDE_PX: Final = 224
 _RECIPE: Final = Path(__file__).resolve().parents[1] / "training" / "recipes" / "nih14-resnet_50-adam-step.toml"

@@ -13,8 +13,8 @@ from diagnosis_tool import resources
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.wiring import make_context, migrate_database
 from testing.bundles import write_bundle
-from training import finish
 from training.phantom import chest_phantom
+from training.release import finish
 
 # converting takes seconds for each bundle: what is not about engines reads with torch
 os.environ["ENGINE"] = "torch"

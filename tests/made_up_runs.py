@@ -12,10 +12,10 @@ from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind
 from diagnosis_tool.cxr.types import ModelIdentity
 from tests.recipes import tiny_recipe
 from training.datasets.base import Record, Split
-from training.evaluate import Read, judge
-from training.metrics import auc, mean_defined, per_output
-from training.predictions import Predictions, write_predictions
-from training.run_folder import EpochRecord, RunFolder
+from training.evaluate.evaluation import Read, judge
+from training.evaluate.metrics import auc, mean_defined, per_output
+from training.evaluate.predictions import Predictions, write_predictions
+from training.train.run_folder import EpochRecord, RunFolder
 
 
 def outputs_named(*names: str) -> tuple[Output, ...]:

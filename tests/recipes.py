@@ -3,8 +3,8 @@
 import copy
 from typing import Any
 
-from training.config import Recipe
-from training.recipe import recipe_from
+from training.recipes.config import Recipe
+from training.recipes.load import recipe_from
 
 TINY: dict[str, Any] = {
     "name": "tiny",

@@ -11,30 +11,30 @@ from diagnosis_tool.cxr.bundle import CONVERTER, DEFAULT_FILE, resolve_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
 from diagnosis_tool.errors import DiagnosisToolError
-from training.average import at_size, average
-from training.cache import cached_pixels
-from training.config import NIH_REFERENCES
-from training.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
-from training.data import load_training_data, to_validate
 from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
-from training.devices import AUTO, pick_device
-from training.distributed import joined
 from training.errors import RecipeInvalid
+from training.evaluate.predictions import write_predictions
 from training.evidence.command import add_calibration_study, add_evidence
-from training.explain import table
 from training.files import write_whole
-from training.finish import calibrate_run, evaluate_and_keep, points_on, release_run, report_json, summary
-from training.fold_manifest import COMMITTED
-from training.interrupts import Stopped
-from training.loop import train
-from training.predictions import write_predictions
-from training.prepare import describe, issues_csv
-from training.recipe import load_recipe
+from training.prepare.cache import cached_pixels
+from training.prepare.data import load_training_data, to_validate
+from training.prepare.describe import describe, issues_csv
+from training.prepare.fold_manifest import COMMITTED
+from training.recipes.config import NIH_REFERENCES
+from training.recipes.load import load_recipe
+from training.release.explain import table
+from training.release.finish import calibrate_run, evaluate_and_keep, points_on, release_run, report_json, summary
 from training.report.command import add_compare, write_evaluation_page
-from training.run_folder import RunFolder
-from training.start_weights import FOLDER, SOURCES, unpack
-from training.teach import teach
+from training.start_weights.unpack import FOLDER, SOURCES, unpack
+from training.train.average import at_size, average
+from training.train.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
+from training.train.devices import AUTO, pick_device
+from training.train.distributed import joined
+from training.train.interrupts import Stopped
+from training.train.loop import train
+from training.train.run_folder import RunFolder
+from training.train.teach import teach
 
 CACHE = Path("build/cache")
 RUNS = Path("runs")

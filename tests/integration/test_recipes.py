@@ -18,13 +18,13 @@ from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier, ver
 from diagnosis_tool.services.predict import predict_file
 from testing.serving import serve
 from tests.small_datasets import WRITERS
-from training import finish
 from training.commands import main
-from training.config import OptimizerKind, Recipe
 from training.datasets import read_dataset
 from training.datasets.base import Split
-from training.recipe import load_recipe
-from training.run_folder import RunFolder
+from training.recipes.config import OptimizerKind, Recipe
+from training.recipes.load import load_recipe
+from training.release import finish
+from training.train.run_folder import RunFolder
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
 SOFTMAX, BINARY = "covidx-coatnet0", "rsna-resnet18-grey"
@@ -141,7 +141,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _bf16_on_trial_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trial converts the network for OpenVINO, which takes seconds; tests of training.admit judge it."""
+    """The trial converts the network for OpenVINO, which takes seconds; tests of training.release.admit judge it."""
     if BINARY not in request.node.name:
         monkeypatch.setattr(finish, "admissions", lambda *_, **__: ())
 

@@ -12,10 +12,10 @@ from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.image_file import read_image_file
 from tests.nih_phantoms import REAL, write_nih
 from tests.recipes import tiny_recipe
-from training.cache import cached_pixels
-from training.data import load_training_data
 from training.datasets.nih import read_nih
-from training.loop import predict_logits
+from training.prepare.cache import cached_pixels
+from training.prepare.data import load_training_data
+from training.train.loop import predict_logits
 
 
 class _Recording:

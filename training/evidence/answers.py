@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from diagnosis_tool.cxr.bundle import Interval, OperatingPoint
+from training.evaluate.metrics import Array, mean_defined, share_replicates
 from training.evidence.estimates import estimate, weights_of
 from training.evidence.said import Said
-from training.metrics import Array, mean_defined, share_replicates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

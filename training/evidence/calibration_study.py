@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from diagnosis_tool.cxr.calibration import CalibrationMethod, probabilities
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import ViewPosition
-from training.calibrate import fit_calibration
-from training.config import CalibrationConfig, Weighting
+from training.calibrate.fit import fit_calibration
+from training.calibrate.ward import calibration_weights
 from training.datasets.base import Record
-from training.metrics import Array, Labels, expected_calibration_error, mean_defined, per_output
-from training.predictions import Predictions
-from training.ward import calibration_weights
+from training.evaluate.metrics import Array, Labels, expected_calibration_error, mean_defined, per_output
+from training.evaluate.predictions import Predictions
+from training.recipes.config import CalibrationConfig, Weighting
 
 SPLITS: Final = 10
 ISOTONIC: Final = "isotonic"

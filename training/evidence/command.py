@@ -6,18 +6,18 @@ from pathlib import Path
 
 from diagnosis_tool.cxr.bundle import CONVERTER, resolve_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
-from training.config import Weighting
 from training.datasets import read_dataset
 from training.datasets.base import Record
 from training.errors import DatasetInvalid, RecipeInvalid, TrainingFailed
+from training.evaluate.predictions import Predictions
 from training.evidence.calibration_study import parts_of, study, study_markdown
 from training.evidence.gather import gather
 from training.evidence.markdown import evidence_markdown
 from training.files import write_whole
-from training.predictions import Predictions
 from training.provenance import git_commit
-from training.recipe import load_recipe
-from training.run_folder import RunFolder
+from training.recipes.config import Weighting
+from training.recipes.load import load_recipe
+from training.train.run_folder import RunFolder
 
 
 def add_calibration_study(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.bundle import Interval
-from training.evaluate import SEED
-from training.metrics import (
+from training.evaluate.evaluation import SEED
+from training.evaluate.metrics import (
     Array,
     Labels,
     auc,

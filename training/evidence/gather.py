@@ -12,7 +12,7 @@ from diagnosis_tool.cxr.classifier import BundleClassifier
 from training.datasets import read_dataset
 from training.datasets.base import Dataset, Record, Split
 from training.errors import DatasetInvalid
-from training.evaluate import SEED, Report, judge, read_all
+from training.evaluate.evaluation import SEED, Report, judge, read_all
 from training.evidence.answers import Answers, answers_of
 from training.evidence.estimates import aucs_of, each, weights_of
 from training.evidence.robustness import Robustness, measure

@@ -14,10 +14,10 @@ from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.cxr.types import Classifier, Radiograph
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from training.datasets.base import Record, read_radiograph
-from training.evaluate import SEED
+from training.evaluate.evaluation import SEED
+from training.evaluate.metrics import Array, mean_defined, row_means
 from training.evidence.estimates import Aucs, aucs_of, estimate, mean_of, weights_of
 from training.evidence.said import Said, narrowed
-from training.metrics import Array, mean_defined, row_means
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Change = Callable[[Pixels, np.random.Generator], Pixels]

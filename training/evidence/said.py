@@ -7,7 +7,7 @@ from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.findings import OutputKind
 from training.datasets.base import Record, labels_NK
 from training.errors import DatasetInvalid
-from training.metrics import Array, Labels
+from training.evaluate.metrics import Array, Labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

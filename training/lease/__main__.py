@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diagnosis_tool.errors import DiagnosisToolError
-from training.data import load_training_data
-from training.devices import AUTO, pick_device
+from training.evaluate.predictions import write_predictions
 from training.lease.chain import BOXES, CHAIN, Step, recipe_of
 from training.lease.parts import pack, packed_tars
-from training.loop import train
-from training.predictions import write_predictions
-from training.run_folder import RunFolder
-from training.teach import teach
+from training.prepare.data import load_training_data
+from training.train.devices import AUTO, pick_device
+from training.train.loop import train
+from training.train.run_folder import RunFolder
+from training.train.teach import teach
 
 _DATA = "nih-256"
 

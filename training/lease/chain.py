@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from training.config import Recipe
-from training.recipe import load_recipe
+from training.recipes.config import Recipe
+from training.recipes.load import load_recipe
 
 BOXES: Final = "rsna"
 """The folder of RSNA's labels, under `work`."""

@@ -9,12 +9,12 @@ from typing import Final
 import torch
 from safetensors.torch import load_file, save
 
-from training.boxes import BOX_TABLES
 from training.errors import DatasetInvalid
 from training.files import write_whole
-from training.half import as_released
 from training.lease.chain import BOXES
-from training.run_folder import RunFolder
+from training.prepare.boxes import BOX_TABLES
+from training.train.half import as_released
+from training.train.run_folder import RunFolder
 
 PART_BYTES: Final = 15 * 2**20
 TAR_BYTES: Final = 56 * 2**20

@@ -12,7 +12,7 @@ import numpy as np
 from diagnosis_tool.cxr.findings import display_name
 from training.report.curves import thinned
 from training.report.judged import Finding, Judged, folds_mean
-from training.run_folder import EpochRecord
+from training.train.run_folder import EpochRecord
 
 Figure = dict[str, Any]
 """A figure as Plotly reads it: {'data': [...], 'layout': {...}}; beside them 'wide' for one with a row of its own."""

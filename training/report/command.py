@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from training.evaluate.predictions import Predictions
 from training.files import write_whole
-from training.predictions import Predictions
 from training.provenance import git_commit
 from training.report.judged import judge_run
 from training.report.runs import Run, evaluation_of, load_runs, of_evaluation

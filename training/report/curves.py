@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics import BINS, Array, Labels
+from training.evaluate.metrics import BINS, Array, Labels
 
 _CHUNK = 50  # bootstrap replicates that are worked on at once: 10 MB at 25,000 images
 
@@ -154,7 +154,7 @@ def _cumulated(scores_N: Array, labels_N: Labels) -> tuple[Array, Array, Array] 
 
 
 def reliability(probabilities_N: Array, labels_N: Labels, bins: int = BINS) -> Reliability | None:
-    """The bins of training.metrics.expected_calibration_error. None for no images."""
+    """The bins of training.evaluate.metrics.expected_calibration_error. None for no images."""
     if len(probabilities_N) == 0:
         return None
     order = np.argsort(probabilities_N, kind="stable")

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import NO_FINDING, OutputKind
-from training.calibrate import youden_threshold
-from training.evaluate import SEED
-from training.metrics import (
+from training.calibrate.fit import youden_threshold
+from training.evaluate.evaluation import SEED
+from training.evaluate.metrics import (
     Array,
     Labels,
     auc,
@@ -21,7 +21,7 @@ from training.metrics import (
     mean_defined,
     patient_weights,
 )
-from training.predictions import Predictions
+from training.evaluate.predictions import Predictions
 from training.report import curves
 from training.report.curves import Confusion, PrecisionRecall, Reliability, Roc, Weighted
 from training.report.runs import FITTED_HERE, Estimate, Run, Stated

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from training.metrics import mean_defined
+from training.evaluate.metrics import mean_defined
 
 _HERE: Final = Path(__file__).parent
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from diagnosis_tool.cxr.bundle import CONVERTER
 from diagnosis_tool.cxr.calibration import Calibration, CalibrationMethod, probabilities
-from training.calibrate import Calibrated
-from training.config import DataConfig, Recipe, ReleaseConfig
+from training.calibrate.fit import Calibrated
 from training.errors import TrainingFailed
-from training.metrics import mean_defined
-from training.predictions import Predictions, read_predictions
-from training.run_folder import EpochRecord, RunFolder
-from training.selection import best_epoch
+from training.evaluate.metrics import mean_defined
+from training.evaluate.predictions import Predictions, read_predictions
+from training.recipes.config import DataConfig, Recipe, ReleaseConfig
+from training.train.run_folder import EpochRecord, RunFolder
+from training.train.selection import best_epoch
 
 FITTED_HERE = "these images"
 """Where an operating point comes from that was chosen on the very images it is judged on."""

@@ -5,7 +5,7 @@ from training.datasets import read_dataset
 from training.datasets.base import Split
 from training.datasets.kermany import patient_of
 from training.errors import DatasetInvalid
-from training.splits import train_validation
+from training.prepare.splits import train_validation
 
 REAL = SHARED / "kermany-224"
 FILES = {

@@ -11,7 +11,7 @@ from training.datasets import READERS, read_dataset
 from training.datasets.base import IssueKind, Split, moved_to
 from training.datasets.leakage import find_nih_lists, nih_patient, nih_patient_of_film, trainable
 from training.errors import DatasetInvalid
-from training.splits import train_validation
+from training.prepare.splits import train_validation
 
 REAL_FOLDERS = {"nih": "nih-256", "nih_sample": "nih-256", "covidx": "covidx-3class", "kermany": "kermany-224"}
 

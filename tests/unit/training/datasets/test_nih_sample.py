@@ -10,7 +10,7 @@ from training.commands import main
 from training.datasets import read_dataset
 from training.datasets.base import IssueKind, Split
 from training.errors import DatasetInvalid
-from training.splits import train_validation
+from training.prepare.splits import train_validation
 
 
 def test_reads_underscored_columns_and_ages(tmp_path):

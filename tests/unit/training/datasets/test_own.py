@@ -7,7 +7,7 @@ from tests.dataset_phantoms import replace_in, write_films
 from training.datasets import read_dataset
 from training.datasets.base import IssueKind, Split
 from training.errors import DatasetInvalid
-from training.splits import train_validation
+from training.prepare.splits import train_validation
 
 CSV = """image,patient,split,Nodule,Mass,view,age
 films/a.png,1,train,0,1,PA,060Y

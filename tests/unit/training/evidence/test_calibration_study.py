@@ -8,9 +8,9 @@ from diagnosis_tool.cxr.types import ViewPosition
 from tests.made_up_runs import NIH, made_up, write_run
 from tests.nih_phantoms import write_nih
 from training.commands import main
-from training.config import CalibrationConfig, Weighting
 from training.datasets.base import Record, Split
 from training.evidence.calibration_study import ALL, WARD_PART, best_for_ward, parts_of, study, study_markdown
+from training.recipes.config import CalibrationConfig, Weighting
 
 WARD = CalibrationConfig(weighting=Weighting.WARD, ap_share=0.6, follow_up_from=(0, 4), follow_up_shares=(0.3, 0.7))
 

@@ -17,7 +17,7 @@ from training.lease import __main__ as lease
 from training.lease import chain, parts
 from training.lease.chain import CHAIN, recipe_of
 from training.lease.parts import halved, packed_tars
-from training.run_folder import RunFolder
+from training.train.run_folder import RunFolder
 
 SMALL = {
     "mobilenet": ("preprocess.size_px=33",),

@@ -9,7 +9,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from training.metrics import average_precision, expected_calibration_error, patient_weights
+from training.evaluate.metrics import average_precision, expected_calibration_error, patient_weights
 from training.report.curves import (
     average_precision_replicates,
     class_matrix,

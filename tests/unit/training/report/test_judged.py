@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, r
 from diagnosis_tool.cxr.bundle import CONVERTER, Evaluation, Interval
 from diagnosis_tool.cxr.calibration import Calibration, CalibrationMethod
 from tests.made_up_runs import PNEUMONIA, SOFTMAX, THREE, made_up, write_evaluation, write_folds, write_run
-from training.calibrate import Calibrated
+from training.calibrate.fit import Calibrated
 from training.errors import TrainingFailed
 from training.report.judged import Rule, judge_run
 from training.report.runs import FITTED_HERE, load_runs, read_evaluation

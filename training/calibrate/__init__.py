@@ -1,0 +1,1 @@
+"""From a run's validation logits to probabilities and operating points."""

@@ -1,0 +1,1 @@
+"""Judges a bundle or a run on labelled images: predictions, metrics, localisation."""

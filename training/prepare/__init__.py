@@ -1,0 +1,1 @@
+"""From a data set to arrays: splits, folds, caches, pixel statistics, readers' boxes."""

@@ -1,0 +1,144 @@
+"""Readers' boxes around opacities teach a network where to look: a small loss on its maps beside that of the labels.
+
+The boxes are RSNA's, on NIH films that may train. Those of half of the patients teach; the other half's judge the
+heatmaps and choose explanations (training.release.explain), so that what was taught is not what is measured.
+Source: after Li et al. 2018, 'Thoracic disease identification and localization with limited supervision'.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from diagnosis_tool.cxr.bundle import Output
+from diagnosis_tool.cxr.network import ChestNetwork
+from training.datasets import tables
+from training.datasets.base import Box, Dataset, Record
+from training.datasets.leakage import RSNA_SOURCE, find_nih_lists, trainable
+from training.datasets.rsna import LABELS
+from training.errors import DatasetInvalid, RecipeInvalid
+
+OPACITIES: Final = ("Infiltration", "Pneumonia", "Consolidation")
+"""The outputs whose maps are held against RSNA's boxes around opacities."""
+BOX_TABLES: Final = (LABELS, RSNA_SOURCE)
+"""Files of RSNA's folder: boxes by RSNA's names, and NIH's name of each film."""
+_RSNA_SIDE_PX: Final = 1024.0  # of the DICOM files that the boxes were drawn on
+_LEAST_CELLS: Final = 0.3  # a crop that shows less of the boxes than this teaches nothing
+_LEAST_SHARE: Final = 1e-4  # keeps the logarithm finite
+
+
+def opacity_boxes(rsna: Path, nih: Dataset) -> dict[Record, tuple[Box, ...]]:
+    """RSNA's boxes by the NIH film that they were drawn on: films that may train, and no other.
+
+    rsna: a folder with stage_2_train_labels.csv and nih_source.csv. Raises DatasetInvalid when none is left.
+    """
+    film_of = find_nih_lists(rsna).film_of
+    usable = {record.image: record for record in trainable(nih)}
+    boxes: dict[Record, tuple[Box, ...]] = {}
+    labels = rsna / LABELS
+    for row in tables.rows(labels, ("patientId", "x", "y", "width", "height", "Target")):
+        record = usable.get(film_of.get(row["patientId"], ""))
+        if record is None or row["Target"] != "1":
+            continue
+        try:
+            left, top, width, height = (float(row[side]) / _RSNA_SIDE_PX for side in ("x", "y", "width", "height"))
+        except ValueError as error:
+            raise DatasetInvalid(f"{labels}: the box of {row['patientId']} is not four numbers.") from error
+        box = Box(image=record.image, finding="opacity", left=left, top=top, width=width, height=height)
+        boxes[record] = (*boxes.get(record, ()), box)
+    if not boxes:
+        raise DatasetInvalid(f"{rsna} has no boxes on films of {nih.folder} that may train.")
+    return boxes
+
+
+def teaches(patient: str) -> bool:
+    """Whether this patient's boxes may teach; those of the others judge."""
+    return zlib.crc32(patient.encode()) % 2 == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxedFilms:
+    """Training films with boxes, by their place among the training images.
+
+    masks: (side, side) uint8 of the cached image, 255 inside of a box. columns: the outputs that are taught.
+    """
+
+    masks: dict[int, torch.Tensor]
+    side_px: int
+    columns: tuple[int, ...]
+
+    def among(self, batches: Sequence[NDArray[np.int64]], images: int, seed: int) -> list[NDArray[np.int64]]:
+        """The batches with their last `images` images replaced by films with boxes, drawn at random from the seed."""
+        random, known = np.random.default_rng(seed), np.fromiter(self.masks, np.int64)
+        count = min(images, len(known))
+        return [
+            np.concatenate([batch[: len(batch) - count], random.choice(known, min(count, len(batch)), replace=False)])
+            for batch in batches
+        ]
+
+    def masks_of(self, chosen_B: NDArray[np.int64]) -> torch.Tensor:
+        """(B, side, side) uint8, all 0 for a film without boxes."""
+        empty = torch.zeros(self.side_px, self.side_px, dtype=torch.uint8)
+        return torch.stack([self.masks.get(int(n), empty) for n in chosen_B])
+
+
+def boxed_films(
+    folder: Path, nih: Dataset, train: Sequence[Record], outputs: Sequence[Output], side_px: int
+) -> BoxedFilms:
+    """The boxes that may teach, of the films that train. Raises DatasetInvalid when there are none."""
+    place = {record.image: n for n, record in enumerate(train)}
+    masks = {
+        place[record.image]: _mask(boxes, side_px)
+        for record, boxes in opacity_boxes(folder, nih).items()
+        if record.image in place and teaches(record.patient)
+    }
+    if not masks:
+        raise DatasetInvalid(f"{folder} has no boxes that may teach on the training films of {nih.folder}.")
+    columns = tuple(k for k, output in enumerate(outputs) if output.name in OPACITIES)
+    return BoxedFilms(masks=masks, side_px=side_px, columns=columns)
+
+
+def _mask(boxes: Sequence[Box], side_px: int) -> torch.Tensor:
+    mask = torch.zeros(side_px, side_px, dtype=torch.uint8)
+    for box in boxes:
+        rows = slice(int(box.top * side_px), int((box.top + box.height) * side_px) + 1)
+        columns = slice(int(box.left * side_px), int((box.left + box.width) * side_px) + 1)
+        mask[rows, columns] = 255
+    return mask
+
+
+def last_layer(network: ChestNetwork) -> nn.Linear:
+    """The layer whose weights make a map of each cell's say in an output.
+
+    Raises RecipeInvalid for a head that is more than a mean over the cells and one dense layer.
+    """
+    layers = [layer for layer in network.head.children() if not isinstance(layer, nn.Dropout | nn.Flatten)]
+    match layers:
+        case [nn.AdaptiveAvgPool2d(output_size=1), nn.Linear() as last]:
+            return last
+    raise RecipeInvalid("boxes teach a network whose head is a mean over the map and one dense layer: head_grid = 1.")
+
+
+def location_loss(
+    features_BChw: torch.Tensor, last: nn.Linear, masks_BHW: torch.Tensor, columns: Sequence[int]
+) -> torch.Tensor:
+    """How far the maps of the outputs `columns` lie outside of the boxes: summed over the films with boxes, a scalar.
+
+    masks_BHW: 0..255, in the film as it was augmented. The map's softmax over all cells is a guess of where the
+    finding lies; a film's loss is minus the logarithm of the part that lies in the boxes, a mean over the outputs.
+    """
+    height, width = features_BChw.shape[2:]
+    inside_BP = functional.adaptive_avg_pool2d(masks_BHW[:, None] / 255, (height, width)).flatten(1)
+    shown = inside_BP.sum(1) > _LEAST_CELLS
+    if not bool(shown.any()):
+        return features_BChw.new_zeros(())
+    maps_BKP = torch.einsum("kc,bchw->bkhw", last.weight[list(columns)], features_BChw[shown].float()).flatten(2)
+    share_BK = (maps_BKP.softmax(2) * inside_BP[shown][:, None]).sum(2)
+    return -share_BK.clamp(min=_LEAST_SHARE).log().mean(1).sum()

@@ -1,0 +1,1 @@
+"""From a calibrated run to a bundle that proves itself, with its card."""

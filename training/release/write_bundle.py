@@ -1,0 +1,198 @@
+"""From a run to a bundle: weights, metadata, golden inputs, card; proven to load before it takes its name."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import save_file
+
+from diagnosis_tool.cxr.bundle import (
+    BUNDLE_FILE,
+    CONVERTER,
+    SCHEMA_VERSION,
+    Admission,
+    BundleMetadata,
+    FileHash,
+    Golden,
+    GoldenInput,
+    Output,
+    TrainingRecord,
+)
+from diagnosis_tool.cxr.calibration import Activation
+from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier
+from diagnosis_tool.cxr.engines import TorchEngine
+from diagnosis_tool.cxr.explanation import ExplanationSpec
+from diagnosis_tool.cxr.network import ChestNetwork, build_network
+from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
+from diagnosis_tool.cxr.types import Radiograph, ViewPosition
+from training.calibrate.fit import Calibrated
+from training.errors import TrainingFailed
+from training.evaluate.evaluation import Report, as_evaluation
+from training.files import whole_folder
+from training.phantom import Anatomy, chest_phantom
+from training.prepare.splits import split_sha256
+from training.recipes.config import Recipe
+from training.release.card import model_card
+from training.train.half import as_released
+from training.train.run_folder import RunFolder, RunInfo
+
+SHARD_BYTES: Final = 90_000_000  # a repository host refuses files of 100 MB
+GOLDEN_TOLERANCE: Final = 0.01
+"""Largest allowed difference of a golden logit. Float32 engines on other machines round apart by far less; a wrong
+resize, layout or weight moves logits by far more."""
+_GOLDEN_PEOPLE: Final = (
+    (11, None),
+    (12, Anatomy(heart_size=1.35)),
+    (13, Anatomy(effusion=0.35, nodule=0.04)),
+)
+Evaluate = Callable[[BundleClassifier], Report]
+Admit = Callable[[BundleClassifier], tuple[Admission, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseInputs:
+    """What a bundle is made of. outputs and activation: the data set's, in the order of the logits."""
+
+    recipe: Recipe
+    info: RunInfo
+    outputs: tuple[Output, ...]
+    activation: Activation
+    calibrated: Calibrated
+    explanation: ExplanationSpec
+    epochs: int
+    git_commit: str
+
+
+def released_network(run: RunFolder, outputs: int) -> ChestNetwork:
+    """The run's best weights as they will be released: rounded to float16 where its range allows, in eval mode.
+
+    Raises TrainingFailed when the weights belong to another network or are not finite.
+    """
+    recipe = run.recipe()
+    network = build_network(recipe.network, outputs)
+    state = {name: as_released(name, value) for name, value in run.best().items()}
+    try:
+        network.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)
+    except RuntimeError as error:
+        raise TrainingFailed(
+            f"{run.best_file} is of another architecture than {recipe.network.architecture}: {error}"
+        ) from error
+    return network.eval()
+
+
+def release(
+    inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Sequence[Evaluate], admit: Admit
+) -> BundleMetadata:
+    """Writes the bundle folder `target`, whole or not at all.
+
+    Each of `evaluate` judges the very bundle that is being released, read through its classifier; its figures are then
+    written into it, and so are the precisions that `admit` finds to be as good as float32. Raises BundleInvalid when
+    the written bundle does not reproduce its own golden logits.
+    """
+    network = released_network(run, len(inputs.outputs))
+    with whole_folder(target) as scratch:
+        weights = _write_weights(run, scratch)
+        golden = _write_golden(network, inputs.recipe.preprocess, scratch)
+        metadata = _metadata(inputs, weights, golden)
+        _write_metadata(metadata, scratch)
+        classifier = load_classifier(scratch)
+        figures = tuple(as_evaluation(one(classifier)) for one in evaluate)
+        metadata = replace(metadata, evaluations=metadata.evaluations + figures, admitted=admit(classifier))
+        _write_metadata(metadata, scratch)
+        size = sum((scratch / item.file).stat().st_size for item in weights)
+        card = model_card(metadata, inputs.calibrated.notes, weights_bytes=size)
+        (scratch / "MODEL_CARD.md").write_text(card)
+        load_classifier(scratch)
+    return metadata
+
+
+def _write_weights(run: RunFolder, folder: Path) -> tuple[FileHash, ...]:
+    state = {name: as_released(name, value).contiguous() for name, value in run.best().items()}
+    shards: list[dict[str, torch.Tensor]] = [{}]
+    filled = 0
+    for name, value in sorted(state.items()):
+        size = value.numel() * value.element_size()
+        if shards[-1] and filled + size > SHARD_BYTES:
+            shards.append({})
+            filled = 0
+        shards[-1][name] = value
+        filled += size
+    files = []
+    for number, shard in enumerate(shards, start=1):
+        name = "weights.safetensors" if len(shards) == 1 else f"weights-{number:02}-of-{len(shards):02}.safetensors"
+        save_file(shard, folder / name)
+        (folder / name).chmod(0o644)  # safetensors writes for the owner alone; whoever serves must read it
+        files.append(_hashed(folder / name))
+    return tuple(files)
+
+
+def _write_golden(network: ChestNetwork, spec: PreprocessSpec, folder: Path) -> Golden:
+    engine = TorchEngine(network)
+    inputs = []
+    for number, (seed, anatomy) in enumerate(_GOLDEN_PEOPLE, start=1):
+        x_HW = preprocess(Radiograph(pixels=chest_phantom(seed, anatomy=anatomy), source_format="PNG"), spec)
+        file = folder / f"golden-{number}.png"
+        Image.fromarray(x_HW).save(file, optimize=True)
+        inputs.append(_golden_input(file, x_HW, engine))
+    return Golden(tolerance=GOLDEN_TOLERANCE, inputs=tuple(inputs))
+
+
+def _golden_input(file: Path, x_HW: NDArray[np.uint8], engine: TorchEngine) -> GoldenInput:
+    logits_BK, _ = engine.run(x_HW[None])
+    return GoldenInput(
+        file=file.name, sha256=_hashed(file).sha256, logits=tuple(round(float(value), 6) for value in logits_BK[0])
+    )
+
+
+def _hashed(file: Path) -> FileHash:
+    with file.open("rb") as stream:
+        return FileHash(file=file.name, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def _metadata(inputs: ReleaseInputs, weights: tuple[FileHash, ...], golden: Golden) -> BundleMetadata:
+    recipe, info = inputs.recipe, inputs.info
+    return BundleMetadata(
+        schema_version=SCHEMA_VERSION,
+        name=recipe.release.name,
+        version=recipe.release.version,
+        git_commit=inputs.git_commit,
+        outputs=inputs.outputs,
+        activation=inputs.activation,
+        network=recipe.network,
+        preprocess=recipe.preprocess,
+        calibration=inputs.calibrated.calibration,
+        explanation=inputs.explanation,
+        operating_points=inputs.calibrated.operating_points,
+        allowed_views=(ViewPosition.PA, ViewPosition.AP),
+        training=TrainingRecord(
+            dataset=info.dataset,
+            recipe=recipe.name,
+            start_weights=info.start_weights,
+            seed=recipe.seed,
+            epochs=inputs.epochs,
+            train_images=len(info.train_images),
+            train_patients=info.train_patients,
+            validation_images=len(info.validation_images),
+            validation_patients=info.validation_patients,
+            train_split_sha256=split_sha256(info.train_images),
+            validation_split_sha256=split_sha256(info.validation_images),
+            test_split_sha256=split_sha256(info.test_images),
+            limits=recipe.release.limits,
+        ),
+        evaluations=(inputs.calibrated.evaluation,),
+        weights=weights,
+        golden=golden,
+        admitted=(),
+    )
+
+
+def _write_metadata(metadata: BundleMetadata, folder: Path) -> None:
+    text = json.dumps(CONVERTER.unstructure(metadata), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / BUNDLE_FILE).write_text(text + "\n", encoding="utf-8")

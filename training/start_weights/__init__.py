@@ -1,0 +1,1 @@
+"""Published ImageNet weights, turned into states of ChestNetwork.features."""
