@@ -6,7 +6,7 @@ PORT   ?= 8000
 DATA_DIR ?= data
 export PORT DATA_DIR
 # the errors: what they say is their first argument
-KEYWORDS := marked tr ntr:1,2 UnreadableInput UnsupportedImage NotFound Conflict ReviewConflict NotSignedIn NotAllowed TooManyAttempts UploadRefused QuotaExceeded RequestRefused StorageFull
+KEYWORDS := gettext_noop tr ntr:1,2 UnreadableInput UnsupportedImage NotFound Conflict ReviewConflict NotSignedIn NotAllowed TooManyAttempts UploadRefused QuotaExceeded RequestRefused StorageFull
 
 .PHONY: run install install-dev test test-long check bench bench-long messages screenshots image clean
 

@@ -21,7 +21,7 @@ from diagnosis_tool.cxr.findings import NIH_FINDINGS
 from diagnosis_tool.services.wiring import migrate_database
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.storage import tables as t
-from diagnosis_tool.storage.session import open_database, writing
+from diagnosis_tool.storage.database import open_database, write_transaction
 from testing.accounts import browser_of, sign_in
 
 _SMALL, _LARGE = 1_000, 100_000
@@ -163,7 +163,7 @@ def _fill(file: Path, count: int) -> None:
             for f, p in above
         ]
         texts.append({"rowid": k + 1, "content": f"P{k // 2:06}\n{name}\n{k:06}.png"})
-    with writing(engine) as db:
+    with write_transaction(engine) as db:
         names = {n: f"reader {n}" for n in (2, 3, 4)}
         db.execute(
             insert(t.users), [{"id": n, "name": names[n], "folded_name": names[n], "created_at": begin} for n in names]

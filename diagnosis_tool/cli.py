@@ -13,7 +13,7 @@ from diagnosis_tool.commands import audit, backup, export, first_start, tokens, 
 from diagnosis_tool.commands.environment import settings_with
 from diagnosis_tool.cxr.types import ModelIdentity
 from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError
-from diagnosis_tool.services.predict import PredictedFile, predict_file
+from diagnosis_tool.services.predict_file import PredictedFile, predict_file
 from diagnosis_tool.services.wiring import migrate_database
 
 _OK, _SOME_REFUSED, _ERROR = 0, 2, 1
@@ -109,26 +109,26 @@ def _predict(options: argparse.Namespace) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     classifier = load(settings_with(bundle=options.bundle))
-    answers = []
+    predicted = []
     for file in options.files:
-        answer = predict_file(classifier, file)
-        answers.append({**_as_json(answer), **_identity(classifier.identity), "seconds": round(answer.seconds, 4)})
+        found = predict_file(classifier, file)
+        predicted.append({**_as_json(found), **_identity(classifier.identity), "seconds": round(found.seconds, 4)})
     if options.json:
-        json.dump(answers, sys.stdout, indent=1)  # escaped: a file name need not fit the terminal's encoding
+        json.dump(predicted, sys.stdout, indent=1)  # escaped: a file name need not fit the terminal's encoding
         print()
     else:
-        _print_table(answers)
-    return _SOME_REFUSED if any(answer["refused"] for answer in answers) else _OK
+        _print_table(predicted)
+    return _SOME_REFUSED if any(row["refused"] for row in predicted) else _OK
 
 
-def _as_json(answer: PredictedFile) -> dict[str, Any]:
-    outputs = answer.reading.outputs if answer.reading else ()
+def _as_json(found: PredictedFile) -> dict[str, Any]:
+    outputs = found.prediction.outputs if found.prediction else ()
     return {
-        "file": answer.file,
-        "sha256": answer.sha256,
+        "file": found.file,
+        "sha256": found.sha256,
         "findings": [{"finding": output.name, "probability": output.probability} for output in outputs],
-        "top4": list(answer.reading.top) if answer.reading else [],
-        "refused": answer.refused,
+        "top4": list(found.prediction.top) if found.prediction else [],
+        "refused": found.refused,
     }
 
 
@@ -136,13 +136,13 @@ def _identity(identity: ModelIdentity) -> dict[str, str]:
     return {"bundle": identity.bundle, "engine": identity.engine, "precision": identity.precision}
 
 
-def _print_table(answers: list[dict[str, Any]]) -> None:
-    for answer in answers:
-        if answer["refused"]:
-            print(f"{answer['file']}: not read. {answer['refused']}")
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if row["refused"]:
+            print(f"{row['file']}: not read. {row['refused']}")
             continue
-        best = sorted(answer["findings"], key=lambda f: -f["probability"])
-        print(f"{answer['file']}: " + ", ".join(f"{f['finding']} {f['probability']:.2f}" for f in best))
+        best = sorted(row["findings"], key=lambda f: -f["probability"])
+        print(f"{row['file']}: " + ", ".join(f"{f['finding']} {f['probability']:.2f}" for f in best))
     print("Research use only, not a medical device.", file=sys.stderr)
 
 

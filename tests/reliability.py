@@ -31,7 +31,7 @@ from diagnosis_tool.services.remove import delete_studies
 from diagnosis_tool.services.review import get_review, save_review
 from tests.fakes.classifier import FakeClassifier
 from tests.killing import Run, Say, every_step, run, run_for
-from tests.reading import read_all
+from tests.predicting import predict_all
 from tests.stores import DATABASE, film, open_store, send
 
 NO_IMAGE: Final = b"no image at all"
@@ -64,7 +64,7 @@ def read_queue(data_dir: Path, _: Say = print) -> None:
     """What a worker does from its start until nothing waits."""
     context = open_store(data_dir)
     context.jobs.release_all(_WORKER)
-    read_all(context, FakeClassifier(), worker=_WORKER)
+    predict_all(context, FakeClassifier(), worker=_WORKER)
 
 
 def _some_studies(data_dir: Path, _: Say) -> None:
@@ -149,7 +149,7 @@ def _look_at(context: Context, instance: Instance, say: Say) -> None:
         if instance.state is not InstanceState.REFUSED or not instance.error:
             say(f"lost: what is no image is {instance.state}")
         return
-    expected = FakeClassifier().read(decode_radiograph(data)).outputs
+    expected = FakeClassifier().predict(decode_radiograph(data)).outputs
     found = instance.prediction.outputs if instance.prediction else ()
     if instance.state is not InstanceState.DONE or [o.probability for o in found] != [o.probability for o in expected]:
         say(f"lost: an image is {instance.state} ({instance.error}), with {len(found)} of {len(expected)} answers")
@@ -224,7 +224,7 @@ def _read_all_of_it(data_dir: Path, say: Say) -> None:
 
 TRIALS: Final = (
     Trial(name="submit", made=_some_studies, operation=_send_three, judge=_judge_upload),
-    Trial(name="diagnose", made=_some_studies, operation=read_queue, judge=_judge_reading),
+    Trial(name="predict", made=_some_studies, operation=read_queue, judge=_judge_reading),
     Trial(name="delete", made=_read_all_of_it, operation=_delete_first, judge=_judge_deletion),
     Trial(name="review", made=_read_all_of_it, operation=_save_reviews, judge=_judge_reviews),
     Trial(name="backup", made=_some_studies, operation=_back_up, judge=_judge_backup),

@@ -54,7 +54,7 @@ def called_for(source: str) -> Iterator[str]:
             continue
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         first = node.args[0]
-        if name in {"_", "gettext", "ngettext", "marked"} and isinstance(first, ast.Constant):
+        if name in {"_", "gettext", "ngettext", "gettext_noop"} and isinstance(first, ast.Constant):
             yield str(first.value)
 
 

@@ -8,7 +8,7 @@ from diagnosis_tool.domain.access import SCOPES, Permission
 from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.audit import record_command
-from diagnosis_tool.storage.ways_in import Token
+from diagnosis_tool.storage.credentials import Token
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,7 +45,7 @@ def _add(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     context = existing_context()
     user = context.users.named(options.user) if options.user else None
-    for token in context.ways_in.tokens(user.id if user else None):
+    for token in context.credentials.tokens(user.id if user else None):
         print(_line(token))
     return 0
 

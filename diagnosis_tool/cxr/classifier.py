@@ -1,4 +1,4 @@
-"""The Classifier over a released bundle: checks itself on golden inputs, then reads radiographs."""
+"""The Classifier over a released bundle: checks itself on golden inputs, then predicts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,12 +22,12 @@ from diagnosis_tool.cxr.gradcam import explain
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from diagnosis_tool.cxr.preprocess import preprocess
 from diagnosis_tool.cxr.quality import refuse_unreadable
-from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, Radiograph, Reading, ViewPosition
+from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, PredictedOutput, Prediction, Radiograph, ViewPosition
 from diagnosis_tool.errors import BundleInvalid, UnsupportedImage
 
 
 class BundleClassifier:
-    """Reads radiographs with one bundle. One thread at a time (Grad-CAM's hooks are stateful).
+    """Predicts with one bundle. One thread at a time (Grad-CAM's hooks are stateful).
 
     head: the network's, on the CPU: what heatmaps are made with, whatever the engine.
     """
@@ -39,7 +39,7 @@ class BundleClassifier:
 
     @property
     def identity(self) -> ModelIdentity:
-        """The bundle, engine and precision behind the answers."""
+        """The bundle, engine and precision behind the predictions."""
         metadata = self.bundle.metadata
         return ModelIdentity(
             bundle_name=metadata.name,
@@ -54,16 +54,16 @@ class BundleClassifier:
         """How many radiographs the engine takes at once; 1 where more would be no faster."""
         return self.engine.batch
 
-    def read(self, radiograph: Radiograph) -> Reading:
+    def predict(self, radiograph: Radiograph) -> Prediction:
         """Probabilities and heatmaps of all outputs of one radiograph.
 
         Raises UnsupportedImage when the image is none that the model may read.
         """
-        (reading,) = self.answer(self.prepare(radiograph)[None])
-        return reading
+        (prediction,) = self.predict_prepared(self.prepare(radiograph)[None])
+        return prediction
 
     def prepare(self, radiograph: Radiograph) -> NDArray[np.uint8]:
-        """The network's input, (H, W) uint8; may run in another thread than `answer`.
+        """The network's input, (H, W) uint8; may run in another thread than `predict_prepared`.
 
         Raises UnsupportedImage when the image is none that the model may read.
         """
@@ -71,12 +71,12 @@ class BundleClassifier:
         self._refuse_view(radiograph.view_position)
         return preprocess(radiograph, self.bundle.metadata.preprocess)
 
-    def answer(self, x_BHW: NDArray[np.uint8]) -> tuple[Reading, ...]:
-        """What the model says about prepared radiographs (B, H, W), one reading each, in their order."""
+    def predict_prepared(self, x_BHW: NDArray[np.uint8]) -> tuple[Prediction, ...]:
+        """What the model says about prepared radiographs (B, H, W), one prediction each, in their order."""
         logits_BK, features_BChw = self.engine.run(x_BHW)
         explanation = self.bundle.metadata.explanation
         return tuple(
-            Reading(
+            Prediction(
                 identity=self.identity,
                 outputs=self._outputs(logits_K[None], explain(self._head, features_Chw, len(logits_K), explanation)),
             )
@@ -98,14 +98,14 @@ class BundleClassifier:
                 "This is a %(view)s view; the model reads %(views)s only. Nothing was read.", view=view, views=names
             )
 
-    def _outputs(self, logits_BK: NDArray[np.float32], heatmaps: tuple[Heatmap, ...]) -> tuple[OutputReading, ...]:
+    def _outputs(self, logits_BK: NDArray[np.float32], heatmaps: tuple[Heatmap, ...]) -> tuple[PredictedOutput, ...]:
         metadata = self.bundle.metadata
         probabilities_K = probabilities(logits_BK, metadata.activation, metadata.calibration)[0]
         # an infinite logit would pass for a probability of 0 or 1
         if not (np.isfinite(logits_BK).all() and np.isfinite(probabilities_K).all()):
             raise BundleInvalid("The model gave a value that is not a number for this image; nothing may be shown.")
         return tuple(
-            OutputReading(
+            PredictedOutput(
                 name=output.name,
                 kind=output.kind,
                 logit=float(logit),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.findings import OutputKind
+from diagnosis_tool.errors import NotFound
 
 
 class ViewPosition(StrEnum):
@@ -79,7 +80,7 @@ class Heatmap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputReading:
+class PredictedOutput:
     """What a model says about one output: logit, calibrated probability in [0, 1], and where it looked.
 
     threshold is the bundle's operating point on the probability, None where the bundle has none for this output.
@@ -115,16 +116,27 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """All that a model says about one radiograph, outputs in the bundle's order."""
+class Prediction:
+    """All that a model says about one radiograph, outputs in the bundle's order; stored as it is, never changed."""
 
     identity: ModelIdentity
-    outputs: tuple[OutputReading, ...]
+    outputs: tuple[PredictedOutput, ...]
 
     @property
     def top(self) -> tuple[str, ...]:
         """Names of the (at most four) most probable findings, most probable first."""
         return top_findings(self.outputs)
+
+    def output(self, name: str) -> PredictedOutput:
+        """The output of this name. Raises NotFound."""
+        for output in self.outputs:
+            if output.name == name:
+                return output
+        raise NotFound("The model has no output '%(name)s'.", name=name)
+
+    def heatmap(self, name: str) -> Heatmap:
+        """The heatmap of the output of this name. Raises NotFound."""
+        return self.output(name).heatmap
 
 
 TOP_COUNT = 4
@@ -149,32 +161,32 @@ def top_findings(outputs: "tuple[_Ranked, ...]", count: int = TOP_COUNT) -> tupl
 
 
 class Classifier(Protocol):
-    """Reads radiographs. Services know this and no network."""
+    """Predicts from radiographs. Services know this and no network."""
 
     @property
     def identity(self) -> ModelIdentity:
-        """The bundle, engine and precision behind the answers."""
+        """The bundle, engine and precision behind the predictions."""
         ...
 
     @property
     def batch(self) -> int:
-        """How many radiographs to give to `answer` at once; 1 where more would be no faster."""
+        """How many radiographs to give to `predict_prepared` at once; 1 where more would be no faster."""
         ...
 
-    def read(self, radiograph: Radiograph) -> Reading:
-        """Probabilities and heatmaps of all outputs of one radiograph: `prepare`, then `answer`.
+    def predict(self, radiograph: Radiograph) -> Prediction:
+        """Probabilities and heatmaps of all outputs of one radiograph: `prepare`, then `predict_prepared`.
 
         Raises UnsupportedImage when the image is none that the model may read.
         """
         ...
 
     def prepare(self, radiograph: Radiograph) -> NDArray[np.uint8]:
-        """The network's input, (H, W) uint8; may run in another thread than `answer`.
+        """The network's input, (H, W) uint8; may run in another thread than `predict_prepared`.
 
         Raises UnsupportedImage when the image is none that the model may read.
         """
         ...
 
-    def answer(self, x_BHW: NDArray[np.uint8]) -> tuple[Reading, ...]:
-        """What the model says about prepared radiographs (B, H, W), one reading each, in their order."""
+    def predict_prepared(self, x_BHW: NDArray[np.uint8]) -> tuple[Prediction, ...]:
+        """What the model says about prepared radiographs (B, H, W), one prediction each, in their order."""
         ...

@@ -111,7 +111,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verification:
     """What checking the chain found. problems: one sentence each; none when all is as it was written."""
 
     rows: int
@@ -134,7 +134,7 @@ def head_seal(key: bytes, head: Head) -> str:
     return hmac.new(key, f"head {head}".encode(), hashlib.sha256).hexdigest()
 
 
-def verify(key: bytes, lines: Iterable[Line], heads: Iterable[Head] = ()) -> Verdict:
+def verify(key: bytes, lines: Iterable[Line], heads: Iterable[Head] = ()) -> Verification:
     """Goes through all rows, in the order of seq, from the first one. heads: noted ones that must be in the chain."""
     expected = {head.seq: head for head in heads}
     problems: list[str] = []
@@ -150,7 +150,7 @@ def verify(key: bytes, lines: Iterable[Line], heads: Iterable[Head] = ()) -> Ver
             problems.append(f"row {line.seq} is not the one that was noted as head")
         previous, rows, last = line.hash, rows + 1, Head(seq=line.seq, hash=line.hash)
     problems += [f"row {seq} was noted as head and is missing: the end was cut off" for seq in sorted(expected)]
-    return Verdict(rows=rows, head=last, problems=tuple(problems))
+    return Verification(rows=rows, head=last, problems=tuple(problems))
 
 
 def _gap(before: int, seq: int) -> Iterator[str]:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.cxr.types import PredictedOutput
 
 
 class Band(StrEnum):
@@ -20,7 +20,7 @@ class Band(StrEnum):
 _SHAPES: Final = {Band.POSITIVE: "▲", Band.UNSURE: "◆", Band.NEGATIVE: "▽"}
 
 
-def band_of(output: OutputReading, screening: float | None) -> Band | None:
+def band_of(output: PredictedOutput, screening: float | None) -> Band | None:
     """The band of a finding; None without an operating point, and for outputs that say 'nothing found'.
 
     screening: the threshold of sensitivity_90, None where the bundle has none; above the operating point it is as none.

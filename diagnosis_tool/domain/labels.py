@@ -1,9 +1,8 @@
 """A signed review as labels for training: 1 and 0 for what the reader decided. Pure."""
 
 from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.cxr.types import PredictedOutput, Prediction
 from diagnosis_tool.domain.reviews import Opinion, Verdict
-from diagnosis_tool.domain.studies import Prediction
 
 
 def decided_labels(prediction: Prediction, opinion: Opinion, *, silence_agrees: bool) -> dict[str, int] | None:
@@ -24,7 +23,7 @@ def decided_labels(prediction: Prediction, opinion: Opinion, *, silence_agrees: 
     return {o.name: labels.get(o.name, nothing) for o in prediction.outputs}
 
 
-def _label(output: OutputReading, opinion: Opinion, silence_agrees: bool) -> int | None:
+def _label(output: PredictedOutput, opinion: Opinion, silence_agrees: bool) -> int | None:
     if output.name in opinion.added:
         return 1
     verdict = opinion.verdicts.get(output.name, Verdict.AGREE if silence_agrees else None)

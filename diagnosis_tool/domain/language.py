@@ -88,6 +88,6 @@ def _pattern(message: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"%\\\((\w+)\\\)s", group, re.escape(message)), re.DOTALL)
 
 
-def marked(message: str) -> str:
+def gettext_noop(message: str) -> str:
     """The message itself: marks text that is translated where it is shown, for `make messages`."""
     return message

@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 from diagnosis_tool.cxr.findings import NIH_FINDINGS, OTHER_FINDINGS, OutputKind
-from diagnosis_tool.domain.studies import Instance, Prediction
+from diagnosis_tool.cxr.types import Prediction
+from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import Conflict, RequestRefused
 
 MAX_NOTE: Final = 10_000
@@ -35,7 +36,7 @@ class ReviewState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
+class ReviewBox:
     """Where the reader sees a finding: left top corner and size, in pixels of the stored radiograph."""
 
     finding: str
@@ -52,7 +53,7 @@ class Opinion:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     added: tuple[str, ...] = ()
     note: str = ""
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[ReviewBox, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +123,7 @@ def check(opinion: Opinion, instance: Instance) -> None:
         _check_box(box, instance.width_px or 0, instance.height_px or 0)
 
 
-def _check_box(box: Box, width_px: int, height_px: int) -> None:
+def _check_box(box: ReviewBox, width_px: int, height_px: int) -> None:
     inside = box.x >= 0 and box.y >= 0 and box.x + box.width <= width_px and box.y + box.height <= height_px
     if not (inside and box.width > 0 and box.height > 0):  # NaN is not inside either
         raise RequestRefused(

@@ -1,20 +1,10 @@
-"""Study, Instance and Prediction: values, and the rules of an instance's state. Pure."""
+"""Study and Instance: values, and the rules of an instance's state. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from diagnosis_tool.cxr.types import (
-    NOBODY,
-    Heatmap,
-    ModelIdentity,
-    OutputReading,
-    Radiograph,
-    Subject,
-    ViewPosition,
-    top_findings,
-)
-from diagnosis_tool.errors import NotFound
+from diagnosis_tool.cxr.types import NOBODY, Prediction, Radiograph, Subject, ViewPosition
 
 
 class InstanceState(StrEnum):
@@ -34,33 +24,6 @@ class InstanceState(StrEnum):
     def is_final(self) -> bool:
         """True once nothing more will happen by itself."""
         return self in {InstanceState.DONE, InstanceState.REFUSED, InstanceState.FAILED}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """The stored output of one bundle for one image content; immutable. Outputs in the bundle's order."""
-
-    image_sha256: str
-    identity: ModelIdentity
-    outputs: tuple[OutputReading, ...]
-    created_at: datetime
-    seconds: float
-
-    @property
-    def top(self) -> tuple[str, ...]:
-        """Names of the (at most four) most probable findings, most probable first."""
-        return top_findings(self.outputs)
-
-    def output(self, name: str) -> OutputReading:
-        """The output of this name; raises NotFound."""
-        for output in self.outputs:
-            if output.name == name:
-                return output
-        raise NotFound("The model has no output '%(name)s'.", name=name)
-
-    def heatmap(self, name: str) -> Heatmap:
-        """The heatmap of the output of this name; raises NotFound."""
-        return self.output(name).heatmap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +56,7 @@ class Instance:
 
     file_name: as the sender called it, cleaned for display; never used as a path.
     width_px, height_px: None until the image was decoded. error: for the reader, when REFUSED or FAILED.
-    prediction: set exactly when state is DONE.
+    prediction: set exactly when state is DONE; predicted_at: when it was made, in predict_s seconds.
     patient_id: the file's, or what the sender called the patient of the upload. This and what follows: None where it is
     not known (yet). bits: of each pixel that the source uses, 8 until the image was decoded.
     received_at: when it was uploaded.
@@ -111,6 +74,8 @@ class Instance:
     height_px: int | None
     has_thumbnail: bool
     prediction: Prediction | None
+    predicted_at: datetime | None = None
+    predict_s: float | None = None
     patient_id: str | None = None
     patient_name: str | None = None
     view_position: ViewPosition | None = None

@@ -8,46 +8,46 @@ from typing import Final
 
 from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.findings import OutputKind, display_name
-from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.cxr.types import PredictedOutput, Prediction
 from diagnosis_tool.domain.access import Permission, Role
 from diagnosis_tool.domain.language import gettext as _
-from diagnosis_tool.domain.language import marked, retold
+from diagnosis_tool.domain.language import gettext_noop, retold
 from diagnosis_tool.domain.reviews import Opinion, Review, ReviewState, Verdict
-from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, StudyProgress
+from diagnosis_tool.domain.studies import Instance, InstanceState, StudyProgress
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistRow
 
 _FINDINGS: Final = {
-    "Atelectasis": marked("Atelectasis"),
-    "Cardiomegaly": marked("Cardiomegaly"),
-    "Consolidation": marked("Consolidation"),
-    "Edema": marked("Edema"),
-    "Effusion": marked("Effusion"),
-    "Emphysema": marked("Emphysema"),
-    "Fibrosis": marked("Fibrosis"),
-    "Hernia": marked("Hernia"),
-    "Infiltration": marked("Infiltration"),
-    "Mass": marked("Mass"),
-    "Nodule": marked("Nodule"),
-    "Pleural_Thickening": marked("Pleural thickening"),
-    "Pneumonia": marked("Pneumonia"),
-    "Pneumothorax": marked("Pneumothorax"),
-    "No Finding": marked("No Finding"),
-    "Aortic_Enlargement": marked("Aortic enlargement"),
-    "Calcification": marked("Calcification"),
-    "Enlarged_Mediastinum": marked("Enlarged mediastinum"),
-    "Fracture": marked("Fracture"),
-    "Lung_Opacity": marked("Lung opacity"),
-    "Scoliosis": marked("Scoliosis"),
-    "Subcutaneous_Emphysema": marked("Subcutaneous emphysema"),
-    "Support_Device": marked("Support device"),
+    "Atelectasis": gettext_noop("Atelectasis"),
+    "Cardiomegaly": gettext_noop("Cardiomegaly"),
+    "Consolidation": gettext_noop("Consolidation"),
+    "Edema": gettext_noop("Edema"),
+    "Effusion": gettext_noop("Effusion"),
+    "Emphysema": gettext_noop("Emphysema"),
+    "Fibrosis": gettext_noop("Fibrosis"),
+    "Hernia": gettext_noop("Hernia"),
+    "Infiltration": gettext_noop("Infiltration"),
+    "Mass": gettext_noop("Mass"),
+    "Nodule": gettext_noop("Nodule"),
+    "Pleural_Thickening": gettext_noop("Pleural thickening"),
+    "Pneumonia": gettext_noop("Pneumonia"),
+    "Pneumothorax": gettext_noop("Pneumothorax"),
+    "No Finding": gettext_noop("No Finding"),
+    "Aortic_Enlargement": gettext_noop("Aortic enlargement"),
+    "Calcification": gettext_noop("Calcification"),
+    "Enlarged_Mediastinum": gettext_noop("Enlarged mediastinum"),
+    "Fracture": gettext_noop("Fracture"),
+    "Lung_Opacity": gettext_noop("Lung opacity"),
+    "Scoliosis": gettext_noop("Scoliosis"),
+    "Subcutaneous_Emphysema": gettext_noop("Subcutaneous emphysema"),
+    "Support_Device": gettext_noop("Support device"),
 }
 
 _STATES: Final = {
-    InstanceState.QUEUED: marked("queued"),
-    InstanceState.READING: marked("reading"),
-    InstanceState.DONE: marked("done"),
-    InstanceState.REFUSED: marked("refused"),
-    InstanceState.FAILED: marked("failed"),
+    InstanceState.QUEUED: gettext_noop("queued"),
+    InstanceState.READING: gettext_noop("reading"),
+    InstanceState.DONE: gettext_noop("done"),
+    InstanceState.REFUSED: gettext_noop("refused"),
+    InstanceState.FAILED: gettext_noop("failed"),
 }
 
 _SHAPES: Final = {
@@ -59,24 +59,24 @@ _SHAPES: Final = {
 }
 
 _UNFINISHED: Final = {
-    InstanceState.QUEUED: marked("Waiting to be read. Nothing is known about this image yet."),
-    InstanceState.READING: marked("Being read now. Nothing is known about this image yet."),
+    InstanceState.QUEUED: gettext_noop("Waiting to be read. Nothing is known about this image yet."),
+    InstanceState.READING: gettext_noop("Being read now. Nothing is known about this image yet."),
 }
 
 
 _ROLES: Final = {
-    Role.ADMIN: marked("administrator"),
-    Role.RADIOLOGIST: marked("radiologist"),
-    Role.TECHNICIAN: marked("technician"),
-    Role.VIEWER: marked("viewer (only looks)"),
+    Role.ADMIN: gettext_noop("administrator"),
+    Role.RADIOLOGIST: gettext_noop("radiologist"),
+    Role.TECHNICIAN: gettext_noop("technician"),
+    Role.VIEWER: gettext_noop("viewer (only looks)"),
 }
 _SCOPE_NAMES: Final = {
-    Permission.READ: marked("look at studies"),
-    Permission.UPLOAD: marked("upload"),
-    Permission.REVIEW: marked("review and sign"),
-    Permission.EXPORT: marked("export"),
-    Permission.DELETE: marked("delete studies"),
-    Permission.METRICS: marked("measure the server"),
+    Permission.READ: gettext_noop("look at studies"),
+    Permission.UPLOAD: gettext_noop("upload"),
+    Permission.REVIEW: gettext_noop("review and sign"),
+    Permission.EXPORT: gettext_noop("export"),
+    Permission.DELETE: gettext_noop("delete studies"),
+    Permission.METRICS: gettext_noop("measure the server"),
 }
 
 
@@ -130,7 +130,7 @@ def interval(value: Interval) -> str:
     )
 
 
-def side_of_threshold(output: OutputReading) -> str:
+def side_of_threshold(output: PredictedOutput) -> str:
     """'above the operating point 0.31', 'below …' or 'no operating point'."""
     if output.threshold is None:
         return _("no operating point")
@@ -140,7 +140,7 @@ def side_of_threshold(output: OutputReading) -> str:
     return _("below the operating point %(threshold)s", threshold=threshold)
 
 
-def short_side(output: OutputReading) -> str:
+def short_side(output: PredictedOutput) -> str:
     """Where room is short: 'above 0.31', 'below 0.31', '' without an operating point."""
     if output.threshold is None:
         return ""
@@ -150,7 +150,7 @@ def short_side(output: OutputReading) -> str:
     return _("below %(threshold)s", threshold=threshold)
 
 
-def output_sentence(output: OutputReading) -> str:
+def output_sentence(output: PredictedOutput) -> str:
     """For example 'Effusion 0.64, above the operating point 0.31'."""
     return f"{finding_name(output.name)} {probability(output.probability)}, {side_of_threshold(output)}"
 
@@ -195,7 +195,7 @@ def batch_summary(study: StudyProgress) -> str:
     return f"{head}: {', '.join(parts)}" if parts else head
 
 
-def map_note(output: OutputReading) -> str:
+def map_note(output: PredictedOutput) -> str:
     """What stands under a small heatmap beside name and probability. Every map is stretched to its own maximum."""
     if output.heatmap.scale == 0:
         return _("map is empty")
@@ -204,7 +204,7 @@ def map_note(output: OutputReading) -> str:
     return _("above operating point") if output.is_above_threshold else _("below operating point")
 
 
-def map_caption(output: OutputReading) -> str:
+def map_caption(output: PredictedOutput) -> str:
     """What stands under a large heatmap."""
     sentence = output_sentence(output)
     if output.heatmap.scale == 0:
@@ -213,14 +213,14 @@ def map_caption(output: OutputReading) -> str:
 
 
 _STUDY_STATES: Final = {
-    StudyState.NEW: ("○", marked("new")),
-    StudyState.READING: ("◐", marked("being read")),
-    StudyState.READ: ("●", marked("read by model")),
-    StudyState.REVIEWED: ("◆", marked("reviewed")),
-    StudyState.SIGNED: ("✔", marked("signed")),
-    StudyState.AMENDED: ("◇", marked("amended")),
-    StudyState.REFUSED: ("▲", marked("refused")),
-    StudyState.FAILED: ("✕", marked("failed")),
+    StudyState.NEW: ("○", gettext_noop("new")),
+    StudyState.READING: ("◐", gettext_noop("being read")),
+    StudyState.READ: ("●", gettext_noop("read by model")),
+    StudyState.REVIEWED: ("◆", gettext_noop("reviewed")),
+    StudyState.SIGNED: ("✔", gettext_noop("signed")),
+    StudyState.AMENDED: ("◇", gettext_noop("amended")),
+    StudyState.REFUSED: ("▲", gettext_noop("refused")),
+    StudyState.FAILED: ("✕", gettext_noop("failed")),
 }
 
 
@@ -247,9 +247,9 @@ def study_note(row: WorklistRow) -> str:
 
 
 _SORTS: Final = {
-    Sort.NEWEST: marked("newest first"),
-    Sort.OLDEST: marked("oldest first"),
-    Sort.URGENT: marked("most urgent first"),
+    Sort.NEWEST: gettext_noop("newest first"),
+    Sort.OLDEST: gettext_noop("oldest first"),
+    Sort.URGENT: gettext_noop("most urgent first"),
 }
 
 

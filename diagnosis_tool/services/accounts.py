@@ -8,13 +8,13 @@ from itertools import count
 from typing import Final
 
 from diagnosis_tool.domain.access import Permission, Role, User
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import NotFound, NotSignedIn, RequestRefused
 from diagnosis_tool.services import passwords
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.submit import clean_text
+from diagnosis_tool.storage.credentials import Token
 from diagnosis_tool.storage.users import folded
-from diagnosis_tool.storage.ways_in import Token
 
 DEFAULT_PROJECT: Final = "default"
 LINK_LIFETIME: Final = timedelta(hours=24)
@@ -24,8 +24,8 @@ TOKEN_DAYS: Final = 90
 MAX_TOKEN_DAYS: Final = 3650
 _TOKEN_PREFIX: Final = "dt_"  # noqa: S105  so that a leaked token is recognised for what it is
 _BYTES: Final = 32
-_WRONG: Final = marked("Name or password is wrong. Who forgot the password asks an administrator for a new link.")
-_NO_LINK: Final = marked(
+_WRONG: Final = gettext_noop("Name or password is wrong. Who forgot the password asks an administrator for a new link.")
+_NO_LINK: Final = gettext_noop(
     "This link does not lead in: it was used, has expired, or a newer one was made. Ask an administrator for a new one."
 )
 
@@ -74,7 +74,7 @@ def user_named(context: Context, name: str) -> User | None:
 def begin_session(context: Context, user: User, limits: Limits) -> str:
     """A new sign-in's secret, to be kept in the browser's cookie."""
     secret = secrets.token_urlsafe(_BYTES)
-    context.ways_in.sign_in(user.id, secret, lifetime=limits.absolute)
+    context.credentials.add_session(user.id, secret, lifetime=limits.absolute)
     return secret
 
 
@@ -83,12 +83,14 @@ def make_link(context: Context, user: User) -> Link:
     if user.is_disabled:
         raise RequestRefused("The account of %(name)s is disabled. Enable it first.", name=user.name)
     secret = secrets.token_urlsafe(_BYTES)
-    return Link(user=user, secret=secret, expires_at=context.ways_in.add_link(user.id, secret, lifetime=LINK_LIFETIME))
+    return Link(
+        user=user, secret=secret, expires_at=context.credentials.add_link(user.id, secret, lifetime=LINK_LIFETIME)
+    )
 
 
 def link_user(context: Context, secret: str) -> User:
     """Whose link it is. Raises NotFound for one that leads nowhere."""
-    user = context.ways_in.link(secret)
+    user = context.credentials.link(secret)
     if user is None:
         raise NotFound(_NO_LINK)
     return user
@@ -97,7 +99,7 @@ def link_user(context: Context, secret: str) -> User:
 def use_link(context: Context, secret: str, password: str) -> User:
     """Sets the password and ends the link and all of the user's sign-ins. Raises NotFound, RequestRefused."""
     passwords.check_new(password, link_user(context, secret).name)
-    user = context.ways_in.use_link(secret, passwords.hashed(password))
+    user = context.credentials.use_link(secret, passwords.hashed(password))
     if user is None:
         raise NotFound(_NO_LINK)
     return user
@@ -156,13 +158,13 @@ def make_token(
     if not timedelta(days=1) <= lifetime <= timedelta(days=MAX_TOKEN_DAYS):
         raise RequestRefused("A token lasts from 1 to %(most)s days.", most=MAX_TOKEN_DAYS)
     secret = _TOKEN_PREFIX + secrets.token_urlsafe(_BYTES)
-    token = context.ways_in.add_token(user.id, secret, name=clean_name(name), scopes=scopes, lifetime=lifetime)
+    token = context.credentials.add_token(user.id, secret, name=clean_name(name), scopes=scopes, lifetime=lifetime)
     return NewToken(token=token, secret=secret)
 
 
 def revoke_token(context: Context, token_id: int, *, owner: User | None = None) -> None:
     """The token leads in no more. owner: only if it is theirs. Raises NotFound."""
-    context.ways_in.revoke(token_id, user_id=owner.id if owner else None)
+    context.credentials.revoke(token_id, user_id=owner.id if owner else None)
 
 
 def clean_name(name: str) -> str:

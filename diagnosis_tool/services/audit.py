@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from diagnosis_tool.domain.audit import Action, Event, Head, Line, Outcome, Verdict
+from diagnosis_tool.domain.audit import Action, Event, Head, Line, Outcome, Verification
 from diagnosis_tool.errors import RequestRefused
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.audit import AuditQuery
@@ -50,7 +50,7 @@ def record_command(
     )
 
 
-def verify(context: Context, heads: Sequence[str] = ()) -> Verdict:
+def verify(context: Context, heads: Sequence[str] = ()) -> Verification:
     """Checks every row. heads: such as `audit head` and the log print them, kept elsewhere. Raises RequestRefused."""
     return context.audit.verify(*(_head(text) for text in heads))
 

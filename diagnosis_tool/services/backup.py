@@ -12,9 +12,9 @@ from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.archive import (
     DATABASE,
     KEYS,
+    BackupReader,
+    BackupWriter,
     Manifest,
-    Reader,
-    Writer,
     blob_entry,
     extract,
     open_backup,
@@ -50,7 +50,7 @@ def write_backup(context: Context, *, data_dir: Path, database_file: Path, migra
 
     Raises BackupInvalid when the target exists or cannot be written, StorageFull, DatabaseInvalid.
     """
-    with Writer(target) as writer:
+    with BackupWriter(target) as writer:
         file = writer.folder / "copy.sqlite"
         created_at = context.now()
         snapshot(database_file, file)
@@ -75,7 +75,7 @@ def write_backup(context: Context, *, data_dir: Path, database_file: Path, migra
 
 
 def _add_blobs(
-    context: Context, writer: Writer, named: Iterable[NamedContent]
+    context: Context, writer: BackupWriter, named: Iterable[NamedContent]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     missing, damaged = [], []
     for content in named:
@@ -91,7 +91,7 @@ def _add_blobs(
     return tuple(missing), tuple(damaged)
 
 
-def _add_file(writer: Writer, name: str, path: Path) -> None:
+def _add_file(writer: BackupWriter, name: str, path: Path) -> None:
     with path.open("rb") as file:
         writer.add(name, file, path.stat().st_size)
 
@@ -168,13 +168,13 @@ def _require_room(data_dir: Path, size_bytes: int) -> None:
         )
 
 
-def _stage(reader: Reader, staging: Path, migrations: Path) -> None:
+def _stage(reader: BackupReader, staging: Path, migrations: Path) -> None:
     entries = {entry.name: entry for entry in reader.manifest.entries}
     extract(reader, entries[DATABASE], staging / DATABASE)
     try:
         with opened(staging / DATABASE) as copy:
             copy.inventory.schema(migrations)
-            copy.end_sign_ins_and_links()  # who signed out or used a link since would find them alive again
+            copy.end_sessions_and_links()  # who signed out or used a link since would find them alive again
             named = {blob_entry(content.sha256): content.sha256 for content in copy.inventory.named()}
     except DatabaseInvalid as error:
         raise BackupInvalid("The backup cannot be restored. %(why)s", why=error) from error

@@ -14,10 +14,10 @@ from diagnosis_tool.cxr import heatmap
 from diagnosis_tool.cxr.findings import anatomical_rank
 from diagnosis_tool.cxr.image_file import JPEG_SIGNATURE, PNG_SIGNATURE
 from diagnosis_tool.cxr.preprocess import window_to_uint8
-from diagnosis_tool.cxr.types import Radiograph
+from diagnosis_tool.cxr.types import Prediction, Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.dicom.reader import is_dicom
-from diagnosis_tool.domain.studies import Instance, Prediction, Study, StudyProgress
+from diagnosis_tool.domain.studies import Instance, Study, StudyProgress
 from diagnosis_tool.domain.worklist import WorklistPage, WorklistQuery, WorklistRow
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services.context import Context

@@ -7,13 +7,13 @@ from datetime import datetime
 from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.blobs import BlobStore
-from diagnosis_tool.storage.figures import FigureStore
+from diagnosis_tool.storage.credentials import CredentialStore
 from diagnosis_tool.storage.inventory import Inventory
 from diagnosis_tool.storage.jobs import JobStore
+from diagnosis_tool.storage.metrics import MetricStore
 from diagnosis_tool.storage.reviews import ReviewStore
 from diagnosis_tool.storage.studies import StudyStore
 from diagnosis_tool.storage.users import UserStore
-from diagnosis_tool.storage.ways_in import WayInStore
 from diagnosis_tool.storage.worklist_pages import WorklistStore
 
 
@@ -28,12 +28,12 @@ class Context:
     jobs: JobStore
     reviews: ReviewStore
     users: UserStore
-    ways_in: WayInStore
+    credentials: CredentialStore
     worklist: WorklistStore
     blobs: BlobStore
     inventory: Inventory
     audit: AuditLog
-    figures: FigureStore
+    metrics: MetricStore
     now: Callable[[], datetime]
     new_uid: Callable[[], str]
     bundles: BundleCatalogue = field(default_factory=BundleCatalogue)

@@ -14,7 +14,7 @@ _SILENT_S: Final = 3 * HEARTBEAT_S + 15
 """A worker says nothing while it reads one image; a large model on a slow machine takes seconds."""
 
 
-class State(StrEnum):
+class HealthState(StrEnum):
     """WARMING: not yet, but soon, by itself. FAILING: somebody has to look."""
 
     OK = "ok"
@@ -23,11 +23,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class HealthPart:
     """One thing that reading needs. says: what is wrong or being done, '' when all is well."""
 
     name: str
-    state: State
+    state: HealthState
     says: str = ""
 
 
@@ -35,20 +35,20 @@ class Part:
 class Readiness:
     """ready: uploads are being read. bundle: what they are read with. workers: those heard of lately."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[HealthPart, ...]
     bundle: str | None
     workers: tuple[WorkerStatus, ...]
 
     @property
     def ready(self) -> bool:
         """True when every part is."""
-        return self.state is State.OK
+        return self.state is HealthState.OK
 
     @property
-    def state(self) -> State:
+    def state(self) -> HealthState:
         """The worst of the parts."""
         states = [part.state for part in self.parts]
-        return max(states, key=list(State).index)
+        return max(states, key=list(HealthState).index)
 
     @property
     def reason(self) -> str:
@@ -58,7 +58,7 @@ class Readiness:
 
 def readiness(context: Context) -> Readiness:
     """Ready when the database answers, the disk has room, and a worker that was heard of lately proved its bundle."""
-    if (database := _database(context)).state is State.FAILING:
+    if (database := _database(context)).state is HealthState.FAILING:
         return Readiness(parts=(database, _disk(context)), bundle=None, workers=())
     workers = tuple(worker for worker in context.jobs.workers() if worker.age_s <= _SILENT_S)
     bundle = next((worker.detail for worker in workers if worker.state is WorkerState.READY), None)
@@ -67,38 +67,40 @@ def readiness(context: Context) -> Readiness:
     )
 
 
-def _database(context: Context) -> Part:
+def _database(context: Context) -> HealthPart:
     try:
-        answers = context.figures.answers()
+        answers = context.metrics.answers()
     except Exception:  # noqa: BLE001  whatever broke: it does not answer, and that is what is asked here
         answers = False
     says = "" if answers else "The database does not answer. Look at the server's log."
-    return Part(name="database", state=State.OK if answers else State.FAILING, says=says)
+    return HealthPart(name="database", state=HealthState.OK if answers else HealthState.FAILING, says=says)
 
 
-def _disk(context: Context) -> Part:
+def _disk(context: Context) -> HealthPart:
     free = context.blobs.free_bytes()
     if free >= LEAST_FREE_BYTES:
-        return Part(name="disk", state=State.OK)
-    return Part(
-        name="disk", state=State.FAILING, says=f"The disk has only {free // 1_000_000} MB left. Make room in DATA_DIR."
+        return HealthPart(name="disk", state=HealthState.OK)
+    return HealthPart(
+        name="disk",
+        state=HealthState.FAILING,
+        says=f"The disk has only {free // 1_000_000} MB left. Make room in DATA_DIR.",
     )
 
 
-def _worker(workers: tuple[WorkerStatus, ...]) -> Part:
+def _worker(workers: tuple[WorkerStatus, ...]) -> HealthPart:
     if workers:
-        return Part(name="worker", state=State.OK)
-    return Part(name="worker", state=State.FAILING, says="No worker is running. Uploads wait until one is.")
+        return HealthPart(name="worker", state=HealthState.OK)
+    return HealthPart(name="worker", state=HealthState.FAILING, says="No worker is running. Uploads wait until one is.")
 
 
-def _bundle(workers: tuple[WorkerStatus, ...]) -> Part:
+def _bundle(workers: tuple[WorkerStatus, ...]) -> HealthPart:
     name = "bundle"
     if any(worker.state is WorkerState.READY for worker in workers):
-        return Part(name=name, state=State.OK)
+        return HealthPart(name=name, state=HealthState.OK)
     for worker in workers:
         if worker.state is WorkerState.BROKEN:
-            return Part(name=name, state=State.FAILING, says=f"The worker cannot start: {worker.detail}")
+            return HealthPart(name=name, state=HealthState.FAILING, says=f"The worker cannot start: {worker.detail}")
     for worker in workers:
         doing = f" ({worker.detail})" if worker.detail else ""
-        return Part(name=name, state=State.WARMING, says=f"The worker is loading its model{doing}.")
-    return Part(name=name, state=State.FAILING, says="No worker has proved its model.")
+        return HealthPart(name=name, state=HealthState.WARMING, says=f"The worker is loading its model{doing}.")
+    return HealthPart(name=name, state=HealthState.FAILING, says="No worker has proved its model.")

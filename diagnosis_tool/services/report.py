@@ -10,12 +10,11 @@ from PIL import Image
 
 from diagnosis_tool.cxr import heatmap
 from diagnosis_tool.cxr.findings import OutputKind, anatomical_rank
-from diagnosis_tool.cxr.types import OutputReading
-from diagnosis_tool.domain.studies import Prediction
+from diagnosis_tool.cxr.types import PredictedOutput, Prediction
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.report_page import Report, draw
+from diagnosis_tool.services.report_page import ImageReport, draw
 from diagnosis_tool.services.review import get_review
 
 _FILM_PX = 1000
@@ -27,18 +26,19 @@ def report_pdf(context: Context, instance_uid: str) -> bytes:
     return draw(gather(context, instance_uid))
 
 
-def gather(context: Context, instance_uid: str) -> Report:
+def gather(context: Context, instance_uid: str) -> ImageReport:
     """What stands on the report. Raises NotFound while the image is not read."""
     instance = browse.get_instance(context, instance_uid)
     prediction = instance.prediction
-    if prediction is None:
+    if prediction is None or instance.predicted_at is None:
         raise NotFound("This image has no report: it is not read (yet), or could not be.")
     film = Image.open(BytesIO(browse.radiograph_png(context, instance_uid)))
     film.thumbnail((_FILM_PX, _FILM_PX), Image.Resampling.BILINEAR)
-    return Report(
+    return ImageReport(
         study=browse.get_study(context, instance.study_uid),
         instance=instance,
         prediction=prediction,
+        predicted_at=instance.predicted_at,
         outputs=in_order(prediction),
         film=film,
         maps=_maps(film, prediction),
@@ -47,12 +47,12 @@ def gather(context: Context, instance_uid: str) -> Report:
     )
 
 
-def in_order(prediction: Prediction) -> tuple[OutputReading, ...]:
+def in_order(prediction: Prediction) -> tuple[PredictedOutput, ...]:
     """Outputs that say 'nothing found' first, then the findings in anatomical order, as in the viewer's chart."""
     return tuple(sorted(prediction.outputs, key=lambda o: (o.kind is OutputKind.FINDING, anatomical_rank(o.name))))
 
 
-def _maps(film: Image.Image, prediction: Prediction) -> tuple[tuple[OutputReading, Image.Image], ...]:
+def _maps(film: Image.Image, prediction: Prediction) -> tuple[tuple[PredictedOutput, Image.Image], ...]:
     small = film.copy()
     small.thumbnail((_MAP_PX, _MAP_PX), Image.Resampling.BILINEAR)
     pixels_HW = np.asarray(small)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, cast
 
 from fpdf import FPDF
@@ -9,11 +10,11 @@ from PIL import Image
 
 from diagnosis_tool.cxr.bundle import BundleMetadata
 from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.cxr.types import PredictedOutput, Prediction
 from diagnosis_tool.domain import language, model_facts, wording
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.reviews import Review
-from diagnosis_tool.domain.studies import Instance, Prediction, Study
+from diagnosis_tool.domain.studies import Instance, Study
 from diagnosis_tool.services.report_fonts import fonts_for
 
 Colour = tuple[int, int, int]
@@ -35,7 +36,7 @@ _GAP: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class ImageReport:
     """All that stands on a report.
 
     outputs: in the order of the chart. film: grey. maps: each finding above its operating point with film and heatmap
@@ -45,14 +46,15 @@ class Report:
     study: Study
     instance: Instance
     prediction: Prediction
-    outputs: tuple[OutputReading, ...]
+    predicted_at: datetime
+    outputs: tuple[PredictedOutput, ...]
     film: Image.Image
-    maps: tuple[tuple[OutputReading, Image.Image], ...]
+    maps: tuple[tuple[PredictedOutput, Image.Image], ...]
     review: Review
     metadata: BundleMetadata | None
 
 
-def draw(report: Report) -> bytes:
+def draw(report: ImageReport) -> bytes:
     """The page as a PDF; the same report in the same language gives the same bytes."""
     page = _Page(report)
     y = _head(page, report)
@@ -67,12 +69,12 @@ def draw(report: Report) -> bytes:
 class _Page(FPDF):
     """One page with our fonts, colours and one way to write."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ImageReport) -> None:
         super().__init__("portrait", "mm", "A4")
         self.set_auto_page_break(False)
         self.set_margin(0)
         self.c_margin = 0
-        self.set_creation_date(report.prediction.created_at)  # the time of writing would make each copy another file
+        self.set_creation_date(report.predicted_at)  # the time of writing would make each copy another file
         self.set_title(_("Reading of %(file)s", file=report.instance.file_name))
         self.set_lang(language.current().code)
         self.add_page()
@@ -127,8 +129,8 @@ class _Page(FPDF):
         self.set_text_color(*colour)
 
 
-def _head(page: _Page, report: Report) -> float:
-    instance, prediction = report.instance, report.prediction
+def _head(page: _Page, report: ImageReport) -> float:
+    instance = report.instance
     page.line_of(_LEFT, _TOP, _("Chest radiograph, read by a model"), size=15)
     page.line_of(_RIGHT, _TOP + 1, wording.research_use(), size=9, colour=ABOVE, w=-90)
     page.line_of(_RIGHT, _TOP + 5.5, _("Not for clinical use."), size=9, colour=ABOVE, w=-90)
@@ -142,13 +144,13 @@ def _head(page: _Page, report: Report) -> float:
     facts = (
         _("study of %(time)s", time=f"{report.study.created_at.astimezone():%Y-%m-%d %H:%M}"),
         f"{instance.width_px} × {instance.height_px} px",
-        _("read %(time)s", time=f"{prediction.created_at.astimezone():%Y-%m-%d %H:%M}"),
+        _("read %(time)s", time=f"{report.predicted_at.astimezone():%Y-%m-%d %H:%M}"),
         f"sha256 {instance.sha256[:16]}",
     )
     return page.line_of(_LEFT, y, "  ·  ".join(facts), size=8, colour=MUTED) + _GAP
 
 
-def _film(page: _Page, report: Report, y: float) -> float:
+def _film(page: _Page, report: ImageReport, y: float) -> float:
     scale = min(_FILM_W / report.film.width, _FILM_H / report.film.height)
     height = report.film.height * scale
     page.image(report.film, _LEFT, y, report.film.width * scale, height, alt_text=_("Radiograph"))
@@ -166,7 +168,7 @@ def _film(page: _Page, report: Report, y: float) -> float:
     return y + height
 
 
-def _chart(page: _Page, outputs: Sequence[OutputReading], y: float) -> float:
+def _chart(page: _Page, outputs: Sequence[PredictedOutput], y: float) -> float:
     """A row an output: name, bar with the operating point as a tick, probability, on which side it lies."""
     bar_left, bar_w = _CHART_LEFT + 32, 34.0
     row = min(6.4, _FILM_H / max(len(outputs), 1))
@@ -192,7 +194,7 @@ def _chart(page: _Page, outputs: Sequence[OutputReading], y: float) -> float:
     )
 
 
-def _maps(page: _Page, maps: Sequence[tuple[OutputReading, Image.Image]], y: float) -> float:
+def _maps(page: _Page, maps: Sequence[tuple[PredictedOutput, Image.Image]], y: float) -> float:
     """Film and heatmap of each finding above its operating point, as large as all of them fit."""
     if not maps:
         return y
@@ -237,7 +239,7 @@ def _grid(count: int, columns: int, picture: Image.Image) -> tuple[int, float]:
     return columns, min(width / picture.width, height / picture.height)
 
 
-def _foot(page: _Page, report: Report) -> None:
+def _foot(page: _Page, report: ImageReport) -> None:
     identity = report.prediction.identity
     known = report.metadata
     line = model_facts.one_line(known) if known else _("Model %(name)s.", name=identity.bundle)

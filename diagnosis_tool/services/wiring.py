@@ -9,16 +9,16 @@ from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.blobs import BlobStore
-from diagnosis_tool.storage.figures import FigureStore
+from diagnosis_tool.storage.credentials import CredentialStore
+from diagnosis_tool.storage.database import open_database
 from diagnosis_tool.storage.inventory import Inventory
 from diagnosis_tool.storage.jobs import JobStore
+from diagnosis_tool.storage.metrics import MetricStore
 from diagnosis_tool.storage.migrate import migrate
 from diagnosis_tool.storage.reviews import ReviewStore
 from diagnosis_tool.storage.secret import audit_key as stored_audit_key
-from diagnosis_tool.storage.session import open_database
 from diagnosis_tool.storage.studies import StudyStore
 from diagnosis_tool.storage.users import UserStore
-from diagnosis_tool.storage.ways_in import WayInStore
 from diagnosis_tool.storage.worklist_pages import WorklistStore
 
 AUDIT_HEAD: Final = "audit_head"
@@ -50,12 +50,12 @@ def make_context(
         jobs=JobStore(engine, now, audit),
         reviews=ReviewStore(engine, now),
         users=UserStore(engine, now),
-        ways_in=WayInStore(engine, now),
+        credentials=CredentialStore(engine, now),
         worklist=WorklistStore(engine),
         blobs=BlobStore(data_dir / "blobs"),
         inventory=Inventory(engine),
         audit=audit,
-        figures=FigureStore(engine, now),
+        metrics=MetricStore(engine, now),
         now=now,
         new_uid=lambda: uuid4().hex,
         bundles=bundles or BundleCatalogue(),

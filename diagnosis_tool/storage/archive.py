@@ -70,7 +70,7 @@ def blob_entry(sha256: str) -> str:
     return f"blobs/{sha256[:2]}/{sha256}"
 
 
-class Writer:
+class BackupWriter:
     """A backup that is being written, under a name of its own until `finish`; used with `with`.
 
     folder: what is written lies there; a name that ends in .tar becomes one file, any other a folder.
@@ -145,7 +145,7 @@ class Writer:
         return manifest
 
 
-class Reader(Protocol):
+class BackupReader(Protocol):
     """A backup that is there: its manifest and its files."""
 
     manifest: Manifest
@@ -159,7 +159,7 @@ class Reader(Protocol):
         ...
 
 
-def open_backup(path: Path) -> Reader:
+def open_backup(path: Path) -> BackupReader:
     """The backup at this path, a folder or a .tar. Raises BackupInvalid when it is none, or incomplete."""
     if path.is_dir():
         return _Folder(path)
@@ -214,7 +214,7 @@ class _Tar:
         self._tar.close()
 
 
-def extract(reader: Reader, entry: Entry, target: Path) -> None:
+def extract(reader: BackupReader, entry: Entry, target: Path) -> None:
     """Writes the entry's bytes to the new file `target`, durably. Raises BackupInvalid when they are not what the
     manifest says, StorageFull."""
     with reader.open(entry) as file, _in_words(target.parent):

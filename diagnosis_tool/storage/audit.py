@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, insert, select, text
 
-from diagnosis_tool.domain.audit import GENESIS, Event, Head, Line, Verdict, head_seal, line_hash, verify
+from diagnosis_tool.domain.audit import GENESIS, Event, Head, Line, Verification, head_seal, line_hash, verify
 from diagnosis_tool.storage import tables as t
-from diagnosis_tool.storage.session import reading, writing
+from diagnosis_tool.storage.database import read_transaction, write_transaction
 
 _log: Final = logging.getLogger(__name__)
 _TRIGGERS: Final = frozenset({"audit_refuses_update", "audit_refuses_delete", "audit_refuses_insert"})
@@ -51,7 +51,7 @@ class AuditLog:
         """Adds these rows in a transaction of their own, and notes the head. Raises StorageFull."""
         if not events:
             return
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             self.append(db, events)
         self.note_head()
 
@@ -82,7 +82,7 @@ class AuditLog:
 
     def head(self) -> Head | None:
         """The newest row; None while there is none."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return _last(db)
 
     def note_head(self) -> None:
@@ -107,7 +107,7 @@ class AuditLog:
             self._said_at = time.monotonic()
             _log.info("audit head %s", head)
 
-    def verify(self, *heads: Head) -> Verdict:
+    def verify(self, *heads: Head) -> Verification:
         """Checks the whole chain against the noted head, and against `heads` that were kept elsewhere."""
         problems: list[str] = []
         try:
@@ -120,14 +120,14 @@ class AuditLog:
             if self.head() is not None:
                 problems.append("the head's file is missing: whether the end was cut off cannot be told from it")
         known = [*([noted] if noted else []), *heads]
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             problems += [f"the trigger {name} is missing" for name in sorted(_TRIGGERS - _triggers(db))]
             found = verify(self._key, _lines(db, AuditQuery()), known)
         return replace(found, problems=(*problems, *found.problems))
 
     def lines(self, query: AuditQuery | None = None, *, after: int = 0) -> Iterator[Line]:
         """The rows asked for, oldest first; after: only those with a larger number."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             yield from _lines(db, query or AuditQuery(), after=after)
 
     def _read_head(self, file: int) -> Head | None:

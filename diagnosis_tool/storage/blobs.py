@@ -13,13 +13,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final, Self
 
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import Conflict, NotFound, StorageFull
 from diagnosis_tool.storage.disk import is_full, sync
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _STALE_S: Final = 24 * 3600
-_FULL: Final = marked(
+_FULL: Final = gettext_noop(
     "The server's disk is full. Nothing was stored; ask the administrator for room, then send it again."
 )
 

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, Select, and_, exists, func, or_, select
 from diagnosis_tool.domain.jobs import JobState
 from diagnosis_tool.domain.studies import InstanceState
 from diagnosis_tool.storage import tables as t
+from diagnosis_tool.storage.database import read_transaction
 from diagnosis_tool.storage.migrate import require_newest, schema_revision
-from diagnosis_tool.storage.session import reading
 
 _s, _i, _j, _p, _w = t.studies.c, t.instances.c, t.jobs.c, t.predictions.c, t.worklist.c
 _FINAL: Final = tuple(state for state in InstanceState if state.is_final)
@@ -62,7 +62,7 @@ class Inventory:
         query = select(_i.sha256, _i.size_bytes, _s.uid, _i.position).join_from(t.instances, t.studies)
         images: dict[str, list[tuple[str, int]]] = defaultdict(list)
         sizes: dict[str, int] = {}
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             for row in db.execute(query.order_by(_i.sha256, _i.id)):
                 images[row.sha256].append((row.uid, row.position))
                 sizes[row.sha256] = row.size_bytes
@@ -72,12 +72,12 @@ class Inventory:
 
     def is_named(self, sha256: str) -> bool:
         """True when a row names this content now."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return db.execute(select(_i.id).where(_i.sha256 == sha256).limit(1)).first() is not None
 
     def study_uids(self) -> frozenset[str]:
         """Of all studies."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return frozenset(db.execute(select(_s.uid)).scalars())
 
     def schema(self, migrations: Path) -> str:
@@ -90,7 +90,7 @@ class Inventory:
 
     def faults(self) -> Iterator[str]:
         """What is wrong within the database, a sentence each. Raises DatabaseInvalid when it cannot be read at all."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             for (line,) in db.exec_driver_sql("PRAGMA integrity_check"):
                 if line != "ok":
                     yield f"The database is damaged: {line}."

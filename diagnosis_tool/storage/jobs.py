@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from diagnosis_tool.cxr.types import ModelIdentity, Reading, ViewPosition
+from diagnosis_tool.cxr.types import ModelIdentity, Prediction, ViewPosition
 from diagnosis_tool.domain.audit import AGAIN, Action, Event, NotRead, Outcome
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, JobState, Priority, WorkerState, WorkerStatus
 from diagnosis_tool.domain.studies import ImageFacts, InstanceState
@@ -16,23 +16,13 @@ from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.audit import AuditLog
-from diagnosis_tool.storage.session import reading, writing
+from diagnosis_tool.storage.database import read_transaction, write_transaction
 
 LEASE_S: Final = 120.0
 """Far longer than any reading takes: a worker that holds a job this long hangs."""
 BROKE_DOWN: Final = (
     f"Reading this image broke down {MAX_ATTEMPTS} times. Nothing is known about it; try another export of the image."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedReading:
-    """What a worker made of one image: the model's reading and what the pages need."""
-
-    reading: Reading
-    facts: ImageFacts
-    thumbnail_jpeg: bytes
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +71,11 @@ class JobStore:
         worker must not count against others. One that was attempted MAX_ATTEMPTS times is closed instead, its image
         marked failed.
         """
-        with reading(self._engine) as db:  # an idle worker never takes the write lock
+        with read_transaction(self._engine) as db:  # an idle worker never takes the write lock
             if db.execute(_QUEUE.limit(1)).one_or_none() is None and not self._expired(db):
                 return ()
         claimed: list[Job] = []
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             self._put_back(db, self._expired(db))
             while not claimed and (rows := db.execute(_QUEUE.limit(limit)).all()):
                 for row in rows:
@@ -98,11 +88,11 @@ class JobStore:
             worklist.begin(db, [job.instance_id for job in claimed])
         return tuple(claimed)
 
-    def hurry(self, instance_uid: str, priority: Priority) -> None:
+    def raise_priority(self, instance_uid: str, priority: Priority) -> None:
         """Raises the image's job, if it still waits, to this priority."""
         self._raise(select(t.instances.c.id).where(t.instances.c.uid == instance_uid), priority)
 
-    def hurry_study(self, study_uid: str, priority: Priority, count: int) -> None:
+    def raise_priority_of_study(self, study_uid: str, priority: Priority, count: int) -> None:
         """Raises the first `count` jobs of the study that still wait to this priority."""
         i, j = t.instances.c, t.jobs.c
         first = (
@@ -117,7 +107,7 @@ class JobStore:
 
     def give_back(self, job: Job) -> None:
         """Puts back a job that was claimed and not begun; it counts as no attempt. Raises Conflict when it was lost."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             self._check_lease(db, job)
             self._put_back(db, [job.id])
             db.execute(update(t.jobs).where(t.jobs.c.id == job.id).values(attempts=job.attempt - 1))
@@ -125,21 +115,26 @@ class JobStore:
     def release_all(self, worker: str, *, counted: bool = True) -> int:
         """Puts back what a worker that starts again held when it died, counted as an attempt or not; how many."""
         j = t.jobs.c
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             held = db.execute(select(j.id).where(j.worker == worker, j.state == JobState.LEASED)).scalars().all()
             self._put_back(db, held)
             if not counted:
                 db.execute(update(t.jobs).where(j.id.in_(held), j.attempts > 0).values(attempts=j.attempts - 1))
         return len(held)
 
-    def complete(self, job: Job, finished: FinishedReading) -> None:
-        """Stores the prediction and marks the image done. Raises Conflict when the lease was lost meanwhile."""
-        with writing(self._engine) as db:
+    def complete(
+        self, job: Job, prediction: Prediction, *, facts: ImageFacts, thumbnail_jpeg: bytes, seconds: float
+    ) -> None:
+        """Stores the prediction and marks the image done. Raises Conflict when the lease was lost meanwhile.
+
+        seconds: what decoding and the model took.
+        """
+        with write_transaction(self._engine) as db:
             self._check_lease(db, job)
-            self._store_thumbnail(db, job, finished.thumbnail_jpeg)
-            prediction_id = self._store_prediction(db, job.image_sha256, finished)
-            row = {"prediction_id": prediction_id, **_facts_row(finished.facts)}
-            self._answer(db, job, row, finished.reading.identity)
+            self._store_thumbnail(db, job, thumbnail_jpeg)
+            prediction_id = self._store_prediction(db, job.image_sha256, prediction, seconds)
+            row = {"prediction_id": prediction_id, **_facts_row(facts)}
+            self._finish(db, job, row, prediction.identity)
 
     def complete_known(self, job: Job, identity: ModelIdentity) -> bool:
         """Marks the image done when this model, run this way, has answered for the same content before.
@@ -153,13 +148,13 @@ class JobStore:
             .where(*_same_question(job.image_sha256, identity))
             .limit(1)
         )
-        with reading(self._engine) as db:  # most images are new: they take no write lock for this
+        with read_transaction(self._engine) as db:  # most images are new: they take no write lock for this
             row = db.execute(known).one_or_none()
         if row is None:
             return False
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             self._check_lease(db, job)
-            self._answer(db, job, row._asdict(), identity, AGAIN)
+            self._finish(db, job, row._asdict(), identity, AGAIN)
         return True
 
     def refuse(self, job: Job, message: str, why: NotRead, facts: ImageFacts | None = None) -> None:
@@ -167,7 +162,7 @@ class JobStore:
 
         why: for the audit log and figures. facts: when the image could be decoded at least.
         """
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             self._check_lease(db, job)
             if facts is not None:
                 self._store_facts(db, job, _facts_row(facts))
@@ -179,7 +174,7 @@ class JobStore:
 
         Raises Conflict when the lease was lost.
         """
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             self._check_lease(db, job)
             if job.attempt >= MAX_ATTEMPTS:
                 self._close(db, job.id, job.instance_id, job.worker, _broke_down(message))
@@ -189,7 +184,7 @@ class JobStore:
     def retry(self, instance_uid: str) -> None:
         """Queues an image again that failed. Raises NotFound, and Conflict when it did not fail."""
         i, j = t.instances.c, t.jobs.c
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             row = db.execute(
                 select(i.id, i.state, j.id.label("job_id")).join_from(t.instances, t.jobs).where(i.uid == instance_uid)
             ).one_or_none()
@@ -204,7 +199,7 @@ class JobStore:
     def heartbeat(self, worker: str, state: WorkerState, detail: str) -> None:
         """Records that the worker lives, and notes the head of the audit log that its answers were added to."""
         values = {"state": state, "detail": detail, "seen_at": self._now()}
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             db.execute(
                 upsert(t.workers).values(name=worker, **values).on_conflict_do_update([t.workers.c.name], set_=values)
             )
@@ -212,7 +207,7 @@ class JobStore:
 
     def workers(self) -> tuple[WorkerStatus, ...]:
         """Each worker's last sign of life."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             rows = db.execute(select(t.workers).order_by(t.workers.c.name)).all()
         return tuple(
             WorkerStatus(
@@ -242,10 +237,10 @@ class JobStore:
     def _raise(self, instance_ids: Select[tuple[int]], priority: Priority) -> None:
         j = t.jobs.c
         lower = (j.state == JobState.QUEUED, j.priority < priority)
-        with reading(self._engine) as db:  # a page that asks again and again takes the write lock once
+        with read_transaction(self._engine) as db:  # a page that asks again and again takes the write lock once
             jobs = db.execute(select(j.id).where(j.instance_id.in_(instance_ids), *lower)).scalars().all()
         if jobs:
-            with writing(self._engine) as db:
+            with write_transaction(self._engine) as db:
                 db.execute(update(t.jobs).where(j.id.in_(jobs), *lower).values(priority=priority))
 
     def _lease(self, db: Connection, row: Any, worker: str) -> Job:
@@ -291,7 +286,7 @@ class JobStore:
         )
         self._audit.append(db, [event])
 
-    def _answer(self, db: Connection, job: Job, values: dict[str, Any], identity: ModelIdentity, how: str = "") -> None:
+    def _finish(self, db: Connection, job: Job, values: dict[str, Any], identity: ModelIdentity, how: str = "") -> None:
         """The image is read: its row gets these values, the worklist what its reading says."""
         study_id = self._store_facts(db, job, values)
         model = f"{identity.bundle} {identity.bundle_sha256[:12]} {identity.engine} {identity.precision}{how}"
@@ -322,8 +317,8 @@ class JobStore:
             upsert(t.thumbnails).values(image_sha256=job.image_sha256, jpeg=thumbnail_jpeg).on_conflict_do_nothing()
         )
 
-    def _store_prediction(self, db: Connection, image_sha256: str, finished: FinishedReading) -> int:
-        identity = finished.reading.identity
+    def _store_prediction(self, db: Connection, image_sha256: str, prediction: Prediction, seconds: float) -> int:
+        identity = prediction.identity
         p = t.predictions.c
         known = db.execute(select(p.id).where(*_same_question(image_sha256, identity))).scalar_one_or_none()
         if known is not None:
@@ -338,7 +333,7 @@ class JobStore:
                 engine=identity.engine,
                 precision=identity.precision,
                 created_at=self._now(),
-                seconds=finished.seconds,
+                seconds=seconds,
             )
             .returning(p.id)
         ).scalar_one()
@@ -358,7 +353,7 @@ class JobStore:
                     "heatmap_width": output.heatmap.values.shape[1],
                     "heatmap_scale": output.heatmap.scale,
                 }
-                for position, output in enumerate(finished.reading.outputs)
+                for position, output in enumerate(prediction.outputs)
             ],
         )
         return int(prediction_id)

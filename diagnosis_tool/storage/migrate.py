@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from diagnosis_tool.errors import DatabaseInvalid
-from diagnosis_tool.storage.session import in_words
+from diagnosis_tool.storage.database import in_words
 
 _NEWER: Final = (
     "The database has schema %(revision)s, which this release does not know: a newer release made it. "

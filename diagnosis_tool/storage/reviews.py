@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, insert, select, true
 
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.reviews import (
-    Box,
     Opinion,
     Review,
+    ReviewBox,
     ReviewConflict,
     ReviewState,
     Revision,
@@ -20,12 +20,12 @@ from diagnosis_tool.domain.reviews import (
 from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
-from diagnosis_tool.storage.session import reading, writing
+from diagnosis_tool.storage.database import read_transaction, write_transaction
 
-_NEWER = marked(
+_NEWER = gettext_noop(
     "%(by)s changed this review meanwhile. Nothing of yours was stored: look at what is new, then save again."
 )
-_SIGNED = marked("This review was signed by %(by)s already, and nothing changed since.")
+_SIGNED = gettext_noop("This review was signed by %(by)s already, and nothing changed since.")
 
 
 class ReviewStore:
@@ -48,7 +48,7 @@ class ReviewStore:
 
     def get(self, instance_uid: str) -> Review:
         """The newest revision with its history; revision 0 while there is none. Raises NotFound."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return _review(db, self._subject(db, instance_uid))
 
     def all(self, study_uids: Sequence[str] | None = None) -> Iterator[tuple[str, Review]]:
@@ -68,14 +68,14 @@ class ReviewStore:
         )
         if study_uids is not None:
             query = query.where(s.uid.in_(study_uids))
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             uids = db.execute(query).scalars().all()
         for uid in uids:
             yield uid, self.get(uid)
 
     def save(self, instance_uid: str, opinion: Opinion, *, based_on: int, user_id: int) -> Review:
         """Adds a revision. Raises ReviewConflict unless `based_on` is the newest, Conflict for an unread image."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             subject = self._subject(db, instance_uid)
             current = _expected(db, subject, based_on)
             self._add(db, subject, current, opinion, state=after_change(current.state), user_id=user_id)
@@ -83,7 +83,7 @@ class ReviewStore:
 
     def sign(self, instance_uid: str, *, based_on: int, user_id: int) -> Review:
         """Adds a signed revision of the same content. Raises as save, and ReviewConflict when it is signed already."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             subject = self._subject(db, instance_uid)
             current = _expected(db, subject, based_on)
             if current.state is ReviewState.SIGNED:
@@ -180,6 +180,7 @@ def opinion_of(row: Any) -> Opinion:
         added=tuple(row.added),
         note=row.note,
         boxes=tuple(
-            Box(finding=finding, x=x, y=y, width=width, height=height) for finding, x, y, width, height in row.boxes
+            ReviewBox(finding=finding, x=x, y=y, width=width, height=height)
+            for finding, x, y, width, height in row.boxes
         ),
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from diagnosis_tool.errors import BackupInvalid, DatabaseInvalid, StorageFull
+from diagnosis_tool.storage.credentials import end_sessions_and_links
+from diagnosis_tool.storage.database import open_database
 from diagnosis_tool.storage.inventory import Inventory
-from diagnosis_tool.storage.session import open_database
 from diagnosis_tool.storage.studies import StudyStore
-from diagnosis_tool.storage.ways_in import end_sign_ins_and_links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +23,9 @@ class Copy:
     studies: StudyStore
     engine: Engine
 
-    def end_sign_ins_and_links(self) -> None:
+    def end_sessions_and_links(self) -> None:
         """Nobody is signed in any more, and no one-time link leads in; API tokens stay."""
-        end_sign_ins_and_links(self.engine)
+        end_sessions_and_links(self.engine)
 
 
 def snapshot(database_file: Path, target: Path) -> None:

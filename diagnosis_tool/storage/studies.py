@@ -1,7 +1,7 @@
 """Studies, instances and predictions in the database."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,18 +10,18 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, select, true, union_all
 
 from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, ViewPosition
+from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, PredictedOutput, Prediction, ViewPosition
 from diagnosis_tool.domain.jobs import JobState, Priority
-from diagnosis_tool.domain.language import marked
-from diagnosis_tool.domain.studies import Instance, InstanceState, Prediction, Study, StudyProgress
+from diagnosis_tool.domain.language import gettext_noop
+from diagnosis_tool.domain.studies import Instance, InstanceState, Study, StudyProgress
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
-from diagnosis_tool.storage.session import reading, writing
+from diagnosis_tool.storage.database import read_transaction, write_transaction
 from diagnosis_tool.storage.users import first_project
 
-_NO_STUDY: Final = marked("There is no such study. It may have been deleted; go back to the worklist.")
-_NO_INSTANCE: Final = marked("There is no such image. Its study may have been deleted; go back to the worklist.")
+_NO_STUDY: Final = gettext_noop("There is no such study. It may have been deleted; go back to the worklist.")
+_NO_INSTANCE: Final = gettext_noop("There is no such image. Its study may have been deleted; go back to the worklist.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class StudyStore:
         patient: whose images they are, where the files do not say. project_id: None is the user's first one.
         check: called last; what it raises undoes all.
         """
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             study_id = db.execute(
                 insert(t.studies)
                 .values(
@@ -113,7 +113,7 @@ class StudyStore:
         A worker that has one of them in hand loses its lease, and with it its answer.
         """
         s, i, w = t.studies.c, t.instances.c, t.worklist.c
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             study_ids = db.execute(select(s.id).where(s.uid.in_(uids), self._is_seen())).scalars().all()
             rows = db.execute(select(i.id, i.sha256).where(i.study_id.in_(study_ids))).all()
             ids = [row.id for row in rows]
@@ -130,13 +130,13 @@ class StudyStore:
 
     def drop_content(self, sha256: str, remove: Callable[[str], None]) -> None:
         """Calls `remove` unless a row names this content again by now, under the lock that uploads wait for."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             if not _named(db, {sha256}):
                 remove(sha256)
 
     def study(self, uid: str) -> Study:
         """The study with its instances and predictions. Raises NotFound."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             head = db.execute(
                 select(t.studies, t.users.c.name)
                 .join_from(t.studies, t.users)
@@ -158,7 +158,7 @@ class StudyStore:
             .where(t.studies.c.uid == uid, self._is_seen())
             .order_by(i.position)
         )
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             rows = db.execute(query).all()
         if not rows:  # a study has at least one image
             raise NotFound(_NO_STUDY)
@@ -166,7 +166,7 @@ class StudyStore:
 
     def instance(self, uid: str) -> Instance:
         """One instance with its prediction, if it has one. Raises NotFound."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             rows = db.execute(_instances().where(t.instances.c.uid == uid, self._is_seen())).all()
             if not rows:
                 raise NotFound(_NO_INSTANCE)
@@ -176,13 +176,13 @@ class StudyStore:
         """How much all files take together that this user uploaded, in whatever project."""
         i, s = t.instances.c, t.studies.c
         query = select(func.coalesce(func.sum(i.size_bytes), 0)).join_from(t.studies, t.instances)
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return int(db.execute(query.where(s.user_id == user_id)).scalar_one())
 
     def study_uid_of(self, instance_uid: str) -> str | None:
         """The study that the instance is of; None when there is no such instance."""
         query = select(t.studies.c.uid).join_from(t.instances, t.studies).where(t.instances.c.uid == instance_uid)
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return db.execute(query).scalar_one_or_none()
 
     def of_patient(self, instance_uid: str, *, limit: int) -> tuple[Instance, ...]:
@@ -191,7 +191,7 @@ class StudyStore:
         At most `limit`: the latest, and the instance itself.
         """
         i, s = t.instances.c, t.studies.c
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             found = db.execute(
                 select(i.id, func.coalesce(i.patient_id, s.patient).label("patient"))
                 .join_from(t.instances, t.studies)
@@ -222,14 +222,14 @@ class StudyStore:
         i, s = t.instances.c, t.studies.c
         own = select(s.id).where(s.uid == uid).scalar_subquery()
         first = select(i.uid).join_from(t.instances, t.studies).where(i.position == 0, self._is_seen()).limit(1)
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             older = db.execute(first.where(i.study_id < own).order_by(i.study_id.desc())).scalar_one_or_none()
             newer = db.execute(first.where(i.study_id > own).order_by(i.study_id)).scalar_one_or_none()
         return older, newer
 
     def thumbnail(self, instance_uid: str) -> bytes:
         """The thumbnail as JPEG. Raises NotFound while there is none."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             jpeg = db.execute(
                 select(t.thumbnails.c.jpeg)
                 .join(t.instances, t.instances.c.sha256 == t.thumbnails.c.image_sha256)
@@ -272,11 +272,12 @@ def _instances() -> Select[tuple[object, ...]]:
 
 def _with_predictions(db: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[Instance, ...]:
     wanted = {row.prediction_id for row in rows if row.prediction_id is not None}
-    found = _predictions(db, db.execute(select(t.predictions).where(t.predictions.c.id.in_(wanted))).all())
-    return tuple(_instance(row, found.get(row.prediction_id)) for row in rows)
+    heads = {row.id: row for row in db.execute(select(t.predictions).where(t.predictions.c.id.in_(wanted)))}
+    found = _predictions(db, heads)
+    return tuple(_instance(row, heads.get(row.prediction_id), found.get(row.prediction_id)) for row in rows)
 
 
-def _instance(row: Any, prediction: Prediction | None) -> Instance:
+def _instance(row: Any, head: Any, prediction: Prediction | None) -> Instance:
     spacing_mm = (row.pixel_spacing_row_mm, row.pixel_spacing_column_mm)
     return Instance(
         uid=row.uid,
@@ -291,6 +292,8 @@ def _instance(row: Any, prediction: Prediction | None) -> Instance:
         height_px=row.height_px,
         has_thumbnail=bool(row.has_thumbnail),
         prediction=prediction,
+        predicted_at=head.created_at if head else None,
+        predict_s=head.seconds if head else None,
         patient_id=row.patient_id or row.study_patient,
         patient_name=row.patient_name,
         view_position=ViewPosition(row.view_position) if row.view_position else None,
@@ -303,15 +306,13 @@ def _instance(row: Any, prediction: Prediction | None) -> Instance:
     )
 
 
-def _predictions(db: Connection, rows: Iterable[Row[tuple[object, ...]]]) -> dict[int, Prediction]:
-    heads = {row.id: row for row in rows}
+def _predictions(db: Connection, heads: Mapping[int, Any]) -> dict[int, Prediction]:
     o = t.prediction_outputs.c
-    outputs: dict[int, list[OutputReading]] = defaultdict(list)
+    outputs: dict[int, list[PredictedOutput]] = defaultdict(list)
     for row in db.execute(select(t.prediction_outputs).where(o.prediction_id.in_(heads)).order_by(o.position)):
         outputs[row.prediction_id].append(_output(row))
     return {
         key: Prediction(
-            image_sha256=row.image_sha256,
             identity=ModelIdentity(
                 bundle_name=row.bundle_name,
                 bundle_version=row.bundle_version,
@@ -320,16 +321,14 @@ def _predictions(db: Connection, rows: Iterable[Row[tuple[object, ...]]]) -> dic
                 precision=row.precision,
             ),
             outputs=tuple(outputs[key]),
-            created_at=row.created_at,
-            seconds=row.seconds,
         )
         for key, row in heads.items()
     }
 
 
-def _output(row: Row[tuple[object, ...]]) -> OutputReading:
+def _output(row: Row[tuple[object, ...]]) -> PredictedOutput:
     values = np.frombuffer(row.heatmap, np.uint8).reshape(row.heatmap_height, row.heatmap_width)
-    return OutputReading(
+    return PredictedOutput(
         name=row.name,
         kind=OutputKind(row.kind),
         logit=row.logit,

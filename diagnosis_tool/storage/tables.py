@@ -86,7 +86,7 @@ memberships: Final = Table(
 
 # Of session ids, links and tokens only SHA-256 is kept: they are random and long, so nothing slower is needed.
 # A sign-in ends by being deleted, and so does a link that was used.
-sign_ins: Final = Table(
+sessions: Final = Table(
     "sign_ins",
     metadata,
     Column("secret_hash", String(64), primary_key=True),

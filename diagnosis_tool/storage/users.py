@@ -9,12 +9,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Select, delete, insert, select, update
 
 from diagnosis_tool.domain.access import Project, Role, User
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
-from diagnosis_tool.storage.session import reading, writing
+from diagnosis_tool.storage.database import read_transaction, write_transaction
 
-_NOBODY: Final = marked("There is no user called %(name)s. `diagnosis-tool users list` shows all.")
+_NOBODY: Final = gettext_noop("There is no user called %(name)s. `diagnosis-tool users list` shows all.")
 
 
 class UserStore:
@@ -30,19 +30,19 @@ class UserStore:
         if within is not None:
             m = t.memberships.c
             query = query.where(t.users.c.id.in_(select(m.user_id).where(m.project_id.in_(list(within)))))
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return users_of(db, query)
 
     def get(self, user_id: int) -> User:
         """The user of this id. Raises NotFound."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             for user in users_of(db, select(t.users).where(t.users.c.id == user_id)):
                 return user
         raise NotFound("There is no such user.")
 
     def named(self, name: str) -> User:
         """The user of this name, in whatever cases it is written. Raises NotFound."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             for user in users_of(db, select(t.users).where(t.users.c.folded_name == folded(name))):
                 return user
         raise NotFound(_NOBODY, name=name)
@@ -53,7 +53,7 @@ class UserStore:
         query = select(u.id, u.password_hash).where(
             u.folded_name == folded(name), u.disabled_at.is_(None), u.password_hash.is_not(None)
         )
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             row = db.execute(query).one_or_none()
         return None if row is None else (row.id, row.password_hash)
 
@@ -61,12 +61,12 @@ class UserStore:
         """Whether some administrator can sign in."""
         u = t.users.c
         query = select(u.id).where(u.role == Role.ADMIN, u.password_hash.is_not(None), u.disabled_at.is_(None))
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return db.execute(query.limit(1)).first() is not None
 
     def add(self, name: str, role: Role, projects: Sequence[str]) -> User:
         """A user without a password; projects that there are not yet are made. Raises Conflict: the name is taken."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             if db.execute(select(t.users.c.id).where(t.users.c.folded_name == folded(name))).one_or_none():
                 raise Conflict("There is a user called %(name)s already. Choose another name.", name=name)
             values = {"name": name, "folded_name": folded(name), "role": role, "created_at": self._now()}
@@ -76,7 +76,7 @@ class UserStore:
 
     def change(self, user_id: int, *, role: Role | None = None, projects: Sequence[str] | None = None) -> User:
         """Another role, or other projects instead of those there were; None leaves them."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             if role is not None:
                 db.execute(update(t.users).where(t.users.c.id == user_id).values(role=role))
             if projects is not None:
@@ -86,18 +86,18 @@ class UserStore:
 
     def set_password(self, user_id: int, password_hash: str) -> None:
         """Every sign-in of theirs ends, and a link that they have is worth nothing any more."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             set_password(db, user_id, password_hash)
 
     def disable(self, user_id: int) -> None:
         """They are signed out at once; their tokens are worth nothing while the account is disabled."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             db.execute(update(t.users).where(t.users.c.id == user_id).values(disabled_at=self._now()))
             sign_out(db, user_id)
 
     def enable(self, user_id: int) -> None:
         """Undoes disable; nobody is signed in by it."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             db.execute(update(t.users).where(t.users.c.id == user_id).values(disabled_at=None))
 
     def _join(self, db: Connection, user_id: int, names: Iterable[str]) -> None:
@@ -145,7 +145,7 @@ def set_password(db: Connection, user_id: int, password_hash: str) -> None:
 
 def sign_out(db: Connection, user_id: int) -> None:
     """Ends all sign-ins and links of the user."""
-    for table in (t.sign_ins, t.links):
+    for table in (t.sessions, t.links):
         db.execute(delete(table).where(table.c.user_id == user_id))
 
 

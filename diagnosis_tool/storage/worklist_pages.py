@@ -30,7 +30,7 @@ from diagnosis_tool.domain.worklist import (
     WorklistRow,
 )
 from diagnosis_tool.storage import tables as t
-from diagnosis_tool.storage.session import reading
+from diagnosis_tool.storage.database import read_transaction
 
 _STRIP: Final = 4
 _FEW: Final = 2000
@@ -66,7 +66,7 @@ class WorklistStore:
         plan = _plan(query)
         backwards = query.before is not None
         key = _parse(query.before if backwards else query.after)
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             statement = _matching(db, query, plan)
             if statement is None:
                 return WorklistPage(rows=(), has_before=False, has_after=False)
@@ -85,7 +85,7 @@ class WorklistStore:
 
     def rows(self, uids: Sequence[str], finding: str | None = None) -> tuple[WorklistRow, ...]:
         """The rows of these studies, as far as there are such, newest first; strongest: this finding, if given."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return _rows(db, db.execute(self._query_of_rows(db, uids, finding)).all())
 
     def _query_of_rows(self, db: Connection, uids: Sequence[str], finding: str | None) -> Select[Any]:
@@ -103,7 +103,7 @@ class WorklistStore:
         """All findings that are above their operating point anywhere: one look at the index for each."""
         f = t.worklist_findings.c
         found: set[str] = set()
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             for own in self._seen(db):
                 name = ""
                 while name := db.execute(
@@ -115,7 +115,7 @@ class WorklistStore:
     def versions(self, uids: Sequence[str]) -> dict[str, int]:
         """The version of each of these studies that there still is."""
         w = t.worklist.c
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             query = select(w.uid, w.version).where(w.uid.in_(uids), _BY_UID_PROJECT.in_(self._seen(db)))
             return {row.uid: row.version for row in db.execute(query)}
 
@@ -123,7 +123,7 @@ class WorklistStore:
         """The uid of the study that came last."""
         w = t.worklist.c
         last = select(w.study_id, w.uid).order_by(w.study_id.desc()).limit(1)
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             found = [row for own in self._seen(db) for row in db.execute(last.where(w.project_id == own))]
         return max(found).uid if found else None
 

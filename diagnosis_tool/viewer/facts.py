@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.heatmap import colour_table
-from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.cxr.types import PredictedOutput, Prediction
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.bands import Band, band_of
 from diagnosis_tool.domain.reviews import vocabulary
-from diagnosis_tool.domain.studies import Instance, Prediction, Study
+from diagnosis_tool.domain.studies import Instance, Study
 from diagnosis_tool.viewer import links
 from diagnosis_tool.viewer.figures import EMPTY_FIGURE, Order, Screening, places
 from diagnosis_tool.viewer.trend import LEAST_POINTS, points, trend_figure
@@ -58,7 +58,7 @@ class Shown:
         earlier = [i for i in self.patient if i.prediction and own and i.dated and i.dated < own]
         return tuple(reversed(earlier))
 
-    def band(self, output: OutputReading) -> Band | None:
+    def band(self, output: PredictedOutput) -> Band | None:
         """On which side of the operating points the output is."""
         return band_of(output, self.screening.get(output.name))
 
@@ -146,14 +146,14 @@ def first_selected(prediction: Prediction, wanted: str | None) -> str:
     return prediction.top[0] if prediction.top else names[0]
 
 
-def model_facts(prediction: Prediction) -> tuple[str, ...]:
+def model_facts(instance: Instance, prediction: Prediction) -> tuple[str, ...]:
     """Which model read this image, how and when."""
-    identity = prediction.identity
+    identity, predicted_at = prediction.identity, instance.predicted_at
     return (
         identity.bundle,
         f"{identity.engine} {identity.precision}",
         f"bundle {identity.bundle_sha256[:12]}",
-        f"read {prediction.created_at.astimezone():%Y-%m-%d %H:%M} in {prediction.seconds:.2f} s",
+        f"read {predicted_at.astimezone():%Y-%m-%d %H:%M} in {instance.predict_s:.2f} s" if predicted_at else "",
     )
 
 

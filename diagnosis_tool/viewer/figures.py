@@ -12,9 +12,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from diagnosis_tool.cxr.findings import OutputKind, anatomical_rank, display_name
-from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.cxr.types import PredictedOutput, Prediction
 from diagnosis_tool.domain import wording
-from diagnosis_tool.domain.studies import Prediction
 
 Figure = dict[str, Any]
 """A figure as Plotly reads it: {'data': [...], 'layout': {...}}."""
@@ -62,7 +61,7 @@ class Order(StrEnum):
 class Row:
     """One bar: what it shows, its height on the y axis in rows from the top, and its rank among the top findings."""
 
-    output: OutputReading
+    output: PredictedOutput
     y: float
     rank: int | None
 

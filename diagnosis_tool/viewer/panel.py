@@ -7,7 +7,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.cxr.types import PredictedOutput
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.access import Permission
 from diagnosis_tool.domain.bands import Band, band_shape
@@ -54,7 +54,7 @@ def _heads(shown: facts.Shown) -> Component:
     return html.Div([html.Span(word) for word in words], className="row-heads muted", **aria(hidden="true"))
 
 
-def _row(shown: facts.Shown, output: OutputReading, place: float) -> Component:
+def _row(shown: facts.Shown, output: PredictedOutput, place: float) -> Component:
     name, band = wording.finding_name(output.name), shown.band(output)
     rank = shown.prediction.top.index(output.name) if output.name in shown.prediction.top else None
     texts = [
@@ -80,7 +80,7 @@ def _axis() -> Component:
     return html.Div(html.Span("0.5"), className="findings-axis", **aria(hidden="true"))
 
 
-def _bar(shown: facts.Shown, output: OutputReading) -> Component:
+def _bar(shown: facts.Shown, output: PredictedOutput) -> Component:
     """Probability, the hatched band and the operating point on a scale from 0 to 1."""
     parts: list[Component] = [html.I(className="value", style={"width": _part(output.probability)})]
     low, high = shown.screening.get(output.name), output.threshold
@@ -100,7 +100,7 @@ def band_word(band: Band) -> str:
     return {Band.POSITIVE: _("positive"), Band.UNSURE: _("unsure"), Band.NEGATIVE: _("negative")}[band]
 
 
-def _band_words(output: OutputReading, band: Band | None) -> str:
+def _band_words(output: PredictedOutput, band: Band | None) -> str:
     if band is None:
         return "" if output.kind is OutputKind.ABSENCE else _("no op. point")
     return f"{band_shape(band)} {band_word(band)}"
@@ -116,7 +116,7 @@ def _short(value: float) -> str:
     return f"{value:.2f}".removeprefix("0")
 
 
-def _tooltip(shown: facts.Shown, output: OutputReading) -> str:
+def _tooltip(shown: facts.Shown, output: PredictedOutput) -> str:
     """Four digits."""
     lines = [
         _("%(finding)s, probability %(p)s", finding=wording.finding_name(output.name), p=f"{output.probability:.4f}")
@@ -136,7 +136,7 @@ def _interval(value: float, low: float, high: float) -> dict[str, str]:
     return {"value": f"{value:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}"}
 
 
-def _spoken(shown: facts.Shown, output: OutputReading, band: Band | None) -> str:
+def _spoken(shown: facts.Shown, output: PredictedOutput, band: Band | None) -> str:
     words = [wording.output_sentence(output)]
     if band is not None:
         words.append(band_word(band))
@@ -161,7 +161,7 @@ def _foot(shown: facts.Shown, selected: str, allowed: Set[Permission]) -> Compon
         command("save-chart", _("Chart")),
         html.A(_("Report"), href=links.report(uid), className="button small"),
     ]
-    told = facts.model_facts(shown.prediction)
+    told = facts.model_facts(shown.instance, shown.prediction)
     model = html.A(told[0], href=links.model(told[0]), className="model-line", title="\n".join(told))
     return html.Div([*saves, model], className="downloads")
 

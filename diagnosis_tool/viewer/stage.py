@@ -6,7 +6,7 @@ from typing import Any, Final
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from diagnosis_tool.cxr.types import OutputReading
+from diagnosis_tool.cxr.types import PredictedOutput
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.access import Permission
 from diagnosis_tool.domain.language import gettext as _
@@ -136,7 +136,7 @@ def _course() -> Component:
     return html.Div([words, chart], className="course panel", role="group", **aria(label=_("Probability over time")))
 
 
-def _map(instance: Instance, output: OutputReading, rank: int) -> Component:
+def _map(instance: Instance, output: PredictedOutput, rank: int) -> Component:
     # the stylesheet keeps the film's proportions, so that an overlay covers exactly the film
     ratio = (instance.width_px or 1) / (instance.height_px or 1)
     pictures: list[Component] = [

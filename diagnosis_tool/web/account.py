@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain.access import PERMISSIONS, SCOPES, Permission
 from diagnosis_tool.domain.language import gettext as _
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import DiagnosisToolError, NotSignedIn, RequestRefused
 from diagnosis_tool.services import accounts, passwords
 from diagnosis_tool.services.accounts import NewToken
@@ -19,7 +19,7 @@ from diagnosis_tool.web.current import current_context
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
-_WRONG: Final = marked("The present password is wrong. Nothing was changed.")
+_WRONG: Final = gettext_noop("The present password is wrong. Nothing was changed.")
 
 
 @blueprint.get("")
@@ -78,7 +78,7 @@ def _page(
     page = render_template(
         "account.html",
         user=user,
-        tokens=current_context().ways_in.tokens(user.id),
+        tokens=current_context().credentials.tokens(user.id),
         scopes=[scope for scope in Permission if scope in SCOPES & PERMISSIONS[user.role]],
         days=accounts.TOKEN_DAYS,
         most_days=accounts.MAX_TOKEN_DAYS,

@@ -151,7 +151,7 @@ NOT_AUDITED: Final[dict[str, str]] = {
     "/viewer/_dash-layout": "the viewer's empty frame",
     "studies.status": "states of reading without any finding, asked for each second by a page that has its row",
     "images.thumbnail": "a small picture on worklist and study page, whose looking is recorded",
-    "images.attend": "the queue's order; the viewer that asks for it has its row",
+    "images.raise_priority": "the queue's order; the viewer that asks for it has its row",
     "exports.ask_delete": "asks before deleting; shows what the worklist shows",
     "account.show": "no study is touched",
     "sign_in.show": "an empty form",

@@ -10,7 +10,7 @@ from flask.sessions import SecureCookieSessionInterface
 from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain.access import PERMISSIONS, Permission, User
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import NotAllowed, NotSignedIn
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.accounts import Limits
@@ -22,11 +22,11 @@ _KEY: Final = "sign_in"
 _LIMITS: Final = "diagnosis_tool.limits"
 _NEEDS_SETUP: Final = "diagnosis_tool.needs_setup"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
-_SIGN_IN_FIRST: Final = marked("You are not signed in, or not any more. Sign in, then try again.")
-_NOT_SET_UP: Final = marked("This server waits for its administrator, who finds a link in its log.")
-_BAD_TOKEN: Final = marked("This token is not known, has expired or was revoked.")
-_NOT_YOURS: Final = marked("Your role does not allow this. Ask an administrator if you need it.")
-_NOT_IN_SCOPE: Final = marked("This token was not made for this. Make one with the scope '%(scope)s'.")
+_SIGN_IN_FIRST: Final = gettext_noop("You are not signed in, or not any more. Sign in, then try again.")
+_NOT_SET_UP: Final = gettext_noop("This server waits for its administrator, who finds a link in its log.")
+_BAD_TOKEN: Final = gettext_noop("This token is not known, has expired or was revoked.")
+_NOT_YOURS: Final = gettext_noop("Your role does not allow this. Ask an administrator if you need it.")
+_NOT_IN_SCOPE: Final = gettext_noop("This token was not made for this. Make one with the scope '%(scope)s'.")
 
 
 class _Cookies(SecureCookieSessionInterface):
@@ -81,7 +81,7 @@ def begin(user: User) -> None:
     """Signs the user in with a new id; what the browser had before is worth nothing any more."""
     context = current_context()
     if old := session.get(_KEY):
-        context.ways_in.sign_out(old)
+        context.credentials.end_session(old)
     session.clear()
     limits: Limits = _limits()
     session[_KEY] = accounts.begin_session(context, user, limits)
@@ -92,7 +92,7 @@ def begin(user: User) -> None:
 def end() -> None:
     """Signs out here."""
     if secret := session.get(_KEY):
-        current_context().ways_in.sign_out(secret)
+        current_context().credentials.end_session(secret)
     session.clear()
     _know(None, frozenset())
 
@@ -149,14 +149,14 @@ def _identify(*, is_public: bool) -> None:
     context = unbounded_context()
     authorization = request.authorization
     if authorization is not None and authorization.type == "bearer" and not is_public:
-        found = context.ways_in.token(authorization.token or "")
+        found = context.credentials.token(authorization.token or "")
         if found is None:
             raise NotSignedIn(_BAD_TOKEN)
         user, token = found
         _know(user, PERMISSIONS[user.role] & token.scopes)
         g.is_by_token = True
     elif secret := session.get(_KEY):
-        signed_in = context.ways_in.signed_in(str(secret), idle=_limits().idle)
+        signed_in = context.credentials.session_user(str(secret), idle=_limits().idle)
         if signed_in is not None:
             _know(signed_in, PERMISSIONS[signed_in.role])
 

@@ -8,7 +8,7 @@ from flask import Flask, Request, Response, jsonify, make_response, render_templ
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from diagnosis_tool.domain.language import gettext as _
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import (
     Busy,
     Conflict,
@@ -46,23 +46,23 @@ _STATUS: Final[dict[type[DiagnosisToolError], HTTPStatus]] = {
     Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _WORDS: Final = {
-    HTTPStatus.NOT_FOUND: marked("There is no such page. Go back to the worklist."),
-    HTTPStatus.METHOD_NOT_ALLOWED: marked("This page cannot be used this way. Go back to the worklist."),
-    HTTPStatus.BAD_REQUEST: marked("The request could not be understood, or broke off. Try again."),
+    HTTPStatus.NOT_FOUND: gettext_noop("There is no such page. Go back to the worklist."),
+    HTTPStatus.METHOD_NOT_ALLOWED: gettext_noop("This page cannot be used this way. Go back to the worklist."),
+    HTTPStatus.BAD_REQUEST: gettext_noop("The request could not be understood, or broke off. Try again."),
 }
 _TITLES: Final = {
-    HTTPStatus.BAD_REQUEST: marked("Bad Request"),
-    HTTPStatus.UNAUTHORIZED: marked("Not signed in"),
-    HTTPStatus.FORBIDDEN: marked("Forbidden"),
-    HTTPStatus.TOO_MANY_REQUESTS: marked("Too many attempts"),
-    HTTPStatus.NOT_FOUND: marked("Not Found"),
-    HTTPStatus.METHOD_NOT_ALLOWED: marked("Method Not Allowed"),
-    HTTPStatus.CONFLICT: marked("Conflict"),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: marked("Request Entity Too Large"),
-    HTTPStatus.UNPROCESSABLE_ENTITY: marked("Unprocessable Entity"),
-    HTTPStatus.INTERNAL_SERVER_ERROR: marked("Internal Server Error"),
-    HTTPStatus.SERVICE_UNAVAILABLE: marked("Service Unavailable"),
-    HTTPStatus.INSUFFICIENT_STORAGE: marked("Insufficient Storage"),
+    HTTPStatus.BAD_REQUEST: gettext_noop("Bad Request"),
+    HTTPStatus.UNAUTHORIZED: gettext_noop("Not signed in"),
+    HTTPStatus.FORBIDDEN: gettext_noop("Forbidden"),
+    HTTPStatus.TOO_MANY_REQUESTS: gettext_noop("Too many attempts"),
+    HTTPStatus.NOT_FOUND: gettext_noop("Not Found"),
+    HTTPStatus.METHOD_NOT_ALLOWED: gettext_noop("Method Not Allowed"),
+    HTTPStatus.CONFLICT: gettext_noop("Conflict"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: gettext_noop("Request Entity Too Large"),
+    HTTPStatus.UNPROCESSABLE_ENTITY: gettext_noop("Unprocessable Entity"),
+    HTTPStatus.INTERNAL_SERVER_ERROR: gettext_noop("Internal Server Error"),
+    HTTPStatus.SERVICE_UNAVAILABLE: gettext_noop("Service Unavailable"),
+    HTTPStatus.INSUFFICIENT_STORAGE: gettext_noop("Insufficient Storage"),
 }
 
 

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from flask import Flask, abort, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_NOT_OURS: Final = marked(
+_NOT_OURS: Final = gettext_noop(
     "The server does not answer to the name in this address. Use the address that you were given; the administrator "
     "can add names with ALLOWED_HOSTS."
 )

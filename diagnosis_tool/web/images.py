@@ -13,7 +13,7 @@ from diagnosis_tool.cxr.heatmap import colour_table
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
-from diagnosis_tool.services.attend import attend_instance, retry_instance
+from diagnosis_tool.services.priority import raise_priority_of_instance, retry_instance
 from diagnosis_tool.services.report import report_pdf
 from diagnosis_tool.web.current import current_context
 
@@ -63,10 +63,10 @@ def pixels(uid: str) -> Response:
 
 
 @blueprint.post("/attend")
-def attend(uid: str) -> Response:
+def raise_priority(uid: str) -> Response:
     """The viewer has this image open: it is read before all others."""
     context = current_context()
-    attend_instance(context, browse.get_instance(context, uid))
+    raise_priority_of_instance(context, browse.get_instance(context, uid))
     return Response(status=204)
 
 

@@ -18,7 +18,7 @@ from diagnosis_tool.domain.audit import AGAIN, Action, Outcome
 from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.health import readiness
-from diagnosis_tool.storage.figures import Happened
+from diagnosis_tool.storage.metrics import CountedEvent
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -37,7 +37,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._context = context
         self._lock = threading.Lock()
-        self._seen = context.figures.newest()
+        self._seen = context.metrics.newest()
         self._name_requests()
         self._name_readings()
         self._name_state()
@@ -72,13 +72,13 @@ class Metrics:
     def text(self) -> bytes:
         """All figures as Prometheus reads them."""
         with self._lock:  # of two who ask at once neither counts what the other has
-            while rows := self._context.figures.happened(self._seen):
+            while rows := self._context.metrics.events(self._seen):
                 self._count(rows)
                 self._seen = rows[-1].seq
             self._look()
         return generate_latest(self.registry)
 
-    def _count(self, rows: tuple[Happened, ...]) -> None:
+    def _count(self, rows: tuple[CountedEvent, ...]) -> None:
         fresh: list[int] = []
         for row in rows:
             if row.action == Action.UPLOAD:
@@ -94,11 +94,11 @@ class Metrics:
                 if row.prediction_id is not None and row.read_s is not None and not row.detail.endswith(AGAIN):
                     self.read_s.observe(row.read_s)
                     fresh.append(row.prediction_id)
-        for finding, probability in self._context.figures.probabilities(fresh) if fresh else ():
+        for finding, probability in self._context.metrics.probabilities(fresh) if fresh else ():
             self.probability.labels(finding).observe(probability)
 
     def _look(self) -> None:
-        queue, found = self._context.figures.queue(), readiness(self._context)
+        queue, found = self._context.metrics.queue(), readiness(self._context)
         self.queue.labels("waiting").set(queue.waiting)
         self.queue.labels("reading").set(queue.reading)
         self.oldest_s.set(queue.oldest_wait_s)
@@ -106,7 +106,7 @@ class Metrics:
             self.workers.labels(state.value).set(sum(worker.state is state for worker in found.workers))
         self.ready.set(found.ready)
         self.free_bytes.set(self._context.blobs.free_bytes())
-        self.audit_rows.set(self._context.figures.newest())
+        self.audit_rows.set(self._context.metrics.newest())
 
 
 @blueprint.get("/metrics")

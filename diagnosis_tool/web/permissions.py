@@ -54,7 +54,7 @@ NEEDED: Final[Mapping[str, Permission]] = MappingProxyType(
         "images.heatmap": Permission.READ,
         "images.report": Permission.READ,
         "images.original": Permission.EXPORT,
-        "images.attend": Permission.READ,  # the queue's order alone
+        "images.raise_priority": Permission.READ,  # the queue's order alone
         "images.retry": Permission.UPLOAD,
         "models.show": Permission.READ,
         "models.card": Permission.READ,

@@ -5,8 +5,8 @@ from typing import Any, Final, cast
 from flask import Blueprint, Response, jsonify, make_response, request
 
 from diagnosis_tool.domain.language import gettext as _
-from diagnosis_tool.domain.language import marked
-from diagnosis_tool.domain.reviews import Box, Opinion, Review, ReviewConflict, Verdict
+from diagnosis_tool.domain.language import gettext_noop
+from diagnosis_tool.domain.reviews import Opinion, Review, ReviewBox, ReviewConflict, Verdict
 from diagnosis_tool.errors import RequestRefused
 from diagnosis_tool.services import browse, review
 from diagnosis_tool.web.auth import current_user
@@ -14,7 +14,7 @@ from diagnosis_tool.web.current import current_context
 
 blueprint = Blueprint("reviews", __name__, url_prefix="/instances/<uid>")
 
-_NOT_UNDERSTOOD: Final = marked("The review could not be understood: %(what)s. Reload the page.")
+_NOT_UNDERSTOOD: Final = gettext_noop("The review could not be understood: %(what)s. Reload the page.")
 
 
 @blueprint.get("/review.json")
@@ -125,10 +125,10 @@ def _verdict(value: object) -> Verdict:
     return Verdict(cast(str, value))
 
 
-def _box(value: object) -> Box:
+def _box(value: object) -> ReviewBox:
     box = cast(dict[str, Any], value) if isinstance(value, dict) else {}
     numbers = [box.get(name) for name in ("x", "y", "width", "height")]
     if not isinstance(box.get("finding"), str) or any(type(number) not in {int, float} for number in numbers):
         raise RequestRefused(_NOT_UNDERSTOOD, what="a box has finding, x, y, width and height")
     x, y, width, height = (float(cast(float, number)) for number in numbers)
-    return Box(finding=box["finding"], x=x, y=y, width=width, height=height)
+    return ReviewBox(finding=box["finding"], x=x, y=y, width=width, height=height)

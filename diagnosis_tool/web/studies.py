@@ -10,7 +10,7 @@ from diagnosis_tool.domain.access import Project, User
 from diagnosis_tool.domain.studies import Instance, Study
 from diagnosis_tool.errors import NotFound, UploadRefused
 from diagnosis_tool.services import browse
-from diagnosis_tool.services.attend import attend_study
+from diagnosis_tool.services.priority import raise_priority_of_study
 from diagnosis_tool.services.submit import require_quota, submit_study
 from diagnosis_tool.web.auth import current_user
 from diagnosis_tool.web.current import current_context
@@ -46,7 +46,7 @@ def _project(user: User) -> Project:
 def show(uid: str) -> str:
     """The study page; a script on it keeps it up to date while images are read."""
     study = browse.get_study(current_context(), uid)
-    attend_study(current_context(), study.progress)
+    raise_priority_of_study(current_context(), study.progress)
     return render_template("study.html", study=study)
 
 
@@ -60,7 +60,7 @@ def show_json(uid: str) -> Response:
 def status(uid: str) -> Response:
     """How far the reading is, for the study page's polling."""
     study = browse.get_progress(current_context(), uid)
-    attend_study(current_context(), study)
+    raise_priority_of_study(current_context(), study)
     instances = [
         {"uid": of, "state": state, "word": wording.state_word(state), "shape": wording.state_shape(state)}
         for of, state in study.states

@@ -1,6 +1,6 @@
 """The worker's loop: three threads, so that the model never waits for a decoder or a disk.
 
-The feeder claims jobs and decodes ahead; the loop's own thread asks the model; the recorder stores answers. What
+The feeder claims jobs and decodes ahead; the loop's own thread asks the model; the recorder stores predictions. What
 waits between them is bounded, so memory stays flat however long the queue is.
 """
 
@@ -13,12 +13,12 @@ from contextlib import suppress
 from queue import Empty, Queue
 from typing import Final
 
-from diagnosis_tool.cxr.types import Classifier
+from diagnosis_tool.cxr.types import Classifier, Prediction
 from diagnosis_tool.domain.jobs import Job, WorkerState
 from diagnosis_tool.errors import StorageFull
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.diagnose import Answered, Prepared, answer, give_back, prepare, record
 from diagnosis_tool.services.health import HEARTBEAT_S
+from diagnosis_tool.services.predict_job import Prepared, give_back, predict, prepare, record
 from diagnosis_tool.worker.watchdog import Guard, unguarded
 
 _log: Final = logging.getLogger(__name__)
@@ -34,19 +34,19 @@ def run(
     context: Context, classifier: Classifier, *, worker: str, stop: threading.Event, guard: Guard = unguarded
 ) -> int:
     """Reads queued images until `stop` is set; what the model has in hand is finished and stored, the rest of what
-    was claimed is put back. Returns how many images the model answered.
+    was claimed is put back. Returns how many images the model predicted.
 
     On a full disk all that was in hand is put back, which counts as no attempt, and reading goes on when there is room.
     """
     context.jobs.release_all(worker)
-    answered = 0
+    count = 0
     while not stop.is_set():
         try:
-            answered += _read(context, classifier, worker, stop, guard)
+            count += _predict(context, classifier, worker, stop, guard)
         except StorageFull:
             _log.error("The disk is full: images wait until there is room in DATA_DIR")
             _wait_for_room(context, classifier, worker, stop)
-    return answered
+    return count
 
 
 def _wait_for_room(context: Context, classifier: Classifier, worker: str, stop: threading.Event) -> None:
@@ -57,9 +57,9 @@ def _wait_for_room(context: Context, classifier: Classifier, worker: str, stop: 
             return
 
 
-def _read(context: Context, classifier: Classifier, worker: str, stop: threading.Event, guard: Guard) -> int:
+def _predict(context: Context, classifier: Classifier, worker: str, stop: threading.Event, guard: Guard) -> int:
     feeder = Feeder(context, classifier, worker, stop, guard)
-    answered = 0
+    count = 0
     with ThreadPoolExecutor(2, thread_name_prefix="worker") as threads:
         feeding = threads.submit(feeder.run)
         recorder = Recorder(context, feeder, threads, guard)
@@ -72,12 +72,12 @@ def _read(context: Context, classifier: Classifier, worker: str, stop: threading
                 if images := feeder.next(classifier.batch, wait_s=_IDLE_S):
                     try:
                         with guard("asking the model"):
-                            readings = answer(context, classifier, images)
-                        recorder.record(readings, of=len(images))
+                            predicted = predict(context, classifier, images)
+                        recorder.record(predicted, of=len(images))
                     except BaseException:
                         feeder.over(len(images))  # else the feeder might wait for them for ever
                         raise
-                    answered += len(readings)
+                    count += len(predicted)
         finally:
             feeder.end()  # also when something of ours broke: the feeder must not go on alone
             try:
@@ -85,7 +85,7 @@ def _read(context: Context, classifier: Classifier, worker: str, stop: threading
             finally:
                 feeder.give_back(feeding)
         feeding.result()
-    return answered
+    return count
 
 
 class Feeder:
@@ -161,7 +161,7 @@ class Feeder:
 
 
 class Recorder:
-    """Stores answers while the model reads on; one batch of answers at a time, so they never pile up."""
+    """Stores predictions while the model goes on; one batch at a time, so they never pile up."""
 
     def __init__(self, context: Context, feeder: Feeder, threads: ThreadPoolExecutor, guard: Guard) -> None:
         self._context = context
@@ -170,10 +170,10 @@ class Recorder:
         self._guard = guard
         self._recording: Future[None] | None = None
 
-    def record(self, answers: tuple[Answered, ...], of: int) -> None:
-        """Stores these answers to `of` images once the ones before are stored. Raises what storing those raised."""
+    def record(self, predicted: tuple[tuple[Prepared, Prediction], ...], of: int) -> None:
+        """Stores what came of `of` images once the ones before are stored. Raises what storing those raised."""
         self.finish()
-        self._recording = self._threads.submit(self._store, answers, of)
+        self._recording = self._threads.submit(self._store, predicted, of)
 
     def finish(self) -> None:
         """Waits until all is stored. Raises what storing raised."""
@@ -181,10 +181,10 @@ class Recorder:
             recording, self._recording = self._recording, None
             recording.result()
 
-    def _store(self, answers: tuple[Answered, ...], of: int) -> None:
+    def _store(self, predicted: tuple[tuple[Prepared, Prediction], ...], of: int) -> None:
         try:
-            for answered in answers:
-                with self._guard(f"storing job {answered.job.id}"):
-                    record(self._context, answered)
+            for image, prediction in predicted:
+                with self._guard(f"storing job {image.job.id}"):
+                    record(self._context, image, prediction)
         finally:
             self._feeder.over(of)

@@ -28,7 +28,7 @@ from diagnosis_tool.worker import loop, memory
 from diagnosis_tool.worker.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
-_WARM_READS: Final = 2
+_WARM_PREDICTIONS: Final = 2
 """The first allocates, the second finds everything in place."""
 
 
@@ -49,10 +49,10 @@ def usable_cores() -> int:
 
 
 def warm(classifier: BundleClassifier) -> None:
-    """Reads a made picture, so that the first image is read as fast as the others. Raises BundleInvalid."""
+    """Predicts a made picture, so that the first image is as fast as the others. Raises BundleInvalid."""
     pixels = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-    for _ in range(_WARM_READS):
-        classifier.read(Radiograph(pixels=pixels, source_format="PNG"))
+    for _ in range(_WARM_PREDICTIONS):
+        classifier.predict(Radiograph(pixels=pixels, source_format="PNG"))
 
 
 def run_worker(settings: Settings, *, name: str) -> int:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec, preprocess
 from diagnosis_tool.cxr.quality import refuse_unreadable
-from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading, Radiograph, Reading
+from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, PredictedOutput, Prediction, Radiograph
 
 _SPEC = PreprocessSpec(
     size_px=32,
@@ -18,7 +18,7 @@ _SPEC = PreprocessSpec(
 
 
 class FakeClassifier:
-    """Probabilities follow the outputs' order and the image's mean; counts the images it was asked to answer for."""
+    """Probabilities follow the outputs' order and the image's mean; counts the images that it was asked for."""
 
     def __init__(self, error: Exception | None = None, outputs: tuple[str, ...] = NIH_OUTPUTS, batch: int = 1) -> None:
         self.error = error
@@ -30,31 +30,31 @@ class FakeClassifier:
         )
 
     @property
-    def reads(self) -> int:
+    def predicted(self) -> int:
         """Images that a forward pass was made for."""
         return sum(self.passes)
 
-    def read(self, radiograph: Radiograph) -> Reading:
-        """The same image gives the same answer."""
-        return self.answer(self.prepare(radiograph)[None])[0]
+    def predict(self, radiograph: Radiograph) -> Prediction:
+        """The same image gives the same prediction."""
+        return self.predict_prepared(self.prepare(radiograph)[None])[0]
 
     def prepare(self, radiograph: Radiograph) -> NDArray[np.uint8]:
         """A tiny picture."""
         refuse_unreadable(radiograph)
         return preprocess(radiograph, _SPEC)
 
-    def answer(self, x_BHW: NDArray[np.uint8]) -> tuple[Reading, ...]:
+    def predict_prepared(self, x_BHW: NDArray[np.uint8]) -> tuple[Prediction, ...]:
         """One forward pass."""
         self.passes.append(len(x_BHW))
         if self.error is not None:
             raise self.error
-        return tuple(self._reading(float(x_HW.mean()) / 255 / 100) for x_HW in x_BHW)
+        return tuple(self._prediction(float(x_HW.mean()) / 255 / 100) for x_HW in x_BHW)
 
-    def _reading(self, shift: float) -> Reading:
-        return Reading(
+    def _prediction(self, shift: float) -> Prediction:
+        return Prediction(
             identity=self.identity,
             outputs=tuple(
-                OutputReading(
+                PredictedOutput(
                     name=name,
                     kind=OutputKind.ABSENCE if name in {NO_FINDING, "normal"} else OutputKind.FINDING,
                     logit=0.0,

@@ -57,11 +57,11 @@ def test_the_worker_waits_for_room_and_blames_no_image(
     context, stop, full = open_store(disk), threading.Event(), threading.Event()
 
     class Filling(FakeClassifier):
-        def answer(self, x_BHW):  # type: ignore[no-untyped-def]
-            if self.reads == 1 and not full.is_set():
+        def predict_prepared(self, x_BHW):  # type: ignore[no-untyped-def]
+            if self.predicted == 1 and not full.is_set():
                 fill(disk)
                 full.set()
-            return super().answer(x_BHW)
+            return super().predict_prepared(x_BHW)
 
     uid = send(context, *(film(seed) for seed in range(6)))
     thread = threading.Thread(target=lambda: loop.run(context, Filling(), worker="w", stop=stop))

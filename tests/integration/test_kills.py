@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-ALL = {"submit", "diagnose", "delete", "review", "backup", "restore"}
+ALL = {"submit", "predict", "delete", "review", "backup", "restore"}
 
 
 def killed(*options: str) -> dict[str, int]:

@@ -15,7 +15,7 @@ import torch
 from diagnosis_tool.cli import main as tool
 from diagnosis_tool.cxr.calibration import CalibrationMethod
 from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier, verify_golden
-from diagnosis_tool.services.predict import predict_file
+from diagnosis_tool.services.predict_file import predict_file
 from testing.serving import serve
 from tests.small_datasets import WRITERS
 from training.commands import main
@@ -168,9 +168,9 @@ def test_a_recipe_learns_is_released_and_read_by_the_tool(file: Path, workshop: 
 
     answer = predict_file(classifier, str(made.film))
     assert answer.refused is None
-    assert answer.reading is not None
-    assert [output.name for output in answer.reading.outputs] == [output.name for output in metadata.outputs]
-    assert all(0 < output.probability < 1 for output in answer.reading.outputs)
+    assert answer.prediction is not None
+    assert [output.name for output in answer.prediction.outputs] == [output.name for output in metadata.outputs]
+    assert all(0 < output.probability < 1 for output in answer.prediction.outputs)
     if file.stem not in (SOFTMAX, BINARY):
         shutil.rmtree(made.home)
 
@@ -240,7 +240,7 @@ def test_predict_prints_them_as_json(stem: str, workshop: Workshop, capsys: pyte
 
 def test_the_server_shows_three_exclusive_classes(workshop: Workshop, tmp_path: Path) -> None:
     made = workshop.made(_named(SOFTMAX))
-    reading = predict_file(made.classifier(), str(made.film)).reading
+    reading = predict_file(made.classifier(), str(made.film)).prediction
     assert reading is not None
     with serve(tmp_path / "data", made.bundle) as server:
         study = server.finished(server.upload([("film.png", made.film.read_bytes())]))

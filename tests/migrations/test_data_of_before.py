@@ -22,7 +22,7 @@ from diagnosis_tool.services.wiring import make_context, migrate_database
 from diagnosis_tool.settings import Settings
 from testing import accounts
 from tests.fakes.classifier import FakeClassifier
-from tests.reading import read_all
+from tests.predicting import predict_all
 
 _OF_THEN = Path(__file__).parent / "data_0003"
 _EXPECTED: dict[str, Any] = json.loads((_OF_THEN / "expected.json").read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def test_who_had_a_password_signs_in(app: Flask) -> None:
 
 def test_what_waited_is_read_and_the_audit_chain_holds(data_dir: Path, client: FlaskClient) -> None:
     context = make_context(data_dir=data_dir, database_file=data_dir / "diagnosis_tool.sqlite")
-    read_all(context, FakeClassifier())
+    predict_all(context, FakeClassifier())
     (instance,) = client.get(f"/studies/{_EXPECTED['waiting']}.json").json["instances"]
     assert (instance["state"], len(instance["findings"])) == ("done", 15)
     report = client.get(f"/instances/{_EXPECTED['reviewed']}/report.pdf")

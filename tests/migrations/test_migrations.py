@@ -12,8 +12,8 @@ from diagnosis_tool.domain.worklist import Strongest, WorklistQuery
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.wiring import make_context, migrate_database
 from diagnosis_tool.storage import tables, worklist
+from diagnosis_tool.storage.database import open_database, read_transaction, write_transaction
 from diagnosis_tool.storage.migrate import migrate
-from diagnosis_tool.storage.session import open_database, reading, writing
 
 
 def is_ours(name: str | None, kind: str, _: object) -> bool:
@@ -33,12 +33,12 @@ def test_migrating_twice_keeps_the_data(tmp_path: Path) -> None:
     file = tmp_path / "db.sqlite"
     for _ in range(2):
         migrate_database(file, resources.migrations_dir())
-    with reading(open_database(file)) as connection:
+    with read_transaction(open_database(file)) as connection:
         assert connection.execute(select(tables.users.c.name)).scalars().all() == ["local reader"]
 
 
 def test_sqlite_is_durable_and_concurrent(tmp_path: Path) -> None:
-    with reading(open_database(tmp_path / "db.sqlite")) as connection:
+    with read_transaction(open_database(tmp_path / "db.sqlite")) as connection:
         pragmas = {p: connection.execute(text(f"PRAGMA {p}")).scalar() for p in ("journal_mode", "synchronous")}
     assert pragmas == {"journal_mode": "wal", "synchronous": 2}
 
@@ -67,7 +67,7 @@ def test_readers_of_the_second_schema_stay_and_own_what_they_wrote(tmp_path: Pat
     """They get an account without a password, in the project that all studies were put in."""
     engine = open_database(tmp_path / "db.sqlite")
     migrate(engine, resources.migrations_dir(), "0002")
-    with writing(engine) as db:
+    with write_transaction(engine) as db:
         db.exec_driver_sql("INSERT INTO users (id, name, created_at) VALUES (2, 'Dr. ÄRA', '2026-11-01 10:00:00')")
         db.exec_driver_sql("INSERT INTO studies (id, uid, created_at, user_id) VALUES (1, 's', '2026-11-01', 2)")
         db.exec_driver_sql(
@@ -98,7 +98,7 @@ def test_studies_of_the_first_schema_stay_and_stand_on_the_worklist(tmp_path: Pa
     """What 0001's database held is all there, and its worklist is what the code itself would write."""
     engine = open_database(tmp_path / "db.sqlite")
     migrate(engine, resources.migrations_dir(), "0001")
-    with writing(engine) as db:
+    with write_transaction(engine) as db:
         for statement in _USED.strip().split(";\n"):
             db.exec_driver_sql(statement.rstrip(";"))
     engine.dispose()
@@ -117,13 +117,13 @@ def test_studies_of_the_first_schema_stay_and_stand_on_the_worklist(tmp_path: Pa
     assert [row.uid for row in context.worklist.page(WorklistQuery(text="muller"), limit=5).rows] == ["s1"]
 
     def stored() -> list[object]:
-        with reading(engine) as db:
+        with read_transaction(engine) as db:
             lines = [tuple(row) for row in db.exec_driver_sql("SELECT * FROM worklist ORDER BY study_id")]
             found = [tuple(row) for row in db.exec_driver_sql("SELECT * FROM worklist_findings ORDER BY 1, 2")]
             return [*({**dict(enumerate(line)), 3: "version"} for line in lines), *found]
 
     migrated = stored()
-    with writing(engine) as db:
+    with write_transaction(engine) as db:
         worklist.refresh(db, [1, 2, 3])
         worklist.forget_findings(db, 1)
         worklist.merge_findings(db, 1, [1, 2])

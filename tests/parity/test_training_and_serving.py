@@ -49,7 +49,7 @@ def test_the_bytes_are_the_same(folder: Path, tiny_bundle: Path, tmp_path: Path)
     records = read_nih(folder).records[:12]
     cache = cached_pixels(records, bundle.metadata.preprocess, tmp_path / "cache")
     for record in records:
-        classifier.read(read_image_file(record.path.read_bytes()))
+        classifier.predict(read_image_file(record.path.read_bytes()))
     np.testing.assert_array_equal(np.stack(engine.seen), cache.pixels_NHW)
 
 
@@ -63,7 +63,7 @@ def test_the_loop_validates_on_those_very_bytes(tiny_bundle: Path, tmp_path: Pat
     data = load_training_data(recipe, write_nih(tmp_path / "data"), tmp_path / "cache")
     engine = _Recording(TorchEngine(network))
     classifier = BundleClassifier(bundle, network.head, engine)
-    served = [classifier.read(read_image_file(r.path.read_bytes())) for r in data.validation.records]
+    served = [classifier.predict(read_image_file(r.path.read_bytes())) for r in data.validation.records]
     x_BHW, _ = data.validation.batch(np.arange(len(data.validation)))
     np.testing.assert_array_equal(x_BHW.numpy(), np.stack(engine.seen))
     logits_nK = predict_logits(network, data.validation, 4, next(network.parameters()).device)

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from diagnosis_tool.cli import main
 from diagnosis_tool.settings import Settings
 from tests.conftest import phantom_png
-from tests.unit.web.conftest import app, client, read_all, upload  # noqa: F401  fixtures
+from tests.unit.web.conftest import app, client, predict_all, upload  # noqa: F401  fixtures
 from tests.unit.web.test_reviews import first
 
 
@@ -18,13 +18,13 @@ from tests.unit.web.test_reviews import first
 def signed(
     client: FlaskClient,  # noqa: F811
     upload: Callable[..., str],  # noqa: F811
-    read_all: Callable[[], None],  # noqa: F811
+    predict_all: Callable[[], None],  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A data folder with one signed review."""
     study = upload(("a.png", phantom_png(1)))
-    read_all()
+    predict_all()
     assert client.post(f"{first(client, study)}/review/sign", json={"revision": 0}).status_code == 200
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setenv("MODELS_DIR", str(tmp_path))

@@ -64,14 +64,14 @@ def test_a_token_is_printed_once_and_revoked(say: Callable[..., str], store: Con
     secret, about = say("tokens", "add", "Ann", "scanner", "--scope", "upload", "--scope", "read", "--days", "3").split(
         "\n"
     )[:2]
-    found = store.ways_in.token(secret)
+    found = store.credentials.token(secret)
     assert found is not None
     assert about in say("tokens", "list", "Ann")
     assert secret not in say("tokens", "list")
     assert "may not: export" in say("tokens", "add", "Ann", "x", "--scope", "export", code=1)
     assert "from 1 to" in say("tokens", "add", "Ann", "x", "--scope", "read", "--days", "0", code=1)
     say("tokens", "revoke", str(found[1].id))
-    assert store.ways_in.token(secret) is None
+    assert store.credentials.token(secret) is None
     assert "revoked already" in say("tokens", "revoke", str(found[1].id), code=1)
 
 
@@ -93,7 +93,7 @@ def test_the_first_start_makes_an_administrator_and_offers_links_until_one_was_u
         prepare(tmp_path)
         links.append(link_in(capsys.readouterr().out))
     assert [user.name for user in store.users.all() if user.role is Role.ADMIN] == ["admin"]
-    assert store.ways_in.link(links[0]) is None
+    assert store.credentials.link(links[0]) is None
     accounts.use_link(store, links[1], PASSWORD)
     prepare(tmp_path)
     assert capsys.readouterr().out == ""

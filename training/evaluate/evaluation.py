@@ -116,7 +116,7 @@ def read_all(
     started = time.perf_counter()
     for record in tqdm(records, unit="image", desc="reading"):
         try:
-            reading = classifier.read(read_radiograph(record.path))
+            reading = classifier.predict(read_radiograph(record.path))
         except (UnreadableInput, UnsupportedImage, OSError) as error:
             refused.append(Refused(image=record.image, reason=str(error)))
             continue

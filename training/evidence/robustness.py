@@ -139,7 +139,7 @@ def measure(
 
 
 def _probabilities(classifier: Classifier, film: Radiograph) -> list[float]:
-    return [output.probability for output in classifier.read(film).outputs]
+    return [output.probability for output in classifier.predict(film).outputs]
 
 
 def _judged(variants: Sequence[Said], names: Sequence[str], *, left_out: int) -> Robustness:

@@ -35,7 +35,7 @@ def film(**more: Any) -> Radiograph:
 
 
 def test_reads_a_film(tiny_bundle: Path) -> None:
-    reading = load_classifier(tiny_bundle).read(film())
+    reading = load_classifier(tiny_bundle).predict(film())
     assert len(reading.outputs) == 15
     assert all(0 <= output.probability <= 1 for output in reading.outputs)
     assert len(reading.top) == 4
@@ -43,7 +43,7 @@ def test_reads_a_film(tiny_bundle: Path) -> None:
 
 
 def test_same_bytes_same_answer(tiny_bundle: Path) -> None:
-    first, second = (load_classifier(tiny_bundle).read(film()) for _ in range(2))
+    first, second = (load_classifier(tiny_bundle).predict(film()) for _ in range(2))
     assert [o.probability for o in first.outputs] == [o.probability for o in second.outputs]
     assert all((a.heatmap.values == b.heatmap.values).all() for a, b in zip(first.outputs, second.outputs, strict=True))
 
@@ -106,31 +106,31 @@ def test_weights_of_another_architecture(bundle: Path) -> None:
 
 def test_view_that_the_model_was_not_trained_on(tiny_bundle: Path) -> None:
     with pytest.raises(UnsupportedImage, match="LL view"):
-        load_classifier(tiny_bundle).read(film(view_position=ViewPosition.LL))
+        load_classifier(tiny_bundle).predict(film(view_position=ViewPosition.LL))
 
 
 def test_exclusive_classes(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "b", outputs=("COVID-19", "normal", "pneumonia"), activation="softmax")
-    reading = load_classifier(folder).read(film())
+    reading = load_classifier(folder).predict(film())
     assert sum(output.probability for output in reading.outputs) == pytest.approx(1)
     assert set(reading.top) == {"COVID-19", "pneumonia"}
 
 
 def test_binary(tmp_path: Path) -> None:
-    reading = load_classifier(write_bundle(tmp_path / "b", outputs=("Pneumonia",))).read(film())
+    reading = load_classifier(write_bundle(tmp_path / "b", outputs=("Pneumonia",))).predict(film())
     assert reading.top == ("Pneumonia",)
     assert np.isfinite(reading.outputs[0].probability)
 
 
 def test_efficientnet_b7_by_the_same_call(tmp_path: Path) -> None:
-    reading = load_classifier(write_bundle(tmp_path / "b7", architecture="efficientnet_b7")).read(film())
+    reading = load_classifier(write_bundle(tmp_path / "b7", architecture="efficientnet_b7")).predict(film())
     assert reading.identity.bundle == "efficientnet_b7-test-0.1"
     assert len(reading.outputs) == 15
 
 
 def test_coatnet_by_the_same_call(tmp_path: Path) -> None:
     classifier = load_classifier(write_bundle(tmp_path / "coatnet", architecture="coatnet_0"))
-    assert len(classifier.read(film()).outputs) == 15
+    assert len(classifier.predict(film()).outputs) == 15
     assert classifier.bundle.metadata.network.input_px == 64
 
 
@@ -164,4 +164,4 @@ def test_a_logit_that_is_no_number_is_no_probability(
 
     monkeypatch.setattr(classifier.engine, "run", broken)
     with pytest.raises(BundleInvalid, match="not a number"):
-        classifier.read(film())
+        classifier.predict(film())

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import Heatmap, OutputReading
+from diagnosis_tool.cxr.types import Heatmap, PredictedOutput
 from diagnosis_tool.domain.bands import Band, band_of, band_shape
 
 
-def output(probability: float, threshold: float | None, kind: OutputKind = OutputKind.FINDING) -> OutputReading:
+def output(probability: float, threshold: float | None, kind: OutputKind = OutputKind.FINDING) -> PredictedOutput:
     empty = Heatmap(values=np.zeros((2, 2), np.uint8), scale=0.0)
-    return OutputReading(name="Mass", kind=kind, logit=0, probability=probability, threshold=threshold, heatmap=empty)
+    return PredictedOutput(name="Mass", kind=kind, logit=0, probability=probability, threshold=threshold, heatmap=empty)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from diagnosis_tool.services.check import check_store
 from diagnosis_tool.services.remove import delete_studies
 from diagnosis_tool.services.review import get_review, save_review
 from tests.fakes.classifier import FakeClassifier
-from tests.reading import read_all
+from tests.predicting import predict_all
 from tests.stores import film, open_store, send
 
 
@@ -39,7 +39,7 @@ def together(*calls: Callable[[], object]) -> list[object]:
 def test_of_two_who_save_the_same_review_one_wins(tmp_path: Path) -> None:
     context = open_store(tmp_path)
     uid = get_study(context, send(context, film(1))).instances[0].uid
-    read_all(context, FakeClassifier())
+    predict_all(context, FakeClassifier())
     for revision in range(8):
         outcomes = together(
             *(

@@ -19,11 +19,11 @@ from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.remove import delete_studies
 from diagnosis_tool.services.wiring import make_context, migrate_database
 from diagnosis_tool.storage.archive import MANIFEST, Manifest
+from diagnosis_tool.storage.database import open_database
 from diagnosis_tool.storage.migrate import migrate
 from diagnosis_tool.storage.secret import stored_secret
-from diagnosis_tool.storage.session import open_database
 from tests.fakes.classifier import FakeClassifier
-from tests.reading import read_all
+from tests.predicting import predict_all
 from tests.stores import DATABASE, film, open_store, rows, send
 
 TARGETS = pytest.mark.parametrize("name", ["backup", "backup.tar"])
@@ -40,7 +40,7 @@ def store(data_dir: Path) -> Context:
     stored_secret(data_dir)
     send(context, film(1), film(2), b"no image", patient="P1")
     send(context, film(2))
-    read_all(context, FakeClassifier())
+    predict_all(context, FakeClassifier())
     return context
 
 
@@ -89,7 +89,7 @@ def test_while_uploads_go_on(store: Context, data_dir: Path, tmp_path: Path, nam
         own, seed = open_store(data_dir), 100
         while not stop.is_set():
             sent.append(send(own, film(seed), film(seed + 1)))
-            read_all(own, FakeClassifier())
+            predict_all(own, FakeClassifier())
             if len(sent) % 3 == 0:
                 delete_studies(own, [sent.pop(0)])
             seed += 1
@@ -273,9 +273,9 @@ def test_sign_ins_and_links_do_not_come_back_and_tokens_do(store: Context, data_
     put_back(tmp_path / "backup", tmp_path / "new")
     restored = open_store(tmp_path / "new")
     for context, lives in ((store, True), (restored, False)):
-        assert (context.ways_in.signed_in(signed_in, idle=day) is not None) is lives
-        assert (context.ways_in.link(link) is not None) is lives
-        assert context.ways_in.token(token) is not None
+        assert (context.credentials.session_user(signed_in, idle=day) is not None) is lives
+        assert (context.credentials.link(link) is not None) is lives
+        assert context.credentials.token(token) is not None
 
 
 def test_the_commands(

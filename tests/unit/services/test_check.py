@@ -10,7 +10,7 @@ from diagnosis_tool.services.check import FaultKind, check_store
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.remove import delete_studies
 from tests.fakes.classifier import FakeClassifier
-from tests.reading import read_all
+from tests.predicting import predict_all
 from tests.stores import DATABASE, film, open_store, send
 
 
@@ -19,7 +19,7 @@ def store(tmp_path: Path) -> Context:
     context = open_store(tmp_path)
     send(context, film(1), film(2), b"no image")
     send(context, film(2))
-    read_all(context, FakeClassifier())
+    predict_all(context, FakeClassifier())
     return context
 
 

@@ -7,15 +7,14 @@ import pytest
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, WorkerState
 from diagnosis_tool.domain.studies import InstanceState, Study
 from diagnosis_tool.errors import NotFound, UploadRefused
-from diagnosis_tool.services import browse
-from diagnosis_tool.services import diagnose as diagnose_module
+from diagnosis_tool.services import browse, predict_job
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.health import readiness
 from diagnosis_tool.services.submit import MAX_FILES, Upload, clean_file_name, submit_study
 from diagnosis_tool.worker import loop
 from tests.conftest import phantom_png
 from tests.fakes.classifier import FakeClassifier
-from tests.reading import read_all
+from tests.predicting import predict_all
 
 
 def submit(context: Context, *files: tuple[str, bytes]) -> Study:
@@ -29,7 +28,7 @@ def submit(context: Context, *files: tuple[str, bytes]) -> Study:
 
 def test_each_file_has_its_own_outcome_in_the_order_sent(context: Context) -> None:
     study = submit(context, ("a.png", phantom_png(1)), ("b.png", b""), ("c.txt", b"text"), ("d.png", phantom_png(2)))
-    read_all(context, FakeClassifier())
+    predict_all(context, FakeClassifier())
     study = browse.get_study(context, study.uid)
     assert [i.file_name for i in study.instances] == ["a.png", "b.png", "c.txt", "d.png"]
     states = [InstanceState.DONE, InstanceState.REFUSED, InstanceState.REFUSED, InstanceState.DONE]
@@ -42,18 +41,18 @@ def test_each_file_has_its_own_outcome_in_the_order_sent(context: Context) -> No
 def test_the_same_image_is_answered_from_the_stored_prediction(context: Context) -> None:
     classifier = FakeClassifier()
     study = submit(context, ("a.png", phantom_png(1)), ("copy.png", phantom_png(1)))
-    read_all(context, classifier)
+    predict_all(context, classifier)
     first, second = browse.get_study(context, study.uid).instances
-    assert classifier.reads == 1
+    assert classifier.predicted == 1
     assert first.prediction is not None
     assert second.prediction is not None
     assert [o.probability for o in first.prediction.outputs] == [o.probability for o in second.prediction.outputs]
 
 
 def test_a_file_too_large_for_a_film_is_refused_unread(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnose_module, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(predict_job, "MAX_FILE_BYTES", 100)
     study = submit(context, ("a.png", phantom_png(1)))
-    read_all(context, FakeClassifier())
+    predict_all(context, FakeClassifier())
     (instance,) = browse.get_study(context, study.uid).instances
     assert instance.state is InstanceState.REFUSED
     assert "larger than any radiograph" in str(instance.error)
@@ -62,12 +61,12 @@ def test_a_file_too_large_for_a_film_is_refused_unread(context: Context, monkeyp
 def test_a_broken_reading_is_failed_never_negative(context: Context, caplog: pytest.LogCaptureFixture) -> None:
     classifier = FakeClassifier(RuntimeError("boom"))
     study = submit(context, ("a.png", phantom_png()))
-    read_all(context, classifier)
+    predict_all(context, classifier)
     (instance,) = browse.get_study(context, study.uid).instances
     assert instance.state is InstanceState.FAILED
     assert instance.prediction is None
     assert "Nothing is known about it" in str(instance.error)
-    assert classifier.reads == MAX_ATTEMPTS
+    assert classifier.predicted == MAX_ATTEMPTS
     assert "boom" in caplog.text
 
 
@@ -100,7 +99,7 @@ def test_pictures(context: Context) -> None:
     good, bad = (instance.uid for instance in study.instances)
     with pytest.raises(NotFound, match="not read"):
         browse.heatmap_png(context, good, "Mass")
-    read_all(context, FakeClassifier())
+    predict_all(context, FakeClassifier())
     assert browse.heatmap_png(context, good, "Mass").startswith(b"\x89PNG")
     assert browse.heatmap_blend_png(context, good, "No Finding").startswith(b"\x89PNG")
     assert browse.radiograph_png(context, good).startswith(b"\x89PNG")

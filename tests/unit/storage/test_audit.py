@@ -13,7 +13,7 @@ from diagnosis_tool.errors import Conflict
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.wiring import AUDIT_HEAD, make_context, migrate_database
 from diagnosis_tool.storage.audit import AuditQuery
-from diagnosis_tool.storage.session import writing
+from diagnosis_tool.storage.database import write_transaction
 
 ROWS = 6
 
@@ -160,7 +160,7 @@ def test_the_database_refuses_all_but_the_next_row(filled: Context, tmp_path: Pa
 
 def test_what_is_undone_leaves_no_row(filled: Context) -> None:
     def break_off() -> None:
-        with writing(filled.audit._engine) as db:
+        with write_transaction(filled.audit._engine) as db:
             filled.audit.append(db, [event(8)])
             raise Conflict("x")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from diagnosis_tool import resources
-from diagnosis_tool.cxr.types import Radiograph
+from diagnosis_tool.cxr.types import Prediction, Radiograph
 from diagnosis_tool.domain.audit import NotRead
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, Priority, WorkerState
 from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState
@@ -17,8 +17,8 @@ from diagnosis_tool.errors import Conflict
 from diagnosis_tool.services.wiring import migrate_database
 from diagnosis_tool.storage import jobs as jobs_module
 from diagnosis_tool.storage.audit import AuditLog
-from diagnosis_tool.storage.jobs import LEASE_S, FinishedReading, JobStore
-from diagnosis_tool.storage.session import open_database, reading
+from diagnosis_tool.storage.database import open_database, read_transaction
+from diagnosis_tool.storage.jobs import LEASE_S, JobStore
 from diagnosis_tool.storage.studies import NewInstance, StudyStore
 from tests.fakes.classifier import FakeClassifier
 
@@ -56,12 +56,16 @@ class Queue:
 
     def explain_claim(self) -> list[object]:
         """SQLite's plan for finding the next jobs."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             query = jobs_module._QUEUE.limit(3).compile(self._engine, compile_kwargs={"literal_binds": True})
             return list(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}"))
 
     def instance(self, uid: str) -> Instance:
         return self.studies.instance(uid)
+
+    def complete(self, job: Job, prediction: Prediction) -> None:
+        facts = ImageFacts(width_px=80, height_px=80)
+        self.jobs.complete(job, prediction, facts=facts, thumbnail_jpeg=b"jpeg", seconds=0.1)
 
 
 @pytest.fixture
@@ -70,12 +74,9 @@ def queue(tmp_path: Path) -> Queue:
 
 
 @pytest.fixture
-def finished() -> FinishedReading:
+def prediction() -> Prediction:
     pixels = np.tile(np.arange(80, dtype=np.uint8), (80, 1))
-    reading = FakeClassifier().read(Radiograph(pixels=pixels, source_format="PNG"))
-    return FinishedReading(
-        reading=reading, facts=ImageFacts(width_px=80, height_px=80), thumbnail_jpeg=b"jpeg", seconds=0.1
-    )
+    return FakeClassifier().predict(Radiograph(pixels=pixels, source_format="PNG"))
 
 
 def test_jobs_come_in_the_order_they_were_sent(queue: Queue) -> None:
@@ -91,29 +92,29 @@ def test_two_workers_never_hold_the_same_job(queue: Queue) -> None:
     assert len(set(claimed)) == 10
 
 
-def test_complete_stores_everything(queue: Queue, finished: FinishedReading) -> None:
+def test_complete_stores_everything(queue: Queue, prediction: Prediction) -> None:
     queue.add("a")
-    queue.jobs.complete(queue.claim(), finished)
+    queue.complete(queue.claim(), prediction)
     instance = queue.instance("ia")
     assert instance.state is InstanceState.DONE
     assert (instance.width_px, instance.has_thumbnail) == (80, True)
     assert instance.prediction is not None
-    assert instance.prediction.identity == finished.reading.identity
-    for stored, told in zip(instance.prediction.outputs, finished.reading.outputs, strict=True):
+    assert instance.prediction.identity == prediction.identity
+    for stored, told in zip(instance.prediction.outputs, prediction.outputs, strict=True):
         assert (stored.name, stored.probability, stored.threshold) == (told.name, told.probability, told.threshold)
         np.testing.assert_array_equal(stored.heatmap.values, told.heatmap.values)
 
 
-def test_the_same_content_shares_one_prediction(queue: Queue, finished: FinishedReading) -> None:
+def test_the_same_content_shares_one_prediction(queue: Queue, prediction: Prediction) -> None:
     queue.add("a")
     new = [NewInstance(uid="again", file_name="copy.png", sha256="a" * 64, size_bytes=1)]
     queue.studies.add(uid="s2", created_at=queue.clock(), user_id=1, instances=new)
     for _ in range(2):
-        queue.jobs.complete(queue.claim(), finished)
-    first, second = queue.instance("ia").prediction, queue.instance("again").prediction
-    assert first is not None
-    assert second is not None
-    assert first.created_at == second.created_at
+        queue.complete(queue.claim(), prediction)
+    first, second = queue.instance("ia"), queue.instance("again")
+    assert first.prediction is not None
+    assert second.prediction is not None
+    assert first.predicted_at == second.predicted_at is not None
 
 
 def test_refused_is_final_and_has_its_reason(queue: Queue) -> None:
@@ -135,7 +136,7 @@ def test_a_failure_is_tried_again_then_given_up(queue: Queue) -> None:
     assert (instance.state, instance.error) == (InstanceState.FAILED, "it broke")
 
 
-def test_a_lease_that_ended_is_claimed_by_another(queue: Queue, finished: FinishedReading) -> None:
+def test_a_lease_that_ended_is_claimed_by_another(queue: Queue, prediction: Prediction) -> None:
     queue.add("a")
     slow = queue.claim("slow")
     assert queue.jobs.claim("quick", 1) == ()
@@ -143,12 +144,12 @@ def test_a_lease_that_ended_is_claimed_by_another(queue: Queue, finished: Finish
     quick = queue.claim("quick")
     assert quick.attempt == 2
     for outcome in (
-        lambda: queue.jobs.complete(slow, finished),
+        lambda: queue.complete(slow, prediction),
         lambda: queue.jobs.refuse(slow, "no", NotRead.UNSUPPORTED),
         lambda: queue.jobs.fail(slow, "no"),
     ):
         _lost(outcome)
-    queue.jobs.complete(quick, finished)
+    queue.complete(quick, prediction)
     assert queue.instance("ia").state is InstanceState.DONE
 
 
@@ -192,7 +193,7 @@ def test_what_was_attempted_before_is_claimed_alone(queue: Queue) -> None:
     assert claimed == [["ia"], ["ib"], ["ic", "id"]]
 
 
-def test_an_image_that_kills_its_worker_takes_no_other_with_it(queue: Queue, finished: FinishedReading) -> None:
+def test_an_image_that_kills_its_worker_takes_no_other_with_it(queue: Queue, prediction: Prediction) -> None:
     queue.add(*"abcd")
     for _ in range(20):
         jobs = queue.jobs.claim("w", 3)
@@ -200,7 +201,7 @@ def test_an_image_that_kills_its_worker_takes_no_other_with_it(queue: Queue, fin
             queue.jobs.release_all("w")
             continue
         for job in jobs:
-            queue.jobs.complete(job, finished)
+            queue.complete(job, prediction)
     states = {uid: queue.instance(uid).state for uid in ("ia", "ib", "ic", "id")}
     done = InstanceState.DONE
     assert states == {"ia": done, "ib": InstanceState.FAILED, "ic": done, "id": done}
@@ -219,9 +220,9 @@ def test_what_is_given_back_was_no_attempt(queue: Queue) -> None:
 def test_the_image_looked_at_comes_first_then_the_open_page(queue: Queue) -> None:
     queue.add(*"abc")
     queue.add(*"def")
-    queue.jobs.hurry_study("sdef", Priority.ON_A_PAGE, 2)
-    queue.jobs.hurry("ic", Priority.LOOKED_AT)
-    queue.jobs.hurry("ic", Priority.ON_A_PAGE)  # never lowered
+    queue.jobs.raise_priority_of_study("sdef", Priority.ON_A_PAGE, 2)
+    queue.jobs.raise_priority("ic", Priority.LOOKED_AT)
+    queue.jobs.raise_priority("ic", Priority.ON_A_PAGE)  # never lowered
     claimed = [[job.instance_uid for job in queue.jobs.claim("w", 6)] for _ in range(3)]
     assert claimed == [["ic"], ["id", "ie"], ["ia", "ib", "if"]]
 
@@ -229,19 +230,19 @@ def test_the_image_looked_at_comes_first_then_the_open_page(queue: Queue) -> Non
 def test_a_page_raises_the_next_images_that_still_wait(queue: Queue) -> None:
     queue.add(*"abc")
     queue.add(*"def")
-    queue.jobs.hurry_study("sdef", Priority.ON_A_PAGE, 1)
+    queue.jobs.raise_priority_of_study("sdef", Priority.ON_A_PAGE, 1)
     assert queue.claim().instance_uid == "id"
-    queue.jobs.hurry_study("sdef", Priority.ON_A_PAGE, 1)
+    queue.jobs.raise_priority_of_study("sdef", Priority.ON_A_PAGE, 1)
     assert queue.claim().instance_uid == "ie"
     assert queue.claim().instance_uid == "ia"
 
 
-def test_a_content_answered_before_is_completed_unread(queue: Queue, finished: FinishedReading) -> None:
+def test_a_content_answered_before_is_completed_unread(queue: Queue, prediction: Prediction) -> None:
     queue.add("a")
-    identity = finished.reading.identity
+    identity = prediction.identity
     job = queue.claim()
     assert not queue.jobs.complete_known(job, identity)
-    queue.jobs.complete(job, finished)
+    queue.complete(job, prediction)
     new = [NewInstance(uid="again", file_name="copy.png", sha256="a" * 64, size_bytes=1)]
     queue.studies.add(uid="s2", created_at=queue.clock(), user_id=1, instances=new)
     job = queue.claim()
@@ -252,7 +253,7 @@ def test_a_content_answered_before_is_completed_unread(queue: Queue, finished: F
     assert (second.state, second.width_px, second.has_thumbnail) == (InstanceState.DONE, 80, True)
     assert first.prediction is not None
     assert second.prediction is not None
-    assert first.prediction.created_at == second.prediction.created_at
+    assert first.predicted_at == second.predicted_at is not None
 
 
 def test_a_claim_reads_the_queue_in_its_index_order(queue: Queue) -> None:

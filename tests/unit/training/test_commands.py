@@ -53,7 +53,9 @@ def test_the_bundle_is_whole_and_answers(released, nih_folder):
     assert len(metadata.golden.inputs) == 3
     assert (released / "models" / "DEFAULT").read_text() == "tiny-0.1\n"
     assert all(file.stat().st_mode & 0o044 == 0o044 for file in bundle.path.iterdir())
-    reading = load_classifier(bundle.path).read(read_image_file(next((nih_folder / "images").iterdir()).read_bytes()))
+    reading = load_classifier(bundle.path).predict(
+        read_image_file(next((nih_folder / "images").iterdir()).read_bytes())
+    )
     assert len(reading.outputs) == 15
 
 

@@ -1,4 +1,3 @@
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import numpy as np
@@ -6,8 +5,7 @@ import plotly.graph_objects as go
 import pytest
 
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind, anatomical_rank
-from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, OutputReading
-from diagnosis_tool.domain.studies import Prediction
+from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, PredictedOutput, Prediction
 from diagnosis_tool.viewer.figures import (
     MUTED,
     NEGATIVE,
@@ -20,21 +18,15 @@ from diagnosis_tool.viewer.figures import (
 )
 
 
-def output(name: str, probability: float, threshold: float | None = 0.5) -> OutputReading:
+def output(name: str, probability: float, threshold: float | None = 0.5) -> PredictedOutput:
     kind = OutputKind.ABSENCE if name in {NO_FINDING, "normal"} else OutputKind.FINDING
     empty = Heatmap(values=np.zeros((2, 2), np.uint8), scale=0.0)
-    return OutputReading(name=name, kind=kind, logit=0.0, probability=probability, threshold=threshold, heatmap=empty)
+    return PredictedOutput(name=name, kind=kind, logit=0.0, probability=probability, threshold=threshold, heatmap=empty)
 
 
-def prediction(*outputs: OutputReading) -> Prediction:
+def prediction(*outputs: PredictedOutput) -> Prediction:
     identity = ModelIdentity(bundle_name="b", bundle_version="1", bundle_sha256="0" * 64, engine="e", precision="f32")
-    return Prediction(
-        image_sha256="0" * 64,
-        identity=identity,
-        outputs=outputs,
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        seconds=0.1,
-    )
+    return Prediction(identity=identity, outputs=outputs)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from testing.accounts import browser_of, csrf_token
 from tests.conftest import phantom_png
 from tests.dicom_files import FILM, dicom
 from tests.fakes.classifier import FakeClassifier
-from tests.reading import read_all
+from tests.predicting import predict_all
 
 Study = Callable[..., list[str]]
 
@@ -44,7 +44,7 @@ def study(context: Context) -> Study:
             uploads.append(Upload(file_name=f"{number}.png", blob=blob))
         stored = submit_study(context, uploads, user_id=1)
         if read:
-            read_all(context, FakeClassifier(outputs=outputs))
+            predict_all(context, FakeClassifier(outputs=outputs))
         return [instance.uid for instance in stored.instances]
 
     return make
@@ -229,7 +229,7 @@ def test_an_image_one_pixel_wide_has_words(context: Context, study: Study) -> No
 
 def test_a_failed_image_can_be_tried_again(context: Context, study: Study) -> None:
     (uid,) = study(phantom_png(1), read=False)
-    read_all(context, FakeClassifier(error=RuntimeError("broken")))
+    predict_all(context, FakeClassifier(error=RuntimeError("broken")))
     components = found(content(context, f"?instance={uid}")[0])
     assert ids.RETRY in components
     assert components[ids.WAITING].data == {"uid": uid, "waits": False}
@@ -241,7 +241,7 @@ REVIEWING = ('"data-do": "save"', '"data-do": "sign"', "data-verdict-choice", "a
 def test_each_role_is_offered_what_it_may_do(context: Context, study: Study) -> None:
     (read,) = study(phantom_png(1))
     (failed,) = study(phantom_png(2), read=False)
-    read_all(context, FakeClassifier(error=RuntimeError("broken")))
+    predict_all(context, FakeClassifier(error=RuntimeError("broken")))
     for role, reviews, exports, uploads in (
         (Role.VIEWER, False, False, False),
         (Role.TECHNICIAN, False, False, True),
@@ -328,7 +328,7 @@ def test_a_files_name_is_text_in_the_page_and_in_its_data(app: Flask, context: C
     blob.write(phantom_png(1))
     name = "</script><b>%CSRF%{%config%}.png"
     (instance,) = submit_study(context, [Upload(file_name=name, blob=blob)], user_id=1).instances
-    read_all(context, FakeClassifier(outputs=NIH_OUTPUTS))
+    predict_all(context, FakeClassifier(outputs=NIH_OUTPUTS))
     page = browser_of(app).get(f"/viewer/?instance={instance.uid}").text
     assert "</script><b>" not in page
     assert "%CSRF%{%config%}.png</h1>" in page

@@ -16,7 +16,7 @@ from diagnosis_tool.domain.access import Role, User
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
 from testing import accounts
-from tests import reading
+from tests import predicting
 from tests.fakes.classifier import FakeClassifier
 
 
@@ -79,10 +79,10 @@ def upload(client: FlaskClient) -> Callable[..., str]:
 
 
 @pytest.fixture
-def read_all(context: Context) -> Callable[[], None]:
+def predict_all(context: Context) -> Callable[[], None]:
     """Lets the worker read all that waits."""
 
-    return lambda: reading.read_all(context, FakeClassifier())
+    return lambda: predicting.predict_all(context, FakeClassifier())
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from PIL import Image, PngImagePlugin
 
 from diagnosis_tool.cxr.image_file import MAX_PIXELS
 from diagnosis_tool.domain.worklist import WorklistQuery
-from diagnosis_tool.services import diagnose, submit
+from diagnosis_tool.services import predict_job, submit
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.diagnose import MAX_FILE_BYTES
+from diagnosis_tool.services.predict_job import MAX_FILE_BYTES
 from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
 from testing import accounts
 from tests.conftest import phantom_png
@@ -77,7 +77,7 @@ def test_5_1_1_what_is_accepted_and_how_it_is_made_safe_is_written_down() -> Non
 
 
 def test_5_2_1_only_files_of_a_size_that_can_be_handled(
-    client: FlaskClient, upload: Upload, read_all: Read, monkeypatch: pytest.MonkeyPatch, incoming: Path
+    client: FlaskClient, upload: Upload, predict_all: Read, monkeypatch: pytest.MonkeyPatch, incoming: Path
 ) -> None:
     """Of one file, of an upload, in number; stopped while it is received, and nothing stays behind."""
     monkeypatch.setattr("diagnosis_tool.web.uploads.MAX_BODY_BYTES", 100_000)
@@ -88,14 +88,14 @@ def test_5_2_1_only_files_of_a_size_that_can_be_handled(
     answer = client.post("/studies", data={"files": [(BytesIO(b"x"), name) for name in "abc"]})
     assert answer.status_code == 422
     assert list(incoming.iterdir()) == []
-    monkeypatch.setattr(diagnose, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(predict_job, "MAX_FILE_BYTES", 1000)
     study = upload(("large.png", phantom_png(1)))
-    read_all()
+    predict_all()
     ((state, words),) = outcomes(client, study)
     assert (state, "larger than any radiograph" in words) == ("refused", True)
 
 
-def test_5_2_2_what_a_file_is_its_content_says(client: FlaskClient, upload: Upload, read_all: Read) -> None:
+def test_5_2_2_what_a_file_is_its_content_says(client: FlaskClient, upload: Upload, predict_all: Read) -> None:
     """A name proves nothing: other formats are refused under any; a film under another is saved as what it is."""
     others = [film_as(kind) for kind in ("GIF", "BMP", "TIFF", "WEBP")]
     others += [
@@ -105,7 +105,7 @@ def test_5_2_2_what_a_file_is_its_content_says(client: FlaskClient, upload: Uplo
         b"<!doctype html><script>1</script>",
     ]
     study = upload(*((f"film-{k}.png", data) for k, data in enumerate(others)))
-    read_all()
+    predict_all()
     assert {state for state, _ in outcomes(client, study)} == {"refused"}
     assert all("not a PNG, JPEG or DICOM" in words for _, words in outcomes(client, study))
     film = phantom_png(1)
@@ -127,7 +127,7 @@ def saved(client: FlaskClient, study: str) -> list[tuple[str, str]]:
 
 
 def test_5_2_3_nothing_is_unpacked_and_what_is_compressed_within_an_image_is_bounded(
-    client: FlaskClient, upload: Upload, read_all: Read
+    client: FlaskClient, upload: Upload, predict_all: Read
 ) -> None:
     """No archive is read; a deflated DICOM file is refused, and so is text in a PNG that would unpack to megabytes."""
     notes = PngImagePlugin.PngInfo()
@@ -139,7 +139,7 @@ def test_5_2_3_nothing_is_unpacked_and_what_is_compressed_within_an_image_is_bou
         ("a.zip", packed_zip()), ("a.png.gz", gzip.compress(phantom_png(1))), ("a.tar", packed_tar("film.png")),
         ("notes.png", buffer.getvalue()),
     )  # fmt: skip
-    read_all()
+    predict_all()
     *archives, (state, words) = outcomes(client, study)
     assert all(state == "refused" and "not a PNG" in words for state, words in archives)
     assert state == "refused"
@@ -183,17 +183,17 @@ def test_5_2_4_two_uploads_at_once_do_not_pass_it_together(app: Flask, context: 
     assert context.blobs.waiting() == 0
 
 
-def test_5_2_5_links_in_archives_lead_nowhere(client: FlaskClient, upload: Upload, read_all: Read) -> None:
+def test_5_2_5_links_in_archives_lead_nowhere(client: FlaskClient, upload: Upload, predict_all: Read) -> None:
     """No archive is accepted, so none with a link in it."""
     study = upload(
         ("link.zip", packed_zip("link", stat.S_IFLNK | 0o777)), ("link.tar", packed_tar("link", tarfile.SYMTYPE))
     )
-    read_all()
+    predict_all()
     assert [state for state, _ in outcomes(client, study)] == ["refused", "refused"]
 
 
 def test_5_2_6_too_many_pixels_are_refused_before_any_is_decoded(
-    client: FlaskClient, upload: Upload, read_all: Read, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, upload: Upload, predict_all: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By what the header promises: the decoders are never asked."""
 
@@ -209,7 +209,7 @@ def test_5_2_6_too_many_pixels_are_refused_before_any_is_decoded(
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decode)
     monkeypatch.setattr("diagnosis_tool.dicom.reader.pixel_array", decode)
     study = upload(("bomb.png", bomb(11_000)), ("wide.jpg", wide), ("huge.dcm", header))
-    read_all()
+    predict_all()
     for state, words in outcomes(client, study):
         assert state == "refused"
         assert f"{MAX_PIXELS // 10**6} million" in words
@@ -249,10 +249,12 @@ def test_5_3_3_paths_within_archives_are_never_followed(client: FlaskClient, upl
     assert not list(tmp_path.parent.rglob("*evil*"))
 
 
-def test_5_4_1_the_name_of_a_download_is_the_tools_choice(client: FlaskClient, upload: Upload, read_all: Read) -> None:
+def test_5_4_1_the_name_of_a_download_is_the_tools_choice(
+    client: FlaskClient, upload: Upload, predict_all: Read
+) -> None:
     """Whatever is saved comes with a name in Content-Disposition; none is taken from the address."""
     study = upload(("film.png", phantom_png(1)))
-    read_all()
+    predict_all()
     image = client.get(f"/studies/{study}/status.json").json["instances"][0]["uid"]
     for address, name in (
         (f"/instances/{image}/original", "film.png"),

@@ -24,7 +24,7 @@ def test_every_endpoint_is_recorded_or_says_why_not(app: Flask) -> None:
 
 def test_what_may_change_something_is_recorded_or_says_why_not(app: Flask) -> None:
     may = {rule.endpoint for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods}
-    assert may - set(audit.AUDITED) == {"images.attend"}
+    assert may - set(audit.AUDITED) == {"images.raise_priority"}
 
 
 def rows(context: Context) -> list[tuple[str, str, str | None]]:
@@ -32,9 +32,9 @@ def rows(context: Context) -> list[tuple[str, str, str | None]]:
 
 
 @pytest.fixture
-def study(upload: Callable[..., str], read_all: Callable[[], None]) -> str:
+def study(upload: Callable[..., str], predict_all: Callable[[], None]) -> str:
     uid = upload(("a.png", phantom_png(1)), ("b.txt", b"no film"))
-    read_all()
+    predict_all()
     return uid
 
 

@@ -97,7 +97,7 @@ def test_the_cookie_is_for_the_server_alone_and_under_tls_only_there(app: Flask,
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch, app: Flask) -> Callable[[timedelta], None]:
     """Lets time pass for sign-ins and links."""
-    store = accounts.context_of(app.test_client()).ways_in
+    store = accounts.context_of(app.test_client()).credentials
     passed = [timedelta()]
     monkeypatch.setattr(store, "_now", lambda: datetime.now(UTC) + passed[0])
 
@@ -179,7 +179,7 @@ def test_secrets_are_stored_as_hashes(app: Flask, context: Context) -> None:
     found = context.users.password_hash("Ann")
     assert found is not None
     assert found[1].startswith("$argon2id$")
-    with context.ways_in._engine.connect() as db:
+    with context.credentials._engine.connect() as db:
         stored = repr([db.exec_driver_sql(f"SELECT * FROM {name}").all() for name in ("users", "links", "tokens")])
     assert not any(secret in stored for secret in secrets)
 
@@ -242,7 +242,7 @@ def test_own_tokens_are_shown_once_within_the_role_and_revoked(app: Flask, conte
     assert script.get("/account", headers=carried).status_code == 403  # a token makes no tokens
     for wrong in ({"scope": "delete"}, {"scope": []}, {"days": "0"}, {"days": "x"}, {"name": " "}):
         assert client.post("/account/tokens", data={**form, **wrong}).status_code == 422
-    (token,) = context.ways_in.tokens(context.users.named("technician").id)
+    (token,) = context.credentials.tokens(context.users.named("technician").id)
     other = accounts.browser_of(app, Role.VIEWER)
     theirs = {"csrf_token": token_of(other, "/account")}
     assert other.post(f"/account/tokens/{token.id}/revoke", data=theirs).status_code == 404

@@ -13,13 +13,13 @@ from diagnosis_tool.domain import wording
 from diagnosis_tool.errors import NotFound, RequestRefused
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.diagnose import prepare
 from diagnosis_tool.services.export import write_training_set
+from diagnosis_tool.services.predict_job import prepare
 from diagnosis_tool.services.remove import delete_studies
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.fakes.classifier import FakeClassifier
-from tests.reading import read_all as read_with
+from tests.predicting import predict_all as predict_with
 from tests.unit.web.conftest import Browser
 from tests.unit.web.test_reviews import first
 from training.datasets.own import read_own
@@ -36,9 +36,9 @@ def table(client: FlaskClient | Browser, address: str) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(answer.data.decode("utf-8-sig"))))
 
 
-def test_page_csv_and_json_print_the_same_digits(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_page_csv_and_json_print_the_same_digits(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     uid = upload(("Röntgen.png", phantom_png(1)), ("=cmd.png", b"no film"))
-    read_all()
+    predict_all()
     read, refused = table(client, f"/studies/{uid}.csv")
     findings = client.get(f"/studies/{uid}.json").json["instances"][0]["findings"]
     page = client.get(f"/studies/{uid}").text
@@ -53,9 +53,11 @@ def test_page_csv_and_json_print_the_same_digits(client: FlaskClient, upload: Up
     assert refused["error"]
 
 
-def test_the_chosen_studies_are_exported_in_their_order(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_the_chosen_studies_are_exported_in_their_order(
+    client: FlaskClient, upload: Upload, predict_all: ReadAll
+) -> None:
     one, two, _ = (upload((f"{k}.png", phantom_png(k))) for k in range(3))
-    read_all()
+    predict_all()
     query = f"?study={two}&study={one}"
     assert [line["study"] for line in table(client, f"/export/readings.csv{query}")] == [two, one]
     assert [study["uid"] for study in client.get(f"/export/readings.json{query}").json] == [two, one]
@@ -64,10 +66,10 @@ def test_the_chosen_studies_are_exported_in_their_order(client: FlaskClient, upl
     assert client.get("/export/readings.csv?" + "&".join(f"study={k}" for k in range(201))).status_code == 422
 
 
-def test_reviews_as_a_table(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_reviews_as_a_table(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     uid = upload(("a.png", phantom_png(1)))
     other = upload(("b.png", phantom_png(2)))
-    read_all()
+    predict_all()
     for study in (uid, other):
         client.post(f"{first(client, study)}/review", json={"revision": 0, **DISAGREE})
     lines = table(client, f"/export/reviews.csv?study={uid}")
@@ -81,13 +83,13 @@ def test_reviews_as_a_table(client: FlaskClient, upload: Upload, read_all: ReadA
 
 
 def test_signed_reviews_become_a_data_set_that_training_reads(
-    client: FlaskClient, context: Context, upload: Upload, read_all: ReadAll, tmp_path: Path
+    client: FlaskClient, context: Context, upload: Upload, predict_all: ReadAll, tmp_path: Path
 ) -> None:
     decided = upload(("00000013_004.png", phantom_png(1)))
     signed_only = upload(("b.dcm", dicom(PatientID="P1", PatientAge="057Y", PatientSex="F")))
     unsure = upload(("c.png", phantom_png(3)))
     draft = upload(("d.png", phantom_png(4)))
-    read_all()
+    predict_all()
     names = [f["finding"] for f in client.get(f"/studies/{decided}.json").json["instances"][0]["findings"]]
     verdicts = dict.fromkeys(names, "agree") | {"Atelectasis": "disagree"}
     for study, opinion in (
@@ -122,12 +124,12 @@ def test_signed_reviews_become_a_data_set_that_training_reads(
 
 
 def test_deleting_asks_first_and_leaves_nothing_behind(
-    browser: Browser, context: Context, upload: Upload, read_all: ReadAll, tmp_path: Path
+    browser: Browser, context: Context, upload: Upload, predict_all: ReadAll, tmp_path: Path
 ) -> None:
     shared = phantom_png(1)
     doomed = upload(("a.png", shared), ("b.png", phantom_png(2)))
     kept = upload(("c.png", shared))
-    read_all()
+    predict_all()
     instances = [i["uid"] for i in browser.get(f"/studies/{doomed}/status.json").json["instances"]]
     browser.post(f"/instances/{instances[0]}/review", json={"revision": 0})
     asked = browser.get(f"/delete?study={doomed}").text
@@ -146,7 +148,7 @@ def test_deleting_asks_first_and_leaves_nothing_behind(
     assert browser.get("/worklist/changes.json", query_string={"row": f"{doomed}:9"}).json["gone"] == [doomed]
     assert delete_studies(context, [doomed]) == 0
     again = upload(("again.png", phantom_png(2)))
-    read_all()
+    predict_all()
     assert browser.get(f"/studies/{again}.json").json["instances"][0]["state"] == "done"
 
 
@@ -161,7 +163,7 @@ def test_a_worker_loses_what_is_deleted_under_it(context: Context, upload: Uploa
 
 def test_a_failed_image_is_tried_again(browser: Browser, context: Context, upload: Upload) -> None:
     uid = upload(("a.png", phantom_png()))
-    read_with(context, FakeClassifier(RuntimeError("boom")))
+    predict_with(context, FakeClassifier(RuntimeError("boom")))
     address = first(browser, uid)
     assert "Try again" in browser.get(f"/studies/{uid}").text
     assert uid in browser.get("/?state=failed").text
@@ -169,18 +171,18 @@ def test_a_failed_image_is_tried_again(browser: Browser, context: Context, uploa
     answer = browser.client.post(f"{address}/retry", data={"csrf_token": browser.token})
     assert answer.headers["Location"] == f"/studies/{uid}"
     assert browser.post(f"{address}/retry").status_code == 409  # it waits already
-    read_with(context, FakeClassifier())
+    predict_with(context, FakeClassifier())
     assert browser.get(f"/studies/{uid}.json").json["instances"][0]["state"] == "done"
     assert browser.post("/instances/none/retry").status_code == 404
 
 
 def test_an_image_one_pixel_wide_is_refused_with_its_size_known(
-    browser: Browser, upload: Upload, read_all: ReadAll
+    browser: Browser, upload: Upload, predict_all: ReadAll
 ) -> None:
     buffer = BytesIO()
     Image.new("L", (1, 300), 7).save(buffer, "PNG")
     uid = upload(("line.png", buffer.getvalue()))
-    read_all()
+    predict_all()
     page = browser.get(f"/studies/{uid}").text
     assert "Refused:" in page
     assert "1 × 300 px" in page

@@ -10,7 +10,7 @@ from PIL import Image
 from diagnosis_tool.domain.studies import InstanceState
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.web import images
-from tests import reading
+from tests import predicting
 from tests.conftest import phantom_png
 from tests.dicom_files import FILM, dicom
 from tests.fakes.classifier import FakeClassifier
@@ -19,10 +19,10 @@ NAME = "Jürgen's film 1.png"
 
 
 @pytest.fixture
-def instance(client: FlaskClient, upload: Callable[..., str], read_all: Callable[[], None]) -> str:
+def instance(client: FlaskClient, upload: Callable[..., str], predict_all: Callable[[], None]) -> str:
     """The address of an image that was read."""
     uid = upload((NAME, phantom_png(3)))
-    read_all()
+    predict_all()
     status = client.get(f"/studies/{uid}/status.json").json
     return f"/instances/{status['instances'][0]['uid']}"
 
@@ -122,12 +122,12 @@ def test_pixels_are_the_films_own(client: FlaskClient, instance: str, packed: bo
 
 
 def test_pixels_above_8_bits_keep_all_their_greys(
-    client: FlaskClient, upload: Callable[..., str], read_all: Callable[[], None]
+    client: FlaskClient, upload: Callable[..., str], predict_all: Callable[[], None]
 ) -> None:
     deep = FILM.astype(np.uint16) * 16 + 7
     data = dicom(deep, BitsStored=12, HighBit=11, PixelSpacing=[0.2, 0.25])
     uid = upload(("deep.dcm", data))
-    read_all()
+    predict_all()
     answer = client.get(f"{first_instance(client, uid)}/pixels")
     assert (answer.headers["X-Bits-Allocated"], answer.headers["X-Bits-Stored"]) == ("16", "12")
     assert answer.headers["X-Pixel-Spacing-Mm"] == "0.2,0.25"
@@ -146,12 +146,12 @@ def test_what_is_looked_at_is_read_first(client: FlaskClient, upload: Callable[.
 
 
 def test_a_failed_image_is_read_again_when_asked(
-    client: FlaskClient, upload: Callable[..., str], context: Context, read_all: Callable[[], None]
+    client: FlaskClient, upload: Callable[..., str], context: Context, predict_all: Callable[[], None]
 ) -> None:
     address = first_instance(client, upload(("a.png", phantom_png(7))))
     assert client.post(f"{address}/retry").status_code == 409
-    reading.read_all(context, FakeClassifier(error=RuntimeError("broken")))
+    predicting.predict_all(context, FakeClassifier(error=RuntimeError("broken")))
     assert context.studies.instance(address.rsplit("/", 1)[1]).state is InstanceState.FAILED
     assert client.post(f"{address}/retry").status_code == 204
-    read_all()
+    predict_all()
     assert context.studies.instance(address.rsplit("/", 1)[1]).state is InstanceState.DONE

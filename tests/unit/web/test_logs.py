@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from diagnosis_tool import logs
 from diagnosis_tool.errors import StorageFull
 from diagnosis_tool.services.context import Context
-from tests import reading
+from tests import predicting
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.fakes.classifier import FakeClassifier
@@ -65,7 +65,7 @@ def go_everywhere(client: FlaskClient, context: Context) -> str:
     """Uploads, reads, looks, searches, reviews, exports, deletes; what is refused and what breaks, too."""
     form = {"files": marked_files(), "patient": MARK}
     study = client.post("/studies", data=form).headers["Location"].rsplit("/", 1)[-1]
-    reading.read_all(context, FakeClassifier())
+    predicting.predict_all(context, FakeClassifier())
     images = [image["uid"] for image in client.get(f"/studies/{study}/status.json").json["instances"]]
     for image in images:
         for part in ("radiograph.png", "pixels", "heatmaps/Mass.png", f"heatmaps/{MARK}.png", "report.pdf", "original"):
@@ -114,7 +114,7 @@ def test_what_breaks_logs_its_place_and_not_its_words(
         patch.setattr("diagnosis_tool.storage.studies.StudyStore.study", breaks)
         assert client.get(f"/studies/{MARK}").status_code == 500
     client.post("/studies", data={"files": marked_files()[:2]})
-    reading.read_all(context, FakeClassifier(error=RuntimeError(MARK)))
+    predicting.predict_all(context, FakeClassifier(error=RuntimeError(MARK)))
 
     def sql(*_: object, **__: object) -> None:
         raise OperationalError("SELECT :q", {"q": MARK}, sqlite3.OperationalError(f'no such column: "{MARK}"'))

@@ -31,12 +31,12 @@ def figures(client: FlaskClient) -> dict[str, float]:
 
 
 def test_uploads_readings_queue_and_scores_are_counted(
-    client: FlaskClient, context: Context, upload: Callable[..., str], read_all: Callable[[], None]
+    client: FlaskClient, context: Context, upload: Callable[..., str], predict_all: Callable[[], None]
 ) -> None:
     before = figures(client)
     upload(("a.png", phantom_png(1)), ("b.txt", b"no film"), ("Doe^John.png", phantom_png(1)))
     waiting = figures(client)
-    read_all()
+    predict_all()
     client.post("/studies", data={})
     context.jobs.heartbeat("worker-1", WorkerState.READY, "fake-1")
     after = figures(client)
@@ -57,9 +57,11 @@ def test_uploads_readings_queue_and_scores_are_counted(
     assert figures(client)[f"{prefix}readings_total success"] == 2  # counted once
 
 
-def test_no_identifier_is_told(client: FlaskClient, upload: Callable[..., str], read_all: Callable[[], None]) -> None:
+def test_no_identifier_is_told(
+    client: FlaskClient, upload: Callable[..., str], predict_all: Callable[[], None]
+) -> None:
     uid = upload(("Doe^John.png", phantom_png(1)))
-    read_all()
+    predict_all()
     client.get(f"/studies/{uid}")
     client.get("/Doe^John")
     client.get("/?q=Doe")

@@ -110,14 +110,14 @@ def test_a_wrong_token_is_nobodys_even_with_a_session(app: Flask, header: str) -
 def test_a_token_ends(app: Flask, context: Context) -> None:
     client = app.test_client(use_cookies=False)
     user = accounts.carry_token(client)
-    (token,) = context.ways_in.tokens(user.id)
+    (token,) = context.credentials.tokens(user.id)
     assert client.get("/").status_code == 200
     context.users.disable(user.id)
     assert client.get("/").status_code == 401
     context.users.enable(user.id)
     context.users.change(user.id, role=Role.VIEWER)
     assert client.get("/export/reviews.csv").status_code == 403  # a token never allows more than its user's role
-    context.ways_in.revoke(token.id)
+    context.credentials.revoke(token.id)
     assert client.get("/").status_code == 401
 
 

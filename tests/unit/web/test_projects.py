@@ -32,13 +32,13 @@ class Wards:
 
 
 @pytest.fixture
-def wards(app: Flask, client: FlaskClient, upload: Upload, read_all: Callable[[], None]) -> Wards:
+def wards(app: Flask, client: FlaskClient, upload: Upload, predict_all: Callable[[], None]) -> Wards:
     study = upload(("ward.dcm", dicom(PatientID="P1", PatientName="Doe^Jo", AcquisitionDate="20200105")))
     theirs = app.test_client(use_cookies=False)
     accounts.carry_token(theirs, Role.ADMIN, name="Other", projects=("other",))
     film = dicom(PatientID="P1", PatientName="Doe^Jo", AcquisitionDate="20230301")
     answer = theirs.post("/studies", data={"files": (BytesIO(film), "other.dcm")})
-    read_all()
+    predict_all()
     image = first(client, study).rsplit("/", 1)[-1]
     assert client.post(f"/instances/{image}/review", json={"revision": 0}).status_code == 200
     their_study = answer.headers["Location"].rsplit("/", 1)[-1]
@@ -142,10 +142,10 @@ def test_priors_and_neighbours_are_the_own_projects(wards: Wards, context: Conte
 
 
 def test_who_belongs_to_two_projects_sees_both_in_one_order(
-    wards: Wards, app: Flask, upload: Upload, read_all: Callable[[], None]
+    wards: Wards, app: Flask, upload: Upload, predict_all: Callable[[], None]
 ) -> None:
     late = upload(("late.txt", b"text"))
-    read_all()
+    predict_all()
     both = app.test_client(use_cookies=False)
     accounts.carry_token(both, name="Both", projects=("other", "default"))
     assert listed(both.get("/").text) == [late, wards.their_study, wards.study]

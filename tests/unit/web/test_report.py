@@ -17,7 +17,7 @@ from diagnosis_tool.services.context import Context
 from testing.accounts import csrf_token
 from tests.conftest import phantom_png
 from tests.fakes.classifier import FakeClassifier
-from tests.reading import read_all as read_with
+from tests.predicting import predict_all as predict_with
 
 Upload = Callable[..., str]
 
@@ -37,10 +37,10 @@ def text_of(client: FlaskClient, uid: str, language: str = "en") -> str:
 
 
 @pytest.fixture
-def read(client: FlaskClient, context: Context, upload: Upload, read_all: Callable[[], None]) -> str:
+def read(client: FlaskClient, context: Context, upload: Upload, predict_all: Callable[[], None]) -> str:
     """An image that was read."""
     study = upload(("film.png", phantom_png()))
-    read_all()
+    predict_all()
     return instance_of(context, study)
 
 
@@ -99,10 +99,10 @@ def test_in_german(client: FlaskClient, read: str) -> None:
     "name", ["Łódź Ωmega Юрий.png", "אברהם.png", "अमिताभ.png", "สมชาย.png", "山田太郎.png", "김철수.png", "አበበ.png"]
 )
 def test_names_in_any_script(
-    client: FlaskClient, context: Context, upload: Upload, read_all: Callable[[], None], name: str
+    client: FlaskClient, context: Context, upload: Upload, predict_all: Callable[[], None], name: str
 ) -> None:
     study = upload((name, phantom_png()))
-    read_all()
+    predict_all()
     letters = set(re.sub(r"\W", "", name.removesuffix(".png")))
     assert letters <= set(text_of(client, instance_of(context, study)))
 
@@ -113,7 +113,7 @@ def test_many_heatmaps_and_long_names_stay_on_one_page(client: FlaskClient, cont
             return super()._reading(0.3)
 
     study = upload(("long " * 40 + ".png", phantom_png()))
-    read_with(context, Alarmist())
+    predict_with(context, Alarmist())
     report = text_of(client, instance_of(context, study))
     assert "Heatmaps are relative" in report
     assert "Model fake-1." in report

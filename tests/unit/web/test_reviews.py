@@ -25,9 +25,9 @@ OPINION: dict[str, Any] = {
 
 
 @pytest.fixture
-def instance(browser: Browser, upload: Upload, read_all: ReadAll) -> str:
+def instance(browser: Browser, upload: Upload, predict_all: ReadAll) -> str:
     uid = upload(("a.png", phantom_png()))
-    read_all()
+    predict_all()
     return first(browser, uid)
 
 
@@ -125,7 +125,7 @@ def test_a_number_that_is_none_is_no_box(browser: Browser, instance: str) -> Non
     assert browser.post(f"{instance}/review", data=body, content_type="application/json").status_code == 422
 
 
-def test_what_is_not_read_cannot_be_reviewed(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_what_is_not_read_cannot_be_reviewed(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     waiting = first(client, upload(("a.png", phantom_png())))
     refused = first(client, upload(("a.txt", b"text")))
     for address in (waiting, refused):
@@ -136,7 +136,7 @@ def test_what_is_not_read_cannot_be_reviewed(client: FlaskClient, upload: Upload
     assert client.get("/instances/none/review.json").status_code == 404
 
 
-def test_priors_are_the_patients_images_oldest_first(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_priors_are_the_patients_images_oldest_first(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     def film(k: int, day: str, **elements: Any) -> tuple[str, bytes]:
         return f"{k}.dcm", dicom(PatientID="P1", StudyDate=day, ViewPosition="AP", InstanceNumber=k, **elements)
 
@@ -145,7 +145,7 @@ def test_priors_are_the_patients_images_oldest_first(client: FlaskClient, upload
     other = upload(("x.dcm", dicom(PatientID="P2")))
     answer = client.post("/studies", data={"files": (BytesIO(phantom_png(7)), "p.png"), "patient": "P1"})
     sent = answer.headers["Location"].removeprefix("/studies/")
-    read_all()
+    predict_all()
     found = client.get(f"{first(client, late)}/priors.json").json["instances"]
     assert [prior["study_uid"] for prior in found] == [early, late, sent]
     assert [prior["dated_by"] for prior in found] == ["acquisition", "acquisition", "upload"]
@@ -156,21 +156,21 @@ def test_priors_are_the_patients_images_oldest_first(client: FlaskClient, upload
     assert [p["study_uid"] for p in client.get(f"{first(client, other)}/priors.json").json["instances"]] == [other]
 
 
-def test_who_names_no_patient_has_no_priors(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_who_names_no_patient_has_no_priors(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     upload(("a.png", phantom_png(1)))
     mine = upload(("b.png", phantom_png(2)))
-    read_all()
+    predict_all()
     found = client.get(f"{first(client, mine)}/priors.json").json["instances"]
     assert [prior["study_uid"] for prior in found] == [mine]
 
 
-def test_a_patient_with_sixty_priors(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_a_patient_with_sixty_priors(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     small = chest_phantom(seed=1, height_px=80, width_px=80)
     films = [
         (f"{k}.dcm", dicom(small, PatientID="P1", StudyDate=f"20{10 + k // 12:02}{k % 12 + 1:02}01")) for k in range(61)
     ]
     study = upload(*films)
-    read_all()
+    predict_all()
     found = client.get(f"{first(client, study)}/priors.json").json["instances"]
     assert len(found) == 61
     assert [prior["acquired_at"] for prior in found] == sorted(prior["acquired_at"] for prior in found)

@@ -35,7 +35,7 @@ def test_files_keep_their_order_and_names(client: FlaskClient, upload: Upload) -
     assert [i["state"] for i in study["instances"]] == ["queued"] * 5
 
 
-def test_json_before_and_after_reading(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_json_before_and_after_reading(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     uid = upload(("a.png", phantom_png(1)), ("b.png", b"no image"))
     before = client.get(f"/studies/{uid}.json").json
     assert list(before) == ["uid", "created_at", "instances"]
@@ -49,7 +49,7 @@ def test_json_before_and_after_reading(client: FlaskClient, upload: Upload, read
         "heatmaps": {},
         "bundle": None,
     }
-    read_all()
+    predict_all()
     done, refused = client.get(f"/studies/{uid}.json").json["instances"]
     assert (done["state"], refused["state"]) == ("done", "refused")
     assert [f["finding"] for f in done["findings"]] == list(NIH_OUTPUTS)
@@ -63,12 +63,12 @@ def test_json_before_and_after_reading(client: FlaskClient, upload: Upload, read
     assert refused["bundle"] is None
 
 
-def test_study_page_has_a_card_for_every_outcome(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_study_page_has_a_card_for_every_outcome(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     uid = upload(("a.png", phantom_png(1)), ("<b>.png", b"no image"), ("zero.png", b""))
     waiting = client.get(f"/studies/{uid}").text
     assert waiting.count("Waiting to be read. Nothing is known") == 3
     assert 'class="chart"' not in waiting
-    read_all()
+    predict_all()
     page = client.get(f"/studies/{uid}").text
     assert page.count('class="chart"') == 1
     assert page.count('class="map') >= 4
@@ -79,12 +79,12 @@ def test_study_page_has_a_card_for_every_outcome(client: FlaskClient, upload: Up
     assert "&lt;b&gt;.png" in page
 
 
-def test_status_and_cards_follow_the_reading(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_status_and_cards_follow_the_reading(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     uid = upload(("a.png", phantom_png(1)), ("b.png", b"no image"))
     status = client.get(f"/studies/{uid}/status.json").json
     assert status["finished"] == 0
     assert [i["state"] for i in status["instances"]] == ["queued", "queued"]
-    read_all()
+    predict_all()
     status = client.get(f"/studies/{uid}/status.json").json
     assert status["finished"] == 2
     assert status["summary"] == "All 2 finished: 1 read, 1 refused"

@@ -29,10 +29,10 @@ def link(page: str, rel: str) -> str | None:
 
 
 def test_pages_forward_and_back_miss_no_study_and_show_none_twice(
-    client: FlaskClient, upload: Upload, read_all: ReadAll
+    client: FlaskClient, upload: Upload, predict_all: ReadAll
 ) -> None:
     uids = [upload((f"{k}.png", b"no image")) for k in range(102)]
-    read_all()
+    predict_all()
     address: str | None = "/"
     pages = []
     while address is not None:
@@ -57,11 +57,11 @@ def test_any_address_is_answered(client: FlaskClient, upload: Upload, query: str
     assert client.get(f"/?{query}").status_code == 200
 
 
-def test_filters(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_filters(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     read = upload(("film.png", phantom_png(1)))
     refused = upload(("notes.txt", b"text"))
     both = upload(("film.png", phantom_png(1)), ("notes.txt", b"text"))
-    read_all()
+    predict_all()
     new = upload(("late.png", phantom_png(2)))
 
     def found(query: str) -> list[str]:
@@ -85,12 +85,12 @@ def test_filters(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None
 
 @pytest.mark.parametrize("words", ["mül", "MUELLER-7", "müller an", "山田", "anna", "muller", "山"])
 def test_search_finds_patients_in_any_script_by_the_beginning_of_words(
-    client: FlaskClient, upload: Upload, read_all: ReadAll, words: str
+    client: FlaskClient, upload: Upload, predict_all: ReadAll, words: str
 ) -> None:
     name = "Müller^Anna=山田^太郎"
     wanted = upload(("1.dcm", dicom(PatientName=name, PatientID="MUELLER-7", SpecificCharacterSet="ISO_IR 192")))
     other = upload(("2.png", phantom_png(2)))
-    read_all()
+    predict_all()
     page = client.get("/", query_string={"q": words}).text
     assert listed(page) == [wanted]
     assert "Müller Anna (山田 太郎)" in page
@@ -98,10 +98,12 @@ def test_search_finds_patients_in_any_script_by_the_beginning_of_words(
     assert listed(client.get("/?q=!!").text) == []
 
 
-def test_a_patient_named_at_the_upload_counts_where_the_file_names_none(client: FlaskClient, read_all: ReadAll) -> None:
+def test_a_patient_named_at_the_upload_counts_where_the_file_names_none(
+    client: FlaskClient, predict_all: ReadAll
+) -> None:
     files = [(BytesIO(phantom_png()), "a.png"), (BytesIO(dicom(PatientID="own")), "b.dcm")]
     client.post("/studies", data={"files": files, "patient": " pseudonym\u202e 4 "})
-    read_all()
+    predict_all()
     assert listed(client.get("/?q=pseudonym").text)
     page = client.get("/?q=own").text
     assert "pseudonym 4" in page
@@ -112,12 +114,12 @@ def test_a_patient_named_at_the_upload_counts_where_the_file_names_none(client: 
 
 
 def test_a_row_tells_view_age_sex_and_the_strongest_finding(
-    client: FlaskClient, upload: Upload, read_all: ReadAll
+    client: FlaskClient, upload: Upload, predict_all: ReadAll
 ) -> None:
     upload(("1.dcm", dicom(PatientAge="057Y", PatientSex="F", ViewPosition="AP")))
     before = client.get("/").text
     assert "not known yet" in before
-    read_all()
+    predict_all()
     page = client.get("/").text
     assert "57 F" in page
     assert ">AP<" in page
@@ -127,28 +129,28 @@ def test_a_row_tells_view_age_sex_and_the_strongest_finding(
     assert "Nodule <b>0.5" in filtered  # what was asked for, not the strongest
 
 
-def test_names_are_escaped(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_names_are_escaped(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     upload(("1.dcm", dicom(PatientName="<script>x</script>")))
-    read_all()
+    predict_all()
     assert "<script>x" not in client.get("/").text
 
 
 def test_a_failure_or_refusal_never_looks_like_a_negative_reading(
-    client: FlaskClient, upload: Upload, read_all: ReadAll
+    client: FlaskClient, upload: Upload, predict_all: ReadAll
 ) -> None:
     upload(("a.png", b"no film"))
-    read_all()
+    predict_all()
     page = client.get("/").text
     assert "nothing was read" in page
     assert "none above" not in page
 
 
-def test_changed_rows_are_told_and_gone_ones(client: FlaskClient, upload: Upload, read_all: ReadAll) -> None:
+def test_changed_rows_are_told_and_gone_ones(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
     uid = upload(("a.png", phantom_png()))
     shown = re.findall(r'data-row="([^"]+)"', client.get("/").text)
     same = client.get("/worklist/changes.json", query_string={"row": shown}).json
     assert (same["rows"], same["gone"], same["newest"]) == ({}, [], uid)
-    read_all()
+    predict_all()
     changed = client.get("/worklist/changes.json", query_string={"row": [*shown, "gone:1"]}).json
     assert list(changed["rows"]) == [uid]
     assert "read by model" in changed["rows"][uid]
@@ -159,18 +161,18 @@ def test_changed_rows_are_told_and_gone_ones(client: FlaskClient, upload: Upload
 
 
 def test_urgent_first_is_by_probability_over_the_operating_point(
-    client: FlaskClient, upload: Upload, read_all: ReadAll
+    client: FlaskClient, upload: Upload, predict_all: ReadAll
 ) -> None:
     dark = upload(("dark.png", phantom_png(5)))
     unread = upload(("x.txt", b"x"))
-    read_all()
+    predict_all()
     assert listed(client.get("/?sort=urgent").text) == [dark, unread]
     assert [unquote(u) for u in listed(client.get("/?sort=urgent&state=read").text)] == [dark]
 
 
-def test_the_reader_of_a_row_is_who_reviewed_it(browser: Browser, upload: Upload, read_all: ReadAll) -> None:
+def test_the_reader_of_a_row_is_who_reviewed_it(browser: Browser, upload: Upload, predict_all: ReadAll) -> None:
     uid = upload(("a.png", phantom_png()))
-    read_all()
+    predict_all()
     instance = browser.get(f"/studies/{uid}/status.json").json["instances"][0]["uid"]
     second = browser.sign_in(Role.RADIOLOGIST, "Dr. Second")
     assert browser.post(f"/instances/{instance}/review", json={"revision": 0}).status_code == 200

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from diagnosis_tool.cxr.types import Radiograph, Reading
+from diagnosis_tool.cxr.types import Prediction, Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Priority
 from diagnosis_tool.domain.studies import InstanceState
@@ -84,12 +84,12 @@ def test_every_image_has_its_own_answer(context: Context, batch: int) -> None:
     with running(context, classifier, finished(context, uid)):
         pass
     assert states(context, uid) == [InstanceState.DONE] * 9 + [InstanceState.REFUSED] * 2
-    assert classifier.reads == 9
+    assert classifier.predicted == 9
     assert max(classifier.passes) <= batch
     alone = FakeClassifier()
     for seed, instance in enumerate(browse.get_study(context, uid).instances[:9]):
         assert instance.prediction is not None
-        expected = alone.read(_radiograph(seed)).outputs
+        expected = alone.predict(_radiograph(seed)).outputs
         assert [o.probability for o in instance.prediction.outputs] == [o.probability for o in expected]
 
 
@@ -103,7 +103,7 @@ def test_the_same_content_is_asked_once_even_within_one_upload(context: Context)
         pass
     assert states(context, uid) == [InstanceState.DONE] * 10
     assert states(context, again) == [InstanceState.DONE]
-    assert classifier.reads == 2
+    assert classifier.predicted == 2
 
 
 class Held(FakeClassifier):
@@ -113,10 +113,10 @@ class Held(FakeClassifier):
         super().__init__()
         self.began, self.go = threading.Event(), threading.Event()
 
-    def answer(self, x_BHW: NDArray[np.uint8]) -> tuple[Reading, ...]:
+    def predict_prepared(self, x_BHW: NDArray[np.uint8]) -> tuple[Prediction, ...]:
         self.began.set()
         assert self.go.wait(20)
-        return super().answer(x_BHW)
+        return super().predict_prepared(x_BHW)
 
 
 def test_a_stop_finishes_what_the_model_has_and_gives_the_rest_back(context: Context) -> None:
@@ -149,11 +149,11 @@ def test_what_is_read_ahead_is_bounded(context: Context) -> None:
 class Particular(FakeClassifier):
     """Breaks on a film that is brightest in its corner."""
 
-    def answer(self, x_BHW: NDArray[np.uint8]) -> tuple[Reading, ...]:
+    def predict_prepared(self, x_BHW: NDArray[np.uint8]) -> tuple[Prediction, ...]:
         if any(x_HW.max() == x_HW[0, 0] for x_HW in x_BHW):
             self.passes.append(len(x_BHW))
             raise RuntimeError("boom")
-        return super().answer(x_BHW)
+        return super().predict_prepared(x_BHW)
 
 
 def test_an_image_that_breaks_the_model_fails_alone(context: Context, caplog: pytest.LogCaptureFixture) -> None:
@@ -172,7 +172,7 @@ def test_an_image_that_breaks_the_model_fails_alone(context: Context, caplog: py
 def test_a_database_that_breaks_stops_the_loop_with_its_error(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise OSError("gone")
 
     for name in ("complete", "claim"):
@@ -191,10 +191,10 @@ def test_a_watched_image_overtakes_a_batch(context: Context) -> None:
     assert classifier.began.wait(20)
     late = submit(context, film(99))
     (instance,) = browse.get_study(context, late).instances
-    context.jobs.hurry(instance.uid, Priority.LOOKED_AT)
+    context.jobs.raise_priority(instance.uid, Priority.LOOKED_AT)
     classifier.go.set()
     _until(lambda: states(context, late) == [InstanceState.DONE])
-    passes = classifier.reads
+    passes = classifier.predicted
     stop.set()
     thread.join(20)
     assert passes <= 10

@@ -78,7 +78,7 @@ def test_auto_is_openvino_in_f32_and_reads_as_torch_does(bundle: Path, auto: Eng
     fast, reference = load_classifier(bundle, auto), load_classifier(bundle)
     assert engine_of(fast) == ("openvino", "f32")
     assert engine_of(reference) == ("torch", "f32")
-    for ours, theirs in zip(fast.read(FILM).outputs, reference.read(FILM).outputs, strict=True):
+    for ours, theirs in zip(fast.predict(FILM).outputs, reference.predict(FILM).outputs, strict=True):
         assert ours.logit == pytest.approx(theirs.logit, abs=1e-3)
         assert ours.heatmap.scale == pytest.approx(theirs.heatmap.scale, rel=1e-3, abs=1e-9)
 
@@ -86,12 +86,12 @@ def test_auto_is_openvino_in_f32_and_reads_as_torch_does(bundle: Path, auto: Eng
 def test_a_second_start_neither_converts_nor_reads_the_trunk(
     bundle: Path, auto: EngineOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = load_classifier(bundle, auto).read(FILM)
+    first = load_classifier(bundle, auto).predict(FILM)
     monkeypatch.delattr(classifier_module, "load_network")
     said: list[str] = []
     second = load_classifier(bundle, auto, said.append)
     assert engine_of(second) == ("openvino", "f32")
-    assert [o.logit for o in second.read(FILM).outputs] == [o.logit for o in first.outputs]
+    assert [o.logit for o in second.predict(FILM).outputs] == [o.logit for o in first.outputs]
     assert said == ["checking the bundle's files", "starting openvino f32"]
 
 
@@ -178,7 +178,7 @@ def test_a_folder_that_cannot_be_written_costs_time_only(
     assert engine_of(loaded) == ("openvino", "f32")
     assert "cannot be kept" in caplog.text
     kept = load_classifier(bundle, auto)
-    assert [o.logit for o in loaded.read(FILM).outputs] == [o.logit for o in kept.read(FILM).outputs]
+    assert [o.logit for o in loaded.predict(FILM).outputs] == [o.logit for o in kept.predict(FILM).outputs]
 
 
 def test_the_head_alone_is_that_of_the_network(bundle: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from diagnosis_tool.cxr.bundle import Interval, OperatingPoint, Output
 from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import ModelIdentity, OutputReading, Radiograph, Reading, ViewPosition
+from diagnosis_tool.cxr.types import ModelIdentity, PredictedOutput, Prediction, Radiograph, ViewPosition
 from diagnosis_tool.errors import UnsupportedImage
 from tests.nih_phantoms import write_nih
 from tests.small_datasets import write_small_kermany
@@ -120,15 +120,15 @@ class MeanReader:
 
     identity = ModelIdentity(bundle_name="m", bundle_version="1", bundle_sha256="", engine="none", precision="f32")
 
-    def read(self, radiograph: Radiograph) -> Reading:
+    def predict(self, radiograph: Radiograph) -> Prediction:
         mean = float(radiograph.pixels.mean() / (4096 if radiograph.pixels.dtype == np.uint16 else 256))
         if mean < 0.1:
             raise UnsupportedImage("Too dark.")
         shares = {"A": mean, "B": 0.5}
-        return Reading(
+        return Prediction(
             identity=self.identity,
             outputs=tuple(
-                OutputReading(name=n, kind=OutputKind.FINDING, logit=0.0, probability=p, threshold=None, heatmap=None)  # type: ignore[arg-type]
+                PredictedOutput(name=n, kind=OutputKind.FINDING, logit=0.0, probability=p, threshold=None, heatmap=None)  # type: ignore[arg-type]
                 for n, p in shares.items()
             ),
         )

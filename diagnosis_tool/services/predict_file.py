@@ -1,4 +1,4 @@
-"""Reading files without the database: for scripts."""
+"""Predictions for files, without the database: for scripts."""
 
 import hashlib
 import logging
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from diagnosis_tool.cxr.types import Classifier, Reading
+from diagnosis_tool.cxr.types import Classifier, Prediction
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
-from diagnosis_tool.services.diagnose import MAX_FILE_BYTES, too_large
+from diagnosis_tool.services.predict_job import MAX_FILE_BYTES, too_large
 
 _log: Final = logging.getLogger(__name__)
 _BROKE: Final = "Reading this file broke down. Nothing is known about it; the log says more."
@@ -18,27 +18,27 @@ _BROKE: Final = "Reading this file broke down. Nothing is known about it; the lo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedFile:
-    """What became of one file. reading is None exactly when refused says why; sha256 is None if there were no
+    """What became of one file. prediction is None exactly when refused says why; sha256 is None if there were no
     bytes, or more than any radiograph has."""
 
     file: str
     sha256: str | None
-    reading: Reading | None
+    prediction: Prediction | None
     refused: str | None
     seconds: float
 
 
 def predict_file(classifier: Classifier, file: str) -> PredictedFile:
-    """Reads one file; a bad one is an answer with a reason, never an error."""
+    """The model's prediction for one file; a bad file gives a reason instead, never an error."""
     start = time.perf_counter()
-    sha256 = reading = refused = None
+    sha256 = prediction = refused = None
     try:
         with Path(file).open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise too_large()
         sha256 = hashlib.sha256(data).hexdigest()
-        reading = classifier.read(decode_radiograph(data))
+        prediction = classifier.predict(decode_radiograph(data))
     except (UnreadableInput, UnsupportedImage) as error:
         refused = str(error)
     except OSError as error:
@@ -47,5 +47,5 @@ def predict_file(classifier: Classifier, file: str) -> PredictedFile:
         _log.exception("reading a file broke down")
         refused = _BROKE
     return PredictedFile(
-        file=file, sha256=sha256, reading=reading, refused=refused, seconds=time.perf_counter() - start
+        file=file, sha256=sha256, prediction=prediction, refused=refused, seconds=time.perf_counter() - start
     )

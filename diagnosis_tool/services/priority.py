@@ -12,11 +12,11 @@ _AT_ONCE: Final = 4
 """A page that is open raises so many images at a time, so that a large study cannot crowd out another page's."""
 
 
-def attend_study(context: Context, study: StudyProgress) -> None:
+def raise_priority_of_study(context: Context, study: StudyProgress) -> None:
     """The study's page is open: its next few unread images go before what nobody looks at."""
     if study.finished < study.total:
         with suppress(StorageFull):  # the page is shown all the same
-            context.jobs.hurry_study(study.uid, Priority.ON_A_PAGE, _AT_ONCE)
+            context.jobs.raise_priority_of_study(study.uid, Priority.ON_A_PAGE, _AT_ONCE)
 
 
 def retry_instance(context: Context, uid: str) -> None:
@@ -24,8 +24,8 @@ def retry_instance(context: Context, uid: str) -> None:
     context.jobs.retry(context.studies.instance(uid).uid)  # the queue knows no projects
 
 
-def attend_instance(context: Context, instance: Instance) -> None:
+def raise_priority_of_instance(context: Context, instance: Instance) -> None:
     """The image is open in the viewer: it goes before all others."""
     if not instance.state.is_final:
         with suppress(StorageFull):
-            context.jobs.hurry(instance.uid, Priority.LOOKED_AT)
+            context.jobs.raise_priority(instance.uid, Priority.LOOKED_AT)

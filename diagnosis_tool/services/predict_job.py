@@ -1,13 +1,13 @@
-"""Reading images in three steps that may overlap: prepare (decode), answer (the model), record (store).
+"""A job's prediction in three steps that may overlap: prepare (decode), predict (the model), record (store).
 
-Each step records what goes wrong in it. A failure is never recorded as an answer.
+Each step records what goes wrong in it. A failure is never recorded as a prediction.
 """
 
 import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Final
 
@@ -16,21 +16,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from diagnosis_tool.cxr.preprocess import window_to_uint8
-from diagnosis_tool.cxr.types import Classifier, Radiograph
+from diagnosis_tool.cxr.types import Classifier, Prediction, Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.audit import NotRead
 from diagnosis_tool.domain.jobs import Job
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.studies import ImageFacts
 from diagnosis_tool.errors import Conflict, StorageFull, UnreadableInput, UnsupportedImage
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.storage.jobs import FinishedReading
 
 _log = logging.getLogger(__name__)
 _THUMBNAIL_PX: Final = 320
 MAX_FILE_BYTES: Final = 256_000_000
 """A 16-bit film of the largest size that is read, uncompressed, has 200 MB; a file is decoded in memory."""
-_BROKE: Final = marked(
+_BROKE: Final = gettext_noop(
     "Reading this image broke down. Nothing is known about it; the server's log says more under job %(job)s."
 )
 
@@ -49,23 +48,15 @@ class Prepared:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What the model made of a job's image, not stored yet."""
-
-    job: Job
-    finished: FinishedReading
-
-
 def prepare(context: Context, classifier: Classifier, job: Job) -> Prepared | None:
     """Decodes the job's image; None when its outcome is recorded already.
 
-    That is so when it was answered before, by the same model run the same way, or was refused or broke down.
+    That is so when it was predicted before, by the same model run the same way, or was refused or broke down.
     Never raises for a bad image or a lost lease.
     """
     with _unless_lost():
         if context.jobs.complete_known(job, classifier.identity):
-            _log.info("job %d: answered before", job.id)
+            _log.info("job %d: predicted before", job.id)
             return None
         try:
             return _prepared(context, classifier, job)
@@ -104,14 +95,16 @@ def _prepared(context: Context, classifier: Classifier, job: Job) -> Prepared | 
     )
 
 
-def answer(context: Context, classifier: Classifier, images: Sequence[Prepared]) -> tuple[Answered, ...]:
+def predict(
+    context: Context, classifier: Classifier, images: Sequence[Prepared]
+) -> tuple[tuple[Prepared, Prediction], ...]:
     """One call of the model for all of them, in their order; nothing when it broke down, which is then recorded.
 
     Only this needs the model: all else may run beside it.
     """
     start = time.perf_counter()
     try:
-        readings = classifier.answer(np.stack([image.x_HW for image in images]))
+        predictions = classifier.predict_prepared(np.stack([image.x_HW for image in images]))
     except Exception:  # noqa: BLE001  whatever broke, the other images go on; the trace is logged
         for image in images:
             with _unless_lost():
@@ -119,28 +112,22 @@ def answer(context: Context, classifier: Classifier, images: Sequence[Prepared])
         return ()
     seconds = (time.perf_counter() - start) / len(images)
     return tuple(
-        Answered(
-            job=image.job,
-            finished=FinishedReading(
-                reading=reading,
-                facts=image.facts,
-                thumbnail_jpeg=image.thumbnail_jpeg,
-                seconds=image.seconds + seconds,
-            ),
-        )
-        for image, reading in zip(images, readings, strict=True)
+        (replace(image, seconds=image.seconds + seconds), prediction)
+        for image, prediction in zip(images, predictions, strict=True)
     )
 
 
-def record(context: Context, answered: Answered) -> None:
-    """Stores the answer, in one transaction. Never raises for a lost lease."""
+def record(context: Context, image: Prepared, prediction: Prediction) -> None:
+    """Stores the prediction, in one transaction. Never raises for a lost lease."""
     with _unless_lost():
-        context.jobs.complete(answered.job, answered.finished)
-        _log.info("job %d: done in %.3f s", answered.job.id, answered.finished.seconds)
+        context.jobs.complete(
+            image.job, prediction, facts=image.facts, thumbnail_jpeg=image.thumbnail_jpeg, seconds=image.seconds
+        )
+        _log.info("job %d: done in %.3f s", image.job.id, image.seconds)
 
 
 def give_back(context: Context, job: Job) -> None:
-    """Puts a claimed job back that was not answered. Never raises for a lost lease."""
+    """Puts a claimed job back that was not predicted. Never raises for a lost lease."""
     with _unless_lost():
         context.jobs.give_back(job)
 

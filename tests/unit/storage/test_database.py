@@ -11,8 +11,8 @@ import pytest
 from diagnosis_tool import cli, resources
 from diagnosis_tool.errors import Busy, DatabaseInvalid, SettingsInvalid
 from diagnosis_tool.services.wiring import migrate_database
-from diagnosis_tool.storage import session
-from diagnosis_tool.storage.session import open_database, reading, writing
+from diagnosis_tool.storage import database
+from diagnosis_tool.storage.database import open_database, read_transaction, write_transaction
 from testing.serving import free_port
 from tests.stores import DATABASE, open_store
 
@@ -78,10 +78,14 @@ def test_a_database_that_was_not_migrated_is_told(tmp_path: Path, monkeypatch: p
 
 
 def test_who_waits_too_long_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_PRAGMAS", (*session._PRAGMAS, "busy_timeout=50"))
+    monkeypatch.setattr(database, "_PRAGMAS", (*database._PRAGMAS, "busy_timeout=50"))
     open_store(tmp_path)
     first, second = (open_database(tmp_path / DATABASE) for _ in range(2))
-    with writing(first), pytest.raises(Busy, match="Nothing was stored; try again"), writing(second):
+    with (
+        write_transaction(first),
+        pytest.raises(Busy, match="Nothing was stored; try again"),
+        write_transaction(second),
+    ):
         pass
-    with writing(first), reading(second):  # a reader never waits
+    with write_transaction(first), read_transaction(second):  # a reader never waits
         pass

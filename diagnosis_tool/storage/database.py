@@ -10,13 +10,13 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from diagnosis_tool.domain.language import marked
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import Busy, DatabaseInvalid, DiagnosisToolError, SettingsInvalid, StorageFull
 
 _BUSY_TIMEOUT_MS: Final = 30_000
 """SQLite's waiting is not fair, so one of many writers may be passed over for seconds (docs/results/reliability.md)."""
-_FULL: Final = marked("The server's disk is full. Nothing was stored; ask the administrator for room.")
-_BUSY: Final = marked("The server is too busy to store this now. Nothing was stored; try again in a minute.")
+_FULL: Final = gettext_noop("The server's disk is full. Nothing was stored; ask the administrator for room.")
+_BUSY: Final = gettext_noop("The server is too busy to store this now. Nothing was stored; try again in a minute.")
 _DAMAGED: Final = (
     "The database is damaged, or is none: SQLite cannot read it. Nothing was changed. Keep its folder for whoever "
     "examines it, and restore the last backup into an empty one (`diagnosis-tool restore`)."
@@ -66,7 +66,7 @@ def _begin(connection: Connection) -> None:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def read_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that sees one state of the database.
 
     Raises DatabaseInvalid for a damaged one, StorageFull when the disk has not even room for what reading needs.
@@ -76,7 +76,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def write_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that holds the write lock; committed at the end, rolled back on any error.
 
     Raises StorageFull when the disk has no room, Busy when others hold the lock for _BUSY_TIMEOUT_MS, DatabaseInvalid

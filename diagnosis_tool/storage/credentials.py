@@ -14,7 +14,7 @@ from diagnosis_tool.domain.access import Permission, User
 from diagnosis_tool.errors import NotFound, StorageFull
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import users
-from diagnosis_tool.storage.session import reading, writing
+from diagnosis_tool.storage.database import read_transaction, write_transaction
 
 _TOUCH_EVERY: Final = timedelta(minutes=1)
 """A page that polls each second must not write each second."""
@@ -33,25 +33,25 @@ class Token:
     is_valid: bool
 
 
-class WayInStore:
+class CredentialStore:
     """Who came in how. Secrets are random and long, so their SHA-256 tells nobody what they are."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine
         self._now = now
 
-    def sign_in(self, user_id: int, secret: str, *, lifetime: timedelta) -> None:
+    def add_session(self, user_id: int, secret: str, *, lifetime: timedelta) -> None:
         """The secret is this user's sign-in until it has been idle too long, for `lifetime` at most."""
         now = self._now()
         values = {"user_id": user_id, "created_at": now, "seen_at": now, "expires_at": now + lifetime}
-        with writing(self._engine) as db:
-            db.execute(delete(t.sign_ins).where(t.sign_ins.c.expires_at <= now))
-            db.execute(insert(t.sign_ins).values(secret_hash=digest(secret), **values))
+        with write_transaction(self._engine) as db:
+            db.execute(delete(t.sessions).where(t.sessions.c.expires_at <= now))
+            db.execute(insert(t.sessions).values(secret_hash=digest(secret), **values))
 
-    def signed_in(self, secret: str, *, idle: timedelta) -> User | None:
+    def session_user(self, secret: str, *, idle: timedelta) -> User | None:
         """Whose sign-in it is; None when there is none (any more), or its user was disabled."""
-        s, now = t.sign_ins.c, self._now()
-        with reading(self._engine) as db:
+        s, now = t.sessions.c, self._now()
+        with read_transaction(self._engine) as db:
             row = db.execute(select(s.user_id, s.seen_at, s.expires_at).where(s.secret_hash == digest(secret))).first()
             if row is None or now >= row.expires_at or now >= row.seen_at + idle:
                 return None
@@ -61,18 +61,21 @@ class WayInStore:
         return user
 
     def _touch(self, secret: str, now: datetime) -> None:
-        with suppress(StorageFull, OperationalError), writing(self._engine) as db:  # what was asked for is shown anyway
-            db.execute(update(t.sign_ins).where(t.sign_ins.c.secret_hash == digest(secret)).values(seen_at=now))
+        with (
+            suppress(StorageFull, OperationalError),
+            write_transaction(self._engine) as db,
+        ):  # what was asked for is shown anyway
+            db.execute(update(t.sessions).where(t.sessions.c.secret_hash == digest(secret)).values(seen_at=now))
 
-    def sign_out(self, secret: str) -> None:
+    def end_session(self, secret: str) -> None:
         """Ends this sign-in; other ones of the same user go on."""
-        with writing(self._engine) as db:
-            db.execute(delete(t.sign_ins).where(t.sign_ins.c.secret_hash == digest(secret)))
+        with write_transaction(self._engine) as db:
+            db.execute(delete(t.sessions).where(t.sessions.c.secret_hash == digest(secret)))
 
     def add_link(self, user_id: int, secret: str, *, lifetime: timedelta) -> datetime:
         """The secret lets this user set a password, once; returns until when. Earlier links of theirs end."""
         now = self._now()
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             db.execute(delete(t.links).where((t.links.c.user_id == user_id) | (t.links.c.expires_at <= now)))
             values = {"user_id": user_id, "created_at": now, "expires_at": now + lifetime}
             db.execute(insert(t.links).values(secret_hash=digest(secret), **values))
@@ -80,12 +83,12 @@ class WayInStore:
 
     def link(self, secret: str) -> User | None:
         """Whose link it is; None when there is none, it was used or has expired."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return self._link(db, secret)
 
     def use_link(self, secret: str, password_hash: str) -> User | None:
         """Sets the password of whose link it is, and ends the link; None as `link`. Of two who try, one succeeds."""
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             user = self._link(db, secret)
             if user is not None:
                 users.set_password(db, user.id, password_hash)
@@ -108,7 +111,7 @@ class WayInStore:
             "created_at": now,
             "expires_at": now + lifetime,
         }
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             token_id = db.execute(
                 insert(t.tokens).values(secret_hash=digest(secret), **values).returning(t.tokens.c.id)
             ).scalar_one()
@@ -120,7 +123,7 @@ class WayInStore:
         query = select(t.tokens, t.users.c.name.label("user_name")).join_from(t.tokens, t.users).order_by(k.id.desc())
         if user_id is not None:
             query = query.where(k.user_id == user_id)
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return tuple(self._token(row) for row in db.execute(query))
 
     def token(self, secret: str) -> tuple[User, Token] | None:
@@ -130,7 +133,7 @@ class WayInStore:
             .join_from(t.tokens, t.users)
             .where(t.tokens.c.secret_hash == digest(secret))
         )
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             row = db.execute(query).one_or_none()
             if row is None or not self._token(row).is_valid:
                 return None
@@ -143,7 +146,7 @@ class WayInStore:
         query = update(t.tokens).where(k.id == token_id, k.revoked_at.is_(None)).values(revoked_at=self._now())
         if user_id is not None:
             query = query.where(k.user_id == user_id)
-        with writing(self._engine) as db:
+        with write_transaction(self._engine) as db:
             if db.execute(query).rowcount == 0:
                 raise NotFound("There is no such token, or it was revoked already.")
 
@@ -159,11 +162,11 @@ class WayInStore:
         )
 
 
-def end_sign_ins_and_links(engine: Engine) -> None:
+def end_sessions_and_links(engine: Engine) -> None:
     """Ends all sign-ins and one-time links; API tokens stay. The schema may be one that has neither yet."""
     there = set(inspect(engine).get_table_names())
-    with writing(engine) as db:
-        for table in (t.sign_ins, t.links):
+    with write_transaction(engine) as db:
+        for table in (t.sessions, t.links):
             if table.name in there:
                 db.execute(delete(table))
 

@@ -2,12 +2,12 @@
 
 from diagnosis_tool.cxr.types import Classifier
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.diagnose import answer, prepare, record
+from diagnosis_tool.services.predict_job import predict, prepare, record
 
 
-def read_all(context: Context, classifier: Classifier, *, worker: str = "w") -> None:
+def predict_all(context: Context, classifier: Classifier, *, worker: str = "w") -> None:
     """One image after another until the queue is empty."""
     while jobs := context.jobs.claim(worker, 1):
         images = [image for job in jobs if (image := prepare(context, classifier, job)) is not None]
-        for answered in answer(context, classifier, images) if images else ():
-            record(context, answered)
+        for image, prediction in predict(context, classifier, images) if images else ():
+            record(context, image, prediction)

@@ -10,14 +10,14 @@ from sqlalchemy import Engine, func, select, text
 from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.domain.jobs import JobState
 from diagnosis_tool.storage import tables as t
-from diagnosis_tool.storage.session import reading
+from diagnosis_tool.storage.database import read_transaction
 
 _AT_ONCE: Final = 2000
 _COUNTED: Final = (Action.UPLOAD, Action.PREDICT, Action.SIGN_IN, Action.EXPORT, Action.DELETE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueFigures:
+class QueueMetrics:
     """Images that wait and that are being read; how long the oldest has waited, 0 when none waits."""
 
     waiting: int
@@ -26,7 +26,7 @@ class QueueFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happened:
+class CountedEvent:
     """A row of the audit log as far as it is counted.
 
     prediction_id, wait_s, read_s: of a PREDICT whose image is still there; wait_s: from upload to the reading's start.
@@ -41,7 +41,7 @@ class Happened:
     read_s: float | None
 
 
-class FigureStore:
+class MetricStore:
     """Reads figures; changes nothing."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
@@ -50,27 +50,27 @@ class FigureStore:
 
     def answers(self) -> bool:
         """True when the database can be read and has a schema."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return bool(db.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1)
 
-    def queue(self) -> QueueFigures:
+    def queue(self) -> QueueMetrics:
         """The queue as it is now."""
         j = t.jobs.c
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             open_jobs = select(j.state, func.count(), func.min(j.created_at)).where(j.state != JobState.DONE)
             found = {state: (n, oldest) for state, n, oldest in db.execute(open_jobs.group_by(j.state))}
         waiting, oldest = found.get(JobState.QUEUED, (0, None))
         age_s = (self._now() - oldest).total_seconds() if oldest else 0.0
-        return QueueFigures(
+        return QueueMetrics(
             waiting=waiting, reading=found.get(JobState.LEASED, (0, None))[0], oldest_wait_s=max(age_s, 0.0)
         )
 
     def newest(self) -> int:
         """The number of the audit log's newest row; 0 while there is none."""
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             return int(db.execute(select(func.coalesce(func.max(t.audit.c.seq), 0))).scalar_one())
 
-    def happened(self, after: int) -> tuple[Happened, ...]:
+    def events(self, after: int) -> tuple[CountedEvent, ...]:
         """Rows after this number, at most a few thousand, oldest first."""
         a, i, j, p = t.audit.c, t.instances.c, t.jobs.c, t.predictions.c
         query = (
@@ -83,10 +83,10 @@ class FigureStore:
             .order_by(a.seq)
             .limit(_AT_ONCE)
         )
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             rows = db.execute(query).all()
         return tuple(
-            Happened(
+            CountedEvent(
                 seq=row.seq,
                 action=row.action,
                 outcome=row.outcome,
@@ -101,7 +101,7 @@ class FigureStore:
     def probabilities(self, prediction_ids: Sequence[int]) -> tuple[tuple[str, float], ...]:
         """(finding, probability) of every output of these predictions."""
         o = t.prediction_outputs.c
-        with reading(self._engine) as db:
+        with read_transaction(self._engine) as db:
             rows = db.execute(select(o.name, o.probability).where(o.prediction_id.in_(prediction_ids))).all()
         return tuple((row.name, row.probability) for row in rows)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from diagnosis_tool.errors import BundleInvalid
-from diagnosis_tool.services import predict as predict_module
-from diagnosis_tool.services.predict import predict_file
+from diagnosis_tool.services import predict_file as predict_module
+from diagnosis_tool.services.predict_file import predict_file
 from tests.conftest import phantom_png
 from tests.fakes.classifier import FakeClassifier
 
@@ -17,7 +17,7 @@ def test_a_reading_that_breaks_down_is_an_answer(
 ) -> None:
     (tmp_path / "a.png").write_bytes(phantom_png())
     answer = predict_file(FakeClassifier(error), str(tmp_path / "a.png"))
-    assert answer.reading is None
+    assert answer.prediction is None
     assert "Nothing is known about it" in str(answer.refused)
     assert caplog.records[0].exc_info is not None
 
@@ -26,6 +26,6 @@ def test_a_file_larger_than_any_film_is_not_read_into_memory(tmp_path: Path, mon
     monkeypatch.setattr(predict_module, "MAX_FILE_BYTES", 100)
     (tmp_path / "a.png").write_bytes(phantom_png())
     answer = predict_file(FakeClassifier(), str(tmp_path / "a.png"))
-    assert answer.reading is None
+    assert answer.prediction is None
     assert answer.sha256 is None
     assert "larger than any radiograph" in str(answer.refused)
