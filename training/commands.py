@@ -15,7 +15,7 @@ from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
 from training.errors import RecipeInvalid
 from training.evaluate.predictions import write_predictions
-from training.evidence.command import add_calibration_study, add_evidence
+from training.evidence.command import add_evidence
 from training.files import write_whole
 from training.prepare.cache import cached_pixels
 from training.prepare.data import load_training_data, to_validate
@@ -71,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_release(commands)
     _add_explain(commands)
     add_compare(commands)
-    add_calibration_study(commands)
     add_evidence(commands)
     return parser
 

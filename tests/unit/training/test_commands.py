@@ -208,17 +208,7 @@ def test_errors_say_what_and_where_and_the_exit_code_is_not_0(arguments, message
 
 @pytest.mark.parametrize(
     "command",
-    [
-        "prepare",
-        "start-weights",
-        "train",
-        "average",
-        "calibrate",
-        "evaluate",
-        "release",
-        "evidence",
-        "calibration-study",
-    ],
+    ["prepare", "start-weights", "train", "average", "calibrate", "evaluate", "release", "evidence"],
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:
