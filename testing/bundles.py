@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from diagnosis_tool.cxr.backbones import SIZED_ARCHITECTURES
 from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING
 from diagnosis_tool.cxr.network import build_network
 from diagnosis_tool.cxr.network_spec import NetworkSpec
-from diagnosis_tool.cxr.trunks import SIZED_ARCHITECTURES
 from training.phantom import chest_phantom
 
 

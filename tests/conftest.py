@@ -38,10 +38,10 @@ def own_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_trial_of_bf16() -> Iterator[None]:
-    """A release admits no other precision, which would take a conversion each; test_admit.py tries it."""
+def no_precision_validation() -> Iterator[None]:
+    """A release validates no other precision: a conversion each; test_precision_validation.py does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finish, "admissions", lambda *_, **__: ())
+        patch.setattr(finish, "validate_precisions", lambda *_, **__: ())
         yield
 
 

@@ -27,14 +27,14 @@ from training.release.explain import table
 from training.release.finish import calibrate_run, evaluate_and_keep, points_on, release_run, report_json, summary
 from training.report.command import add_compare, write_evaluation_page
 from training.start_weights.unpack import FOLDER, SOURCES, unpack
-from training.train.average import at_size, average
 from training.train.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
 from training.train.devices import AUTO, pick_device
+from training.train.distillation import soft_labels
 from training.train.distributed import joined
+from training.train.interpolate_weights import at_size, interpolate_weights
 from training.train.interrupts import Stopped
 from training.train.loop import train
 from training.train.run_folder import RunFolder
-from training.train.teach import teach
 
 CACHE = Path("build/cache")
 RUNS = Path("runs")
@@ -241,9 +241,11 @@ def _add_teach(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _teach(options: argparse.Namespace) -> int:
-    taught = teach([RunFolder(run) for run in options.runs], options.data, options.cache, pick_device(options.device))
-    write_predictions(options.out, taught)
-    print(f"wrote {options.out}: {len(taught.images)} images by {taught.recipe}")
+    soft = soft_labels(
+        [RunFolder(run) for run in options.runs], options.data, options.cache, pick_device(options.device)
+    )
+    write_predictions(options.out, soft)
+    print(f"wrote {options.out}: {len(soft.images)} images by {soft.recipe}")
     return 0
 
 
@@ -265,7 +267,7 @@ def _average(options: argparse.Namespace) -> int:
     before, after, out = (RunFolder(path) for path in (options.before, options.after, options.out))
     recipe = at_size(after.recipe(), options.size) if options.size is not None else after.recipe()
     data = load_training_data(to_validate(recipe), options.data or Path(recipe.data.folder), options.cache)
-    mean_auc = average(before, after, options.share, data, out, recipe)
+    mean_auc = interpolate_weights(before, after, options.share, data, out, recipe)
     print(f"wrote {out.path}: mean AUC on validation {'n/a' if mean_auc is None else f'{mean_auc:.4f}'}")
     return 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 SITE = Path(sysconfig.get_path("purelib"))
 
 UNUSED_PACKAGES = (
-    # grad-cam asks for these to draw and to factorise; our code puts their import off for good (cxr/put_off.py)
+    # grad-cam asks for these to draw and to factorise; our code never imports them (cxr/lazy_import.py)
     *("opencv-python-headless", "matplotlib", "scikit-learn", "scipy"),
     *("joblib", "threadpoolctl", "contourpy", "cycler", "kiwisolver", "pyparsing", "python-dateutil"),
     # nothing is downloaded from a hub, and the network is closed

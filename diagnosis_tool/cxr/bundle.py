@@ -142,7 +142,7 @@ class Golden:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class PrecisionValidation:
     """Proof that an engine may read in less than float32: both read the same images, float32 torch was the reference.
 
     engine, precision: as in a prediction's row. mean_abs_dp: mean absolute difference of probabilities, over images and
@@ -181,7 +181,7 @@ class BundleMetadata:
     evaluations: tuple[Evaluation, ...]
     weights: tuple[FileHash, ...]
     golden: Golden
-    admitted: tuple[Admission, ...]
+    admitted: tuple[PrecisionValidation, ...]
 
     def threshold(self, output: str) -> float | None:
         """The output's operating point by Youden's criterion, None where the bundle has none."""
@@ -192,9 +192,9 @@ class BundleMetadata:
 
     def golden_tolerance(self, engine: str, precision: str) -> float:
         """How far a golden logit may be off: wider only where this engine was admitted in this precision."""
-        for admission in self.admitted:
-            if (admission.engine, admission.precision) == (engine, precision):
-                return admission.golden_tolerance
+        for proof in self.admitted:
+            if (proof.engine, proof.precision) == (engine, precision):
+                return proof.golden_tolerance
         return self.golden.tolerance
 
 

@@ -174,7 +174,7 @@ class _NoRandomStart(TorchFunctionMode):
 
 
 def load_head(bundle: Bundle) -> nn.Module:
-    """The head alone of load_network's network: the trunk's weights are neither read nor given room."""
+    """The head alone of load_network's network: the backbone's weights are neither read nor given room."""
     with torch.device("meta"):
         head = build_network(bundle.metadata.network, len(bundle.metadata.outputs)).head
     head = head.to_empty(device="cpu")

@@ -1,7 +1,7 @@
 """Explanations over the cached feature map: all outputs for a few percent of a forward pass.
 
-pytorch-grad-cam runs on the head alone, whose input is the feature map that the forward pass returned, so no trunk is
-run again. Not thread-safe: hooks are stateful.
+pytorch-grad-cam runs on the head alone, whose input is the feature map that the forward pass returned, so no backbone
+is run again. Not thread-safe: hooks are stateful.
 """
 
 from typing import Any, Final
@@ -15,12 +15,12 @@ from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before pytorch_
 
 # isort: split
 from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec, refined
-from diagnosis_tool.cxr.put_off import put_off
+from diagnosis_tool.cxr.lazy_import import lazy_import
 from diagnosis_tool.cxr.types import Heatmap
 
 # The library draws and factorises with these; nothing of that is used here. They would cost each worker 1.2 s and
 # 126 MB, and an installation 380 MB (docs/results/image.md).
-with put_off("cv2", "matplotlib", "scipy", "sklearn"):
+with lazy_import("cv2", "matplotlib", "scipy", "sklearn"):
     from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 

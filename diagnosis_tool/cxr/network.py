@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from diagnosis_tool.cxr.activations import ACTIVATIONS, activation, replace_activations
+from diagnosis_tool.cxr.backbones import ARCHITECTURES, Backbone, build_backbone
 from diagnosis_tool.cxr.network_spec import NetworkSpec
-from diagnosis_tool.cxr.trunks import ARCHITECTURES, Trunk, build_trunk
 from diagnosis_tool.errors import BundleInvalid
 
 __all__ = ["ARCHITECTURES", "OWN_ACTIVATION", "ChestNetwork", "build_network", "first_convolution"]
@@ -51,13 +51,13 @@ def build_network(spec: NetworkSpec, outputs: int) -> ChestNetwork:
     Raises BundleInvalid for an architecture or activation that is not known, or a spec that does not fit together.
     """
     _check(spec)
-    trunk = build_trunk(spec.architecture, spec.input_px)
+    backbone = build_backbone(spec.architecture, spec.input_px)
     if spec.in_channels == 1:
-        _see_grey(trunk.features)
+        _see_grey(backbone.features)
     if spec.trunk_activation != OWN_ACTIVATION:
         activation(spec.trunk_activation)  # complains of an unknown name
-        replace_activations(trunk.features, ACTIVATIONS[spec.trunk_activation])
-    return ChestNetwork(trunk.features, _head(trunk, spec, outputs), spec)
+        replace_activations(backbone.features, ACTIVATIONS[spec.trunk_activation])
+    return ChestNetwork(backbone.features, _head(backbone, spec, outputs), spec)
 
 
 def _check(spec: NetworkSpec) -> None:
@@ -74,7 +74,7 @@ def _check(spec: NetworkSpec) -> None:
 
 
 def first_convolution(features: nn.Module) -> tuple[str, nn.Conv2d]:
-    """The convolution that sees the image, with its name in the trunk."""
+    """The convolution that sees the image, with its name in the backbone."""
     return next((name, layer) for name, layer in features.named_modules() if isinstance(layer, nn.Conv2d))
 
 
@@ -85,11 +85,11 @@ def _see_grey(features: nn.Module) -> None:
     layer.in_channels = 1
 
 
-def _head(trunk: Trunk, spec: NetworkSpec, outputs: int) -> nn.Sequential:
+def _head(backbone: Backbone, spec: NetworkSpec, outputs: int) -> nn.Sequential:
     """Pooling, then dense layers each with activation, perhaps norm, and dropout; the order of VGG-16's own head."""
-    width = trunk.width * spec.head_grid**2
+    width = backbone.width * spec.head_grid**2
     layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(spec.head_grid), nn.Flatten()]
-    if trunk.pooled_norm:
+    if backbone.pooled_norm:
         layers.append(nn.LayerNorm(width, eps=1e-6))
     for hidden in spec.head_hidden:
         layers += [nn.Linear(width, hidden), activation(spec.head_activation)]

@@ -140,10 +140,10 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _bf16_on_trial_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trial converts the network for OpenVINO, which takes seconds; tests of training.release.admit judge it."""
+def _bf16_validated_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Converts the network for OpenVINO, which takes seconds; test_precision_validation.py is its own test."""
     if BINARY not in request.node.name:
-        monkeypatch.setattr(finish, "admissions", lambda *_, **__: ())
+        monkeypatch.setattr(finish, "validate_precisions", lambda *_, **__: ())
 
 
 CASES = [pytest.param(f, id=f.stem, marks=[pytest.mark.long] if f.stem in _LONG else []) for f in RECIPES]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
-from training.datasets.base import Box, Dataset, Issue, Record, Split, refuse_shared_patients
+from training.datasets.base import AnnotatedBox, Dataset, Issue, Record, Split, refuse_shared_patients
 from training.datasets.leakage import NihLists, hold_out_test_patients
 from training.errors import DatasetInvalid
 
@@ -20,7 +20,7 @@ def assembled(
     records: Sequence[Record],
     issues: Sequence[Issue],
     nih: NihLists,
-    boxes: Sequence[Box] = (),
+    boxes: Sequence[AnnotatedBox] = (),
 ) -> Dataset:
     """The data set with records sorted and NIH's test patients kept from training.
 

@@ -72,7 +72,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
+class AnnotatedBox:
     """A rectangle that a reader drew around a finding. left, top, width, height are parts of the image sides, 0..1."""
 
     image: str
@@ -99,7 +99,7 @@ class Dataset:
     outputs: tuple[Output, ...]
     activation: Activation
     records: tuple[Record, ...]
-    boxes: tuple[Box, ...]
+    boxes: tuple[AnnotatedBox, ...]
     issues: tuple[Issue, ...]
     nih_test_patients: frozenset[str] | None
 

@@ -15,7 +15,7 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind
 from training.datasets import tables
 from training.datasets.assemble import assembled
-from training.datasets.base import Box, Dataset, Issue, IssueKind, Record, Split
+from training.datasets.base import AnnotatedBox, Dataset, Issue, IssueKind, Record, Split
 from training.datasets.images import files_by_name, found
 from training.datasets.leakage import find_nih_lists, nih_patient
 from training.errors import DatasetInvalid
@@ -145,7 +145,7 @@ def _record(row: dict[str, str], image: str, path: Path, patient: str, labels: s
     )
 
 
-def _boxes(path: Path) -> tuple[Box, ...]:
+def _boxes(path: Path) -> tuple[AnnotatedBox, ...]:
     if not path.is_file():
         return ()
     boxes = []
@@ -158,5 +158,5 @@ def _boxes(path: Path) -> tuple[Box, ...]:
             except ValueError as error:
                 raise DatasetInvalid(f"{path}, line {reader.line_num}: not a box x,y,w,h.") from error
             finding = _BOX_NAMES.get(row[1], row[1])
-            boxes.append(Box(image=row[0], finding=finding, left=left, top=top, width=width, height=height))
+            boxes.append(AnnotatedBox(image=row[0], finding=finding, left=left, top=top, width=width, height=height))
     return tuple(boxes)

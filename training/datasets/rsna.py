@@ -16,7 +16,7 @@ from diagnosis_tool.dicom.reader import DicomHeader, read_dicom_header
 from diagnosis_tool.errors import UnreadableInput
 from training.datasets import tables
 from training.datasets.assemble import assembled
-from training.datasets.base import Box, Dataset, Issue, IssueKind, Record
+from training.datasets.base import AnnotatedBox, Dataset, Issue, IssueKind, Record
 from training.datasets.images import files_by_name, found
 from training.datasets.leakage import NihLists, find_nih_lists, nih_patient_of_film, unknown_nih_patient
 from training.errors import DatasetInvalid
@@ -135,11 +135,11 @@ def _record(image: str, path: Path, target: int, detail: str, header: DicomHeade
     )
 
 
-def _boxes(image: str, label: _Labelled, header: DicomHeader | None) -> list[Box]:
+def _boxes(image: str, label: _Labelled, header: DicomHeader | None) -> list[AnnotatedBox]:
     if header is None or not header.rows or not header.columns:
         return []
     return [
-        Box(
+        AnnotatedBox(
             image=image,
             finding=OUTPUTS[0].name,
             left=left / header.columns,

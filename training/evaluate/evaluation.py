@@ -13,7 +13,7 @@ from diagnosis_tool.cxr.bundle import Evaluation, Interval, Localisation, Output
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import Classifier, ModelIdentity
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
-from training.datasets.base import Box, Record, read_radiograph
+from training.datasets.base import AnnotatedBox, Record, read_radiograph
 from training.errors import DatasetInvalid
 from training.evaluate.localise import Located, localisation, locate
 from training.evaluate.metrics import (
@@ -102,14 +102,14 @@ def read_all(
     classifier: Classifier,
     bundle_outputs: Sequence[Output],
     records: Sequence[Record],
-    boxes: Sequence[Box],
+    boxes: Sequence[AnnotatedBox],
     *,
     box_threshold: float,
 ) -> Read:
     """Reads every record once. box_threshold: the bundle's. Raises DatasetInvalid when there is none."""
     if not records:
         raise DatasetInvalid("There is no image to evaluate: look into the split lists and the files.")
-    boxed: dict[str, list[Box]] = {}
+    boxed: dict[str, list[AnnotatedBox]] = {}
     for box in boxes:
         boxed.setdefault(box.image, []).append(box)
     read, rows, located, refused = [], [], [], []

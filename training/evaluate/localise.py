@@ -14,7 +14,7 @@ from PIL import Image
 
 from diagnosis_tool.cxr.bundle import Localisation
 from diagnosis_tool.cxr.types import Heatmap
-from training.datasets.base import Box
+from training.datasets.base import AnnotatedBox
 from training.evaluate.metrics import mean_defined
 
 OVERLAPS: Final = (0.1, 0.25, 0.5)
@@ -37,12 +37,12 @@ class Found:
 class Located:
     """A box of a film that was read, and what the heatmap of its finding was worth."""
 
-    box: Box
+    box: AnnotatedBox
     patient: str
     found: Found
 
 
-def find(map_hw: Map, box: Box, threshold: float) -> Found:
+def find(map_hw: Map, box: AnnotatedBox, threshold: float) -> Found:
     """Judges a map (any size, stretched over the film as the viewer shows it). An empty map points nowhere."""
     if map_hw.max() <= 0:
         return Found(pointed=False, overlap=0.0)
@@ -55,7 +55,7 @@ def find(map_hw: Map, box: Box, threshold: float) -> Found:
     return Found(pointed=box.holds(x, y), overlap=shared / union)
 
 
-def locate(heatmap: Heatmap, box: Box, patient: str, threshold: float) -> Located:
+def locate(heatmap: Heatmap, box: AnnotatedBox, patient: str, threshold: float) -> Located:
     """Judges a heatmap against a box of its finding."""
     values = heatmap.values.astype(np.float32) * (heatmap.scale > 0)
     return Located(box=box, patient=patient, found=find(values, box, threshold))
@@ -107,7 +107,7 @@ def blind(located: Sequence[Located], threshold: float) -> tuple[Located, ...]:
     return tuple(answers)
 
 
-def _covered(box: Box) -> NDArray[np.bool_]:
+def _covered(box: AnnotatedBox) -> NDArray[np.bool_]:
     middle = (np.arange(_REGION_PX) + 0.5) / _REGION_PX
     columns = (box.left <= middle) & (middle <= box.left + box.width)
     rows = (box.top <= middle) & (middle <= box.top + box.height)

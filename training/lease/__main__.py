@@ -15,15 +15,15 @@ from training.lease.chain import BOXES, CHAIN, Step, recipe_of
 from training.lease.parts import pack, packed_tars
 from training.prepare.data import load_training_data
 from training.train.devices import AUTO, pick_device
+from training.train.distillation import soft_labels
 from training.train.loop import train
 from training.train.run_folder import RunFolder
-from training.train.teach import teach
 
 _DATA = "nih-256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class LeaseFolders:
     """Where everything lies on the lent machine, under one folder."""
 
     work: Path
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    place = Place(work=options.work)
+    place = LeaseFolders(work=options.work)
     match options.command:
         case "carry":
             for file in packed_tars(options.data, options.boxes, options.start_weights, options.out):
@@ -90,18 +90,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _unpack(files: list[Path], place: Place) -> None:
+def _unpack(files: list[Path], place: LeaseFolders) -> None:
     place.work.mkdir(parents=True, exist_ok=True)
     for file in files:
         with tarfile.open(file) as archive:
             archive.extractall(place.work, filter="data")
 
 
-def _train(step: Step, place: Place, overrides: tuple[str, ...], device: str) -> None:
+def _train(step: Step, place: LeaseFolders, overrides: tuple[str, ...], device: str) -> None:
     recipe = recipe_of(step, place.work, overrides)
     if recipe.data.soft_labels and not Path(recipe.data.soft_labels).is_file():
-        taught = teach([place.run(name) for name in step.teachers], place.data, place.cache, pick_device(device))
-        write_predictions(Path(recipe.data.soft_labels), taught)
+        soft = soft_labels([place.run(name) for name in step.teachers], place.data, place.cache, pick_device(device))
+        write_predictions(Path(recipe.data.soft_labels), soft)
     data = load_training_data(recipe, place.data, place.cache)
     print(f"{step.run}: {recipe.loop.epochs} epochs at {recipe.preprocess.size_px} px", flush=True)
     train(recipe, data, place.run(step.run), pick_device(device))

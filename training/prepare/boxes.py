@@ -20,7 +20,7 @@ from torch.nn import functional
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.network import ChestNetwork
 from training.datasets import tables
-from training.datasets.base import Box, Dataset, Record
+from training.datasets.base import AnnotatedBox, Dataset, Record
 from training.datasets.leakage import RSNA_SOURCE, find_nih_lists, trainable
 from training.datasets.rsna import LABELS
 from training.errors import DatasetInvalid, RecipeInvalid
@@ -34,14 +34,14 @@ _LEAST_CELLS: Final = 0.3  # a crop that shows less of the boxes than this teach
 _LEAST_SHARE: Final = 1e-4  # keeps the logarithm finite
 
 
-def opacity_boxes(rsna: Path, nih: Dataset) -> dict[Record, tuple[Box, ...]]:
+def opacity_boxes(rsna: Path, nih: Dataset) -> dict[Record, tuple[AnnotatedBox, ...]]:
     """RSNA's boxes by the NIH film that they were drawn on: films that may train, and no other.
 
     rsna: a folder with stage_2_train_labels.csv and nih_source.csv. Raises DatasetInvalid when none is left.
     """
     film_of = find_nih_lists(rsna).film_of
     usable = {record.image: record for record in trainable(nih)}
-    boxes: dict[Record, tuple[Box, ...]] = {}
+    boxes: dict[Record, tuple[AnnotatedBox, ...]] = {}
     labels = rsna / LABELS
     for row in tables.rows(labels, ("patientId", "x", "y", "width", "height", "Target")):
         record = usable.get(film_of.get(row["patientId"], ""))
@@ -51,14 +51,14 @@ def opacity_boxes(rsna: Path, nih: Dataset) -> dict[Record, tuple[Box, ...]]:
             left, top, width, height = (float(row[side]) / _RSNA_SIDE_PX for side in ("x", "y", "width", "height"))
         except ValueError as error:
             raise DatasetInvalid(f"{labels}: the box of {row['patientId']} is not four numbers.") from error
-        box = Box(image=record.image, finding="opacity", left=left, top=top, width=width, height=height)
+        box = AnnotatedBox(image=record.image, finding="opacity", left=left, top=top, width=width, height=height)
         boxes[record] = (*boxes.get(record, ()), box)
     if not boxes:
         raise DatasetInvalid(f"{rsna} has no boxes on films of {nih.folder} that may train.")
     return boxes
 
 
-def teaches(patient: str) -> bool:
+def supervises(patient: str) -> bool:
     """Whether this patient's boxes may teach; those of the others judge."""
     return zlib.crc32(patient.encode()) % 2 == 0
 
@@ -97,7 +97,7 @@ def boxed_films(
     masks = {
         place[record.image]: _mask(boxes, side_px)
         for record, boxes in opacity_boxes(folder, nih).items()
-        if record.image in place and teaches(record.patient)
+        if record.image in place and supervises(record.patient)
     }
     if not masks:
         raise DatasetInvalid(f"{folder} has no boxes that may teach on the training films of {nih.folder}.")
@@ -105,7 +105,7 @@ def boxed_films(
     return BoxedFilms(masks=masks, side_px=side_px, columns=columns)
 
 
-def _mask(boxes: Sequence[Box], side_px: int) -> torch.Tensor:
+def _mask(boxes: Sequence[AnnotatedBox], side_px: int) -> torch.Tensor:
     mask = torch.zeros(side_px, side_px, dtype=torch.uint8)
     for box in boxes:
         rows = slice(int(box.top * side_px), int((box.top + box.height) * side_px) + 1)

@@ -162,18 +162,18 @@ def softened(train: Samples, validation: Samples, outputs: tuple[Output, ...], c
     learned from images that validate here.
     Source: Hinton et al. 2015, 'Distilling the knowledge in a neural network', at temperature 1.
     """
-    taught = read_predictions(Path(config.soft_labels))
-    row_of = {image: row for row, image in enumerate(taught.images)}
+    soft = read_predictions(Path(config.soft_labels))
+    row_of = {image: row for row, image in enumerate(soft.images)}
     known = [record.image for record in validation.records if record.image in row_of]
     missing = [record.image for record in train.records if record.image not in row_of]
-    if taught.outputs != outputs or not taught.calibrated or known or missing:
+    if soft.outputs != outputs or not soft.calibrated or known or missing:
         raise TrainingFailed(
             f"{config.soft_labels} does not go with this split: {len(missing)} training images have no soft label, "
             f"{len(known)} validation images were learned from by its teachers (both must be 0), and it must hold "
             f"probabilities of {len(outputs)} outputs in the data set's order. Make it by `teach` from runs of this "
             "split."
         )
-    soft_nK = taught.scores_NK[[row_of[record.image] for record in train.records]].astype(np.float32)
+    soft_nK = soft.scores_NK[[row_of[record.image] for record in train.records]].astype(np.float32)
     return replace(train, labels_nK=(1 - config.soft_share) * train.labels_nK + config.soft_share * soft_nK)
 
 

@@ -93,7 +93,7 @@ class StartConfig:
 class FreezeConfig:
     """What does not learn. names: modules or parameters of the network, always; 'features' leaves the head alone.
 
-    stages: pairs (epoch from 0, how many of the trunk's first stages are frozen from then on); training.train.freeze.
+    stages: pairs (epoch from 0, how many of the backbone's first stages are frozen from then on).
     """
 
     names: tuple[str, ...] = ()
@@ -186,7 +186,7 @@ class OptimizerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
-    """head_multiplier: learning rate of the head over that of the trunk. Weight decay spares biases and norms (1-D).
+    """head_multiplier: learning rate of the head over that of the backbone. Weight decay spares biases and norms (1-D).
 
     clip_norm: largest gradient norm, 0 for no limit.
     """

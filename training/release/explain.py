@@ -23,12 +23,12 @@ from diagnosis_tool.cxr.network import ChestNetwork
 from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from training.datasets import read_dataset
-from training.datasets.base import Box, Dataset, Record, read_radiograph
+from training.datasets.base import AnnotatedBox, Dataset, Record, read_radiograph
 from training.datasets.leakage import trainable
 from training.datasets.nih import OUTPUTS as NIH_OUTPUTS
 from training.errors import DatasetInvalid
 from training.evaluate.localise import OVERLAPS, Found, Located, blind, find
-from training.prepare.boxes import OPACITIES, opacity_boxes, teaches
+from training.prepare.boxes import OPACITIES, opacity_boxes, supervises
 from training.recipes.config import ExplanationConfig
 from training.release.write_bundle import released_network
 from training.train.run_folder import RunFolder
@@ -134,7 +134,7 @@ def table(path: Path, rsna: Path, nih_folder: Path, *, mean_images: int) -> str:
     """
     model, nih = load_model(path), read_dataset("nih", nih_folder)
     all_boxes = opacity_boxes(rsna, nih)
-    boxes = {record: film for record, film in all_boxes.items() if not teaches(record.patient)}
+    boxes = {record: film for record, film in all_boxes.items() if not supervises(record.patient)}
     methods = list(Explanation)
     others = evenly([record for record in trainable(nih) if record not in all_boxes], mean_images)
     summed = [each for _, each in model.maps(others, methods)]
@@ -152,7 +152,7 @@ def table(path: Path, rsna: Path, nih_folder: Path, *, mean_images: int) -> str:
     return "\n".join([title, "", head, rule, *lines])
 
 
-def _figures(maps: Sequence[tuple[Maps, tuple[Box, ...]]]) -> tuple[float, float, list[float]]:
+def _figures(maps: Sequence[tuple[Maps, tuple[AnnotatedBox, ...]]]) -> tuple[float, float, list[float]]:
     """Pointing by film, the best region threshold, and the boxes' shares at it."""
     best: tuple[float, list[float]] = (_THRESHOLDS[0], [-1.0])
     pointing = 0.0
@@ -170,7 +170,7 @@ def _shares(films: Sequence[Sequence[Found]]) -> tuple[float, list[float]]:
     return pointing, [float(np.mean([overlap >= t for overlap in overlaps])) for t in OVERLAPS]
 
 
-def _prior(films: Sequence[tuple[Record, tuple[Box, ...]]]) -> str:
+def _prior(films: Sequence[tuple[Record, tuple[AnnotatedBox, ...]]]) -> str:
     located = [
         Located(box=box, patient=record.patient, found=Found(pointed=False, overlap=0.0))
         for record, film in films

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diagnosis_tool.cxr.bundle import CONVERTER, Admission, BundleMetadata, OperatingPoint, Output
+from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata, OperatingPoint, Output, PrecisionValidation
 from diagnosis_tool.cxr.calibration import Activation, probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
@@ -21,8 +21,8 @@ from training.prepare.splits import split_sha256
 from training.provenance import git_commit
 from training.recipes.config import CalibrationConfig, Recipe
 from training.recipes.load import training_part
-from training.release.admit import admissions
 from training.release.explain import explanation_of
+from training.release.precision_validation import validate_precisions
 from training.release.write_bundle import Evaluate, ReleaseInputs, release, released_network
 from training.train.run_folder import RunFolder
 
@@ -202,8 +202,8 @@ def release_run(run: RunFolder, recipe: Recipe, dataset: Dataset, models: Path) 
     validation = frozenset(inputs.info.validation_images)
     records = tuple(record for record in dataset.records if record.image in validation)
 
-    def on_validation(classifier: BundleClassifier) -> tuple[Admission, ...]:
-        return admissions(classifier, records, source=f"{dataset.name} validation")
+    def on_validation(classifier: BundleClassifier) -> tuple[PrecisionValidation, ...]:
+        return validate_precisions(classifier, records, source=f"{dataset.name} validation")
 
     evaluate: tuple[Evaluate, ...] = (on_test,) if dataset.of(Split.TEST) else ()
     target = models / f"{recipe.release.name}-{recipe.release.version}"

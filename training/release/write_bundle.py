@@ -17,12 +17,12 @@ from diagnosis_tool.cxr.bundle import (
     BUNDLE_FILE,
     CONVERTER,
     SCHEMA_VERSION,
-    Admission,
     BundleMetadata,
     FileHash,
     Golden,
     GoldenInput,
     Output,
+    PrecisionValidation,
     TrainingRecord,
 )
 from diagnosis_tool.cxr.calibration import Activation
@@ -53,7 +53,7 @@ _GOLDEN_PEOPLE: Final = (
     (13, Anatomy(effusion=0.35, nodule=0.04)),
 )
 Evaluate = Callable[[BundleClassifier], Report]
-Admit = Callable[[BundleClassifier], tuple[Admission, ...]]
+ValidatePrecisions = Callable[[BundleClassifier], tuple[PrecisionValidation, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def released_network(run: RunFolder, outputs: int) -> ChestNetwork:
 
 
 def release(
-    inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Sequence[Evaluate], admit: Admit
+    inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Sequence[Evaluate], admit: ValidatePrecisions
 ) -> BundleMetadata:
     """Writes the bundle folder `target`, whole or not at all.
 

@@ -1,12 +1,12 @@
-"""EfficientNet-Lite's published states as our trunks; grow makes EfficientNet-B networks of them."""
+"""EfficientNet-Lite's published states as our backbones; wider_backbone makes EfficientNet-B networks of them."""
 
 from collections.abc import Mapping
 from typing import Final
 
 import torch
 
-from diagnosis_tool.cxr.trunks import build_trunk
-from training.start_weights.first_layer import Normalisation, State
+from diagnosis_tool.cxr.backbones import build_backbone
+from training.start_weights.first_layer import Normalisation, StateDict
 
 EXPECTED: Final = Normalisation(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
 """(pixel - 127) / 128"""
@@ -14,13 +14,13 @@ EPSILON: Final = 1e-3
 """Of every BatchNorm in EfficientNet-Lite."""
 
 
-def lite_trunk(architecture: str, state: Mapping[str, torch.Tensor]) -> State:
-    """The state of an efficientnet_lite trunk from the published one; the classifier is left out.
+def lite_backbone(architecture: str, state: Mapping[str, torch.Tensor]) -> StateDict:
+    """The state of an efficientnet_lite backbone from the published one; the classifier is left out.
 
     Raises KeyError when a tensor is missing, ValueError when blocks are left over: then it is another network's.
     """
     with torch.device("meta"):
-        features = build_trunk(architecture, 0).features
+        features = build_backbone(architecture, 0).features
     pairs = {"0.0": "_conv_stem", "0.1": "_bn0", "8.0": "_conv_head", "8.1": "_bn1"}
     blocks = [
         f"{stage}.{i}.block"

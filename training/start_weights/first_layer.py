@@ -9,7 +9,7 @@ from torch import nn
 
 from diagnosis_tool.cxr.network import ChestNetwork, first_convolution
 
-State = dict[str, torch.Tensor]
+StateDict = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +26,16 @@ SYMMETRIC: Final = Normalisation(mean=(0.5,) * 3, std=(0.5,) * 3)
 """Weights that came from TensorFlow Slim: -1..1."""
 
 
-def fit_first_layer(network: ChestNetwork, trunk: Mapping[str, torch.Tensor], expected: Normalisation) -> State:
+def fit_first_layer(network: ChestNetwork, backbone: Mapping[str, torch.Tensor], expected: Normalisation) -> StateDict:
     """The same weights with a first layer for the network's own mean, std and number of channels.
 
-    trunk: state of network.features for three channels normalised as in `expected`; it is not changed.
+    backbone: state of network.features for three channels normalised as in `expected`; it is not changed.
     The network then answers to a grey image as the weights did to that image three times. Kernels are scaled and,
     for one channel, summed; the difference of the means goes into the next bias or BatchNorm mean. That is exact
     wherever the kernel lies inside of the image; on the border, where zeros are padded after the normalisation, it is
     exact only when the network's mean equals the expected one in every channel.
     """
-    state = dict(trunk)
+    state = dict(backbone)
     name, _ = first_convolution(network.features)
     kernel_OIkk = state[f"{name}.weight"].double()
     ours_mean_I, ours_std_I = (t.flatten().cpu().double().expand(3)[:, None, None] for t in (network.mean, network.std))

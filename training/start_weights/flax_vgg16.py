@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from training.start_weights.first_layer import State
+from training.start_weights.first_layer import StateDict
 
 # of VGG-16, by their place among convolutions, activations and poolings in torchvision's order
 _PLACES: Final = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
@@ -30,13 +30,13 @@ class _PlainArrays(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def vgg16_trunk(data: bytes) -> State:
-    """The state of vgg16's trunk; it expects torchvision's normalisation.
+def vgg16_backbone(data: bytes) -> StateDict:
+    """The state of vgg16's backbone; it expects torchvision's normalisation.
 
     data: the file's bytes. Raises ValueError when the file asks for anything but arrays, KeyError when one is missing.
     """
     parameters = _PlainArrays(io.BytesIO(data)).load()["VGG16_0"]
-    state: State = {}
+    state: StateDict = {}
     for number, place in enumerate(_PLACES):
         layer = parameters[f"Conv_{number}"]
         kernel_HWIO = torch.from_numpy(np.array(layer["kernel"], np.float32))

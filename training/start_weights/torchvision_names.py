@@ -1,4 +1,4 @@
-"""torchvision's whole-network states as states of our trunks, which count their modules from the image."""
+"""torchvision's whole-network states as states of our backbones, which count their modules from the image."""
 
 import re
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from typing import Final
 
 import torch
 
-from training.start_weights.first_layer import IMAGENET, SYMMETRIC, Normalisation, State
+from training.start_weights.first_layer import IMAGENET, SYMMETRIC, Normalisation, StateDict
 
 _RESNET: Final = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
 # DenseNet's files are older than the rule that module names have no dots
 _DENSENET: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")
 
 
-def trunk_state(architecture: str, state: Mapping[str, torch.Tensor]) -> State:
-    """The trunk's part of a torchvision state under our names; the classifier and GoogLeNet's side exits are left out.
+def backbone_state(architecture: str, state: Mapping[str, torch.Tensor]) -> StateDict:
+    """The backbone's part of a torchvision state under our names, without the classifier and GoogLeNet's side exits.
 
     Whether it fits is checked where it is loaded.
     """
@@ -23,10 +23,10 @@ def trunk_state(architecture: str, state: Mapping[str, torch.Tensor]) -> State:
         return {f"{_RESNET[first]}.{rest}": state[name] for name, (first, _, rest) in named.items() if first in _RESNET}
     if architecture == "googlenet":
         return {name: value for name, value in state.items() if not name.startswith(("fc.", "aux1.", "aux2."))}
-    trunk = {name.removeprefix("features."): value for name, value in state.items() if name.startswith("features.")}
+    backbone = {name.removeprefix("features."): value for name, value in state.items() if name.startswith("features.")}
     if architecture.startswith("densenet"):
-        trunk = {_DENSENET.sub(r"\1\2", name): value for name, value in trunk.items()}
-    return trunk
+        backbone = {_DENSENET.sub(r"\1\2", name): value for name, value in backbone.items()}
+    return backbone
 
 
 def expected(architecture: str) -> Normalisation:
@@ -34,7 +34,7 @@ def expected(architecture: str) -> Normalisation:
     return SYMMETRIC if architecture == "googlenet" else IMAGENET
 
 
-def vgg16_hidden(state: Mapping[str, torch.Tensor]) -> State:
+def vgg16_hidden(state: Mapping[str, torch.Tensor]) -> StateDict:
     """VGG-16's two dense layers as a state of ChestNetwork.head with head_grid 7 and head_hidden (4096, 4096)."""
     pairs = {"classifier.0": "2", "classifier.3": "5"}
     return {

@@ -9,15 +9,15 @@ from typing import Final
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from diagnosis_tool.cxr.backbones import build_backbone
 from diagnosis_tool.cxr.network import ChestNetwork
-from diagnosis_tool.cxr.trunks import build_trunk
 from training.errors import StartWeightsMissing
 from training.files import write_whole
 from training.recipes.config import StartConfig
 from training.start_weights.efficientnet_lite import EPSILON
-from training.start_weights.first_layer import State, fit_first_layer
-from training.start_weights.grow import batch_norm_epsilon, grown_trunk, with_epsilon
+from training.start_weights.first_layer import StateDict, fit_first_layer
 from training.start_weights.sources import SOURCES, Source, read_package
+from training.start_weights.wider_backbone import batch_norm_epsilon, wider_backbone, with_epsilon
 
 __all__ = ["FOLDER", "RANDOM", "SOURCES", "load_start_weights", "unpack"]
 
@@ -38,11 +38,11 @@ def unpack(name: str, package_file: Path, target: Path) -> None:
         raise StartWeightsMissing(f"{package_file} cannot be read ({error}). Get it by: {source.fetch}") from error
     except ValueError as error:
         raise StartWeightsMissing(f"{error}; get {source.package}.") from error
-    write_whole(target, save({key: value.contiguous() for key, value in source.trunk(files).items()}))
+    write_whole(target, save({key: value.contiguous() for key, value in source.backbone(files).items()}))
 
 
 def load_start_weights(network: ChestNetwork, architecture: str, config: StartConfig) -> str:
-    """Puts the recipe's start weights into the trunk; returns where they come from, in words for the card.
+    """Puts the recipe's start weights into the backbone; returns where they come from, in words for the card.
 
     The first layer is fitted to the recipe's mean, std and number of channels, whatever the weights expect.
     Raises StartWeightsMissing, saying how to get them, when they are not there or belong to another network.
@@ -69,12 +69,12 @@ def load_start_weights(network: ChestNetwork, architecture: str, config: StartCo
     return f"{source.origin}{widened}, as packaged in {source.package}"
 
 
-def _fitted(network: ChestNetwork, architecture: str, source: Source, trunk: State) -> State:
+def _fitted(network: ChestNetwork, architecture: str, source: Source, backbone: StateDict) -> StateDict:
     """The weights for the network's own mean, std, channels, and width."""
     if architecture in source.widens:
-        fresh = build_trunk(architecture, 0).features
-        trunk = grown_trunk([with_epsilon(trunk, EPSILON, batch_norm_epsilon(fresh))], fresh)
-    return fit_first_layer(network, trunk, source.expected)
+        fresh = build_backbone(architecture, 0).features
+        backbone = wider_backbone([with_epsilon(backbone, EPSILON, batch_norm_epsilon(fresh))], fresh)
+    return fit_first_layer(network, backbone, source.expected)
 
 
 def _source(name: str) -> Source:

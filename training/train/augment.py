@@ -19,7 +19,7 @@ with 32, less with 8 and 16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class BatchPart:
     """A batch that is part of a larger one: its first image is image `first` of `whole`."""
 
     first: int
@@ -44,7 +44,7 @@ class _Draws:
 
 
 def augment(
-    x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, generator: torch.Generator, part: Part | None = None
+    x_BHW: torch.Tensor, size_px: int, config: AugmentConfig, generator: torch.Generator, part: BatchPart | None = None
 ) -> torch.Tensor:
     """(B, H, W) uint8 -> (B, size_px, size_px) float32 grey values in 0..255.
 
@@ -53,7 +53,7 @@ def augment(
     generator lives on the CPU, so that the same seed changes the same images the same way on every device. part: where
     x_BHW lies in a batch that several processes divide; each image is then changed as if one process had the whole.
     """
-    part = part or Part(first=0, whole=len(x_BHW))
+    part = part or BatchPart(first=0, whole=len(x_BHW))
     draws = _Draws(count=len(x_BHW), first=part.first, whole=part.whole, generator=generator)
     with _one_thread(x_BHW.device):
         return _augmented(x_BHW, size_px, config, draws)

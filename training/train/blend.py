@@ -27,9 +27,9 @@ class BlendedActivation(nn.Module):
         return torch.lerp(functional.relu6(x), functional.silu(x), self.ratio)
 
 
-def start_blend(trunk: nn.Module) -> int:
-    """Replaces every activation of the trunk by a blend that is still all ReLU6; returns how many there were."""
-    return replace_activations(trunk, BlendedActivation)
+def start_blend(backbone: nn.Module) -> int:
+    """Replaces every activation of the backbone by a blend that is still all ReLU6; returns how many there were."""
+    return replace_activations(backbone, BlendedActivation)
 
 
 def set_blend(network: nn.Module, ratio: float) -> None:

@@ -29,7 +29,7 @@ from training.prepare.splits import split_sha256
 from training.provenance import git_commit
 from training.recipes.config import Recipe
 from training.recipes.load import recipe_to_json
-from training.train.distributed import ALONE, Group
+from training.train.distributed import ALONE, ProcessGroup
 from training.train.loop import finished, train
 from training.train.run_folder import RunFolder
 
@@ -85,7 +85,9 @@ def plan(recipe: Recipe, folder: Path, out: Path, folds: int) -> CrossValidation
     return CrossValidation(recipe=recipe, dataset=dataset, records=records, manifest=manifest, out=out)
 
 
-def train_fold(what: CrossValidation, fold: int, cache: Path, device: torch.device, group: Group = ALONE) -> None:
+def train_fold(
+    what: CrossValidation, fold: int, cache: Path, device: torch.device, group: ProcessGroup = ALONE
+) -> None:
     """Trains one fold, or goes on with it; a finished one is left as it is. Raises what train() raises."""
     recipe = what.recipe_of(fold)
     with group.leader_first():

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.errors import RecipeInvalid
-from training.train.augment import Part
+from training.train.augment import BatchPart
 from training.train.devices import AUTO, pick_device
 
 _T = TypeVar("_T")
@@ -28,7 +28,7 @@ _PATIENCE: Final = timedelta(hours=6)  # the others wait while the first fills a
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class ProcessGroup:
     """The processes of one run, and which of them this is."""
 
     rank: int = 0
@@ -49,9 +49,9 @@ class Group:
         part = self.part(len(batch_B))
         return batch_B[part.first : part.first + len(batch_B) // self.size]
 
-    def part(self, batch_size: int) -> Part:
+    def part(self, batch_size: int) -> BatchPart:
         """Where this process's part lies in a batch."""
-        return Part(first=self.rank * (batch_size // self.size), whole=batch_size)
+        return BatchPart(first=self.rank * (batch_size // self.size), whole=batch_size)
 
     def prepared(self, network: nn.Module, device: torch.device) -> None:
         """Puts SyncBatchNorm in place where the device has it; weights and their names stay."""
@@ -95,11 +95,11 @@ class Group:
             dist.barrier()
 
 
-ALONE: Final = Group()
+ALONE: Final = ProcessGroup()
 
 
 @contextlib.contextmanager
-def joined(device: str = AUTO) -> Iterator[tuple[Group, torch.device]]:
+def joined(device: str = AUTO) -> Iterator[tuple[ProcessGroup, torch.device]]:
     """The group that torchrun started this process in, or ALONE, and this process's device.
 
     Raises TrainingFailed when CUDA is asked for and not there.
@@ -112,6 +112,6 @@ def joined(device: str = AUTO) -> Iterator[tuple[Group, torch.device]]:
     backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=_PATIENCE)
     try:
-        yield Group(rank=dist.get_rank(), size=size), chosen
+        yield ProcessGroup(rank=dist.get_rank(), size=size), chosen
     finally:
         dist.destroy_process_group()

@@ -13,13 +13,13 @@ from torch import nn
 from diagnosis_tool.cxr.network import ARCHITECTURES, ChestNetwork
 from training.errors import RecipeInvalid
 
-TRUNK: Final = ("features",)
+BACKBONE: Final = ("features",)
 """Everything but the head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A part of the trunk between two halvings of the resolution, or the stem. modules: names in ChestNetwork."""
+    """A part of the backbone between two halvings of the resolution, or the stem. modules: names in ChestNetwork."""
 
     name: str
     modules: tuple[str, ...]
@@ -69,7 +69,7 @@ _FAMILIES: Final = {"efficientnet_": _EFFICIENTNET, "resnet": _RESNET, "coatnet_
 
 
 def stages(architecture: str) -> tuple[Stage, ...]:
-    """The architecture's stages from the image on; together they are the whole trunk.
+    """The architecture's stages from the image on; together they are the whole backbone.
 
     Raises RecipeInvalid for an unknown architecture.
     """

@@ -25,10 +25,10 @@ from training.prepare.pixel_statistics import with_pixel_statistics
 from training.provenance import git_commit
 from training.recipes.config import HeadBias, LoopConfig, Recipe
 from training.start_weights.unpack import load_start_weights
-from training.train.augment import Part, augment
+from training.train.augment import BatchPart, augment
 from training.train.blend import blend_ratio, finish_blend, set_blend, start_blend
 from training.train.devices import autocast, compiled, eager_while, moved, use_channels_last
-from training.train.distributed import ALONE, Group
+from training.train.distributed import ALONE, ProcessGroup
 from training.train.freeze import first_stages, freeze, frozen_stages_at, train_mode
 from training.train.interrupts import Stop, Stopped, ask_to_stop, failures_named
 from training.train.losses import Loss, build_loss
@@ -36,9 +36,9 @@ from training.train.optim import AveragedWeights, build_optimizer, rate_factor, 
 from training.train.run_folder import EpochRecord, RunFolder, RunInfo
 from training.train.sampling import epoch_order
 from training.train.selection import answer_figures, best_epoch, check_select
-from training.train.state import State, resume, save_checkpoint
+from training.train.state import TrainingState, resume, save_checkpoint
 from training.train.stochastic_depth import scale_stochastic_depth
-from training.train.warm_start import start_from_earlier
+from training.train.warm_start import warm_start
 
 _Batch = tuple[NDArray[np.int64], tuple[torch.Tensor, torch.Tensor]]
 """Which training images, and what Samples.batch gave for them."""
@@ -53,7 +53,7 @@ class _Job:
     data: TrainingData
     run: RunFolder
     device: torch.device
-    group: Group
+    group: ProcessGroup
     loss_of: Loss
     stop: Stop
     steps: int
@@ -63,7 +63,9 @@ class _Job:
         return self.recipe.loop
 
 
-def train(recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.device, group: Group = ALONE) -> State:
+def train(
+    recipe: Recipe, data: TrainingData, run: RunFolder, device: torch.device, group: ProcessGroup = ALONE
+) -> TrainingState:
     """Trains, or goes on where the run's last checkpoint stands, until the last epoch or early stopping.
 
     group: the processes that divide each batch; the first of them alone validates and writes.
@@ -105,7 +107,7 @@ def finished(history: list[EpochRecord], loop: LoopConfig) -> bool:
     return bool(waited) or len(history) >= loop.epochs
 
 
-def _build(recipe: Recipe, data: TrainingData, device: torch.device, group: Group) -> State:
+def _build(recipe: Recipe, data: TrainingData, device: torch.device, group: ProcessGroup) -> TrainingState:
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.network, len(data.outputs)).to(device)
     for epoch, _ in ((0, 0), *recipe.freeze.stages):
@@ -118,13 +120,13 @@ def _build(recipe: Recipe, data: TrainingData, device: torch.device, group: Grou
         use_channels_last(network)
     average = AveragedWeights(network, recipe.loop.ema_decay) if recipe.loop.ema_decay and group.leads else None
     optimizer = build_optimizer(network, recipe.optimizer)
-    return State(network=network, optimizer=optimizer, average=average, forward=network)
+    return TrainingState(network=network, optimizer=optimizer, average=average, forward=network)
 
 
-def _begin(state: State, recipe: Recipe, data: TrainingData, run: RunFolder, group: Group) -> None:
+def _begin(state: TrainingState, recipe: Recipe, data: TrainingData, run: RunFolder, group: ProcessGroup) -> None:
     """Puts the start weights in, and notes where they come from and what the run will see."""
     origin = (
-        start_from_earlier(state.network, recipe, data)
+        warm_start(state.network, recipe, data)
         if recipe.start.trained
         else load_start_weights(state.network, recipe.network.architecture, recipe.start)
     )
@@ -164,7 +166,7 @@ def _frozen(recipe: Recipe, epoch: int) -> tuple[str, ...]:
     return (*recipe.freeze.names, *(first_stages(recipe.network.architecture, count) if count else ()))
 
 
-def _blend(state: State, job: _Job) -> float:
+def _blend(state: TrainingState, job: _Job) -> float:
     """Sets the share of SiLU that goes with the step that comes next; 1 when nothing is blended."""
     if not job.recipe.start.blend:
         return 1.0
@@ -173,7 +175,7 @@ def _blend(state: State, job: _Job) -> float:
     return ratio
 
 
-def _thaw(state: State, job: _Job) -> None:
+def _thaw(state: TrainingState, job: _Job) -> None:
     """Freezes what this epoch freezes, and makes state.forward anew where that changes who learns."""
     freeze(state.network, _frozen(job.recipe, state.epoch))
     train_mode(state.network)
@@ -183,7 +185,7 @@ def _thaw(state: State, job: _Job) -> None:
         state.forward, state.learns = compiled(wrapped) if job.loop.compile else wrapped, learns
 
 
-def _train_epoch(state: State, job: _Job) -> float:
+def _train_epoch(state: TrainingState, job: _Job) -> float:
     """One pass over the training images; returns images per second, of all processes together."""
     loop, samples, seed = job.loop, job.data.train, job.recipe.seed
     batches = epoch_order(samples.labels_nK, job.recipe.sampling, loop.batch_size, seed, state.epoch)
@@ -209,7 +211,7 @@ def _train_epoch(state: State, job: _Job) -> float:
     return (job.steps - first) * loop.accumulate * loop.batch_size / max(1e-9, time.monotonic() - started)
 
 
-def _step(state: State, job: _Job, micro: list[_Batch]) -> tuple[float, bool]:
+def _step(state: TrainingState, job: _Job, micro: list[_Batch]) -> tuple[float, bool]:
     """One optimizer step over `accumulate` batches; returns its mean loss, and whether somebody asked to stop."""
     recipe, network = job.recipe, state.network
     losses = [item.validation_loss for item in state.history]
@@ -232,7 +234,7 @@ def _step(state: State, job: _Job, micro: list[_Batch]) -> tuple[float, bool]:
     return summed, stop
 
 
-def _gradients(state: State, job: _Job, micro: list[_Batch]) -> float:
+def _gradients(state: TrainingState, job: _Job, micro: list[_Batch]) -> float:
     """Fills the gradients of the mean loss over all batches of a step; returns that loss over this process's images."""
     recipe, network, group, summed = job.recipe, state.network, job.group, 0.0
     generator = torch.Generator().manual_seed(_seed_of(recipe.seed, state.step))
@@ -256,7 +258,7 @@ def _gradients(state: State, job: _Job, micro: list[_Batch]) -> float:
     return summed
 
 
-def _masks(job: _Job, chosen_B: NDArray[np.int64], generator: torch.Generator, part: Part) -> torch.Tensor | None:
+def _masks(job: _Job, chosen_B: NDArray[np.int64], generator: torch.Generator, part: BatchPart) -> torch.Tensor | None:
     """The boxes of these films, moved as augment() will move the films next; None when no boxes teach."""
     if job.data.boxed is None:
         return None
@@ -290,7 +292,7 @@ def predict_logits(
     return np.asarray(torch.cat(logits).numpy())
 
 
-def _validate(state: State, job: _Job, images_per_s: float) -> tuple[EpochRecord, NDArray[np.float32]]:
+def _validate(state: TrainingState, job: _Job, images_per_s: float) -> tuple[EpochRecord, NDArray[np.float32]]:
     recipe, data = job.recipe, job.data
     blending = _blend(state, job) < 1
     own = {name: value.clone() for name, value in state.network.state_dict().items()} if state.average else None
@@ -317,7 +319,7 @@ def _validate(state: State, job: _Job, images_per_s: float) -> tuple[EpochRecord
     return record, logits_nK
 
 
-def _close_epoch(state: State, job: _Job, images_per_s: float, started: float) -> None:
+def _close_epoch(state: TrainingState, job: _Job, images_per_s: float, started: float) -> None:
     """Validates and, where this process leads, writes what the epoch leaves; all processes learn the record."""
     validated = _validate(state, job, images_per_s) if job.group.leads else None
     record = job.group.told(replace(validated[0], seconds=time.monotonic() - started) if validated else None)
@@ -329,7 +331,7 @@ def _close_epoch(state: State, job: _Job, images_per_s: float, started: float) -
         _write_epoch(state, job, record, validated[1])
 
 
-def _write_epoch(state: State, job: _Job, record: EpochRecord, logits_nK: NDArray[np.float32]) -> None:
+def _write_epoch(state: TrainingState, job: _Job, record: EpochRecord, logits_nK: NDArray[np.float32]) -> None:
     data, run = job.data, job.run
     if best_epoch(state.history, job.loop.select) is record:
         run.write_best(state.kept_weights())

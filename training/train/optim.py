@@ -25,7 +25,7 @@ def build_optimizer(network: ChestNetwork, config: OptimizerConfig) -> torch.opt
 
 
 def parameter_groups(network: ChestNetwork, config: OptimizerConfig) -> list[dict[str, object]]:
-    """Trunk and head, each with and without weight decay (none on biases and norms, which are 1-D)."""
+    """Backbone and head, each with and without weight decay (none on biases and norms, which are 1-D)."""
     groups: list[dict[str, object]] = []
     for part, rate in (
         (network.features, config.learning_rate),

@@ -16,7 +16,7 @@ from training.train.run_folder import EpochRecord, RunFolder
 
 
 @dataclass
-class State:
+class TrainingState:
     """All that changes while training. step counts optimizer steps since the start; step_in_epoch within this one.
 
     forward: the network, or what computes it for several processes or compiled; learns: what `forward` was made for.
@@ -38,7 +38,7 @@ class State:
         return self.average.state if self.average else self.network.state_dict()
 
 
-def save_checkpoint(state: State, recipe: Recipe, run: RunFolder) -> None:
+def save_checkpoint(state: TrainingState, recipe: Recipe, run: RunFolder) -> None:
     """Replaces the run's checkpoint, or leaves the one before whole. Raises TrainingFailed when the disk is full."""
     run.write_last(
         {
@@ -54,7 +54,7 @@ def save_checkpoint(state: State, recipe: Recipe, run: RunFolder) -> None:
     )
 
 
-def resume(state: State, checkpoint: dict[str, Any], recipe: Recipe, run: RunFolder) -> None:
+def resume(state: TrainingState, checkpoint: dict[str, Any], recipe: Recipe, run: RunFolder) -> None:
     """Puts the checkpoint into the state. Raises TrainingFailed when it is of another recipe or another network."""
     # read as a recipe: keys that the code did not know when it was saved have their defaults
     began = recipe_from(json.loads(checkpoint["recipe"]), str(run.last_file))

@@ -4,11 +4,11 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 
-def scale_stochastic_depth(trunk: nn.Module, share: float) -> None:
+def scale_stochastic_depth(backbone: nn.Module, share: float) -> None:
     """Multiplies the probability that a block is left out, in place; 1 leaves the architecture's own, 0 drops none.
 
     Networks without stochastic depth are not changed.
     """
-    for module in trunk.modules():
+    for module in backbone.modules():
         if isinstance(module, StochasticDepth):
             module.p *= share

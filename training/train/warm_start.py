@@ -1,7 +1,7 @@
 """Starts a run from what an earlier one learned: a run's folder or a released bundle, of the same network or a smaller.
 
 Progressive resolution is a chain of such runs. An EfficientNet-B grows from smaller EfficientNet-Lite and MobileNetV2,
-from one or from two side by side, and gives at the first step the mean of their answers (training.start_weights.grow).
+from one or from two side by side, and gives at the first step the mean of their answers (wider_backbone).
 """
 
 from collections.abc import Sequence
@@ -11,41 +11,41 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from diagnosis_tool.cxr.backbones import build_backbone
 from diagnosis_tool.cxr.bundle import BUNDLE_FILE, open_bundle
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from diagnosis_tool.cxr.network_spec import NetworkSpec
-from diagnosis_tool.cxr.trunks import build_trunk
 from training.errors import StartWeightsMissing
 from training.prepare.data import TrainingData
 from training.prepare.splits import split_sha256
 from training.recipes.config import Recipe
-from training.start_weights.first_layer import Normalisation, State, fit_first_layer
-from training.start_weights.grow import as_efficientnet, batch_norm_epsilon, grown_trunk, with_epsilon
+from training.start_weights.first_layer import Normalisation, StateDict, fit_first_layer
+from training.start_weights.wider_backbone import as_efficientnet, batch_norm_epsilon, wider_backbone, with_epsilon
 from training.train.run_folder import RunFolder
 
-_TRUNK = "features."
+_BACKBONE = "features."
 _HEAD = "head."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Earlier:
+class PretrainedNetwork:
     """What an earlier training left. validation_sha256: of the images that it did not learn from."""
 
     spec: NetworkSpec
-    state: State
+    state: StateDict
     dataset: str
     origin: str
     validation_sha256: str
 
 
-def read_earlier(path: Path) -> Earlier:
+def read_pretrained(path: Path) -> PretrainedNetwork:
     """A bundle's or a run's weights. Raises BundleInvalid or TrainingFailed when `path` is neither or damaged."""
     if (path / BUNDLE_FILE).is_file():
         from diagnosis_tool.cxr.classifier import load_network  # with it comes Grad-CAM, which training has no use for
 
         bundle = open_bundle(path)
         training = bundle.metadata.training
-        return Earlier(
+        return PretrainedNetwork(
             spec=bundle.metadata.network,
             state=dict(load_network(bundle).state_dict()),
             dataset=training.dataset,
@@ -54,7 +54,7 @@ def read_earlier(path: Path) -> Earlier:
         )
     run = RunFolder(path)
     recipe, info = run.recipe(), run.info()
-    return Earlier(
+    return PretrainedNetwork(
         spec=recipe.network,
         state=run.best(),
         dataset=info.dataset,
@@ -63,14 +63,14 @@ def read_earlier(path: Path) -> Earlier:
     )
 
 
-def start_from_earlier(network: ChestNetwork, recipe: Recipe, data: TrainingData) -> str:
+def warm_start(network: ChestNetwork, recipe: Recipe, data: TrainingData) -> str:
     """Puts the weights of recipe.start.trained into the network; returns where they come from, in words for the card.
 
     Raises StartWeightsMissing when they do not fit the network, or when they may have learned from this run's
     validation images.
     """
     paths = [Path(path) for path in recipe.start.trained]
-    members = [read_earlier(path) for path in paths]
+    members = [read_pretrained(path) for path in paths]
     for member, path in zip(members, paths, strict=True):
         _refuse_unfit(member, recipe, data, path)
     try:
@@ -82,40 +82,40 @@ def start_from_earlier(network: ChestNetwork, recipe: Recipe, data: TrainingData
     return origin if _is_same(members, recipe.network) else f"{origin}, grown to {recipe.network.architecture}"
 
 
-def _refuse_unfit(earlier: Earlier, recipe: Recipe, data: TrainingData, path: Path) -> None:
+def _refuse_unfit(member: PretrainedNetwork, recipe: Recipe, data: TrainingData, path: Path) -> None:
     ours = recipe.network
-    if earlier.dataset != data.dataset:
-        raise StartWeightsMissing(f"{path} was trained on {earlier.dataset}, and this recipe trains on {data.dataset}.")
-    if earlier.validation_sha256 != split_sha256(record.image for record in data.validation.records):
+    if member.dataset != data.dataset:
+        raise StartWeightsMissing(f"{path} was trained on {member.dataset}, and this recipe trains on {data.dataset}.")
+    if member.validation_sha256 != split_sha256(record.image for record in data.validation.records):
         raise StartWeightsMissing(
             f"{path} had other validation images, so it may have learned from this run's: set data.folds, "
             "data.validation_fold and data.split_seed as it had them."
         )
-    if not _is_same([earlier], ours):
+    if not _is_same([member], ours):
         return  # a network that grows gets a first layer for our mean and std
-    if (earlier.spec.mean, earlier.spec.std, earlier.spec.in_channels) != (ours.mean, ours.std, ours.in_channels):
-        raise StartWeightsMissing(f"{path} expects another network.mean, std or in_channels: write {earlier.spec}.")
+    if (member.spec.mean, member.spec.std, member.spec.in_channels) != (ours.mean, ours.std, ours.in_channels):
+        raise StartWeightsMissing(f"{path} expects another network.mean, std or in_channels: write {member.spec}.")
 
 
-def _is_same(members: Sequence[Earlier], ours: NetworkSpec) -> bool:
+def _is_same(members: Sequence[PretrainedNetwork], ours: NetworkSpec) -> bool:
     return len(members) == 1 and members[0].spec.architecture == ours.architecture
 
 
-def _fitted(members: Sequence[Earlier], ours: NetworkSpec) -> State:
+def _fitted(members: Sequence[PretrainedNetwork], ours: NetworkSpec) -> StateDict:
     if _is_same(members, ours):
         return members[0].state
     if not ours.architecture.startswith("efficientnet_b"):
         raise ValueError("only an EfficientNet-B can grow from other networks")
     if ours.head_hidden or any(member.spec.head_hidden for member in members):
         raise ValueError("a network with hidden layers in its head cannot grow")
-    fresh = build_trunk(ours.architecture, ours.input_px)
-    trunk = grown_trunk([_trunk(member, ours, fresh.features) for member in members], fresh.features)
-    return {_TRUNK + name: value for name, value in trunk.items()} | _head(members, fresh.width)
+    fresh = build_backbone(ours.architecture, ours.input_px)
+    backbone = wider_backbone([_backbone(member, ours, fresh.features) for member in members], fresh.features)
+    return {_BACKBONE + name: value for name, value in backbone.items()} | _head(members, fresh.width)
 
 
-def _trunk(member: Earlier, ours: NetworkSpec, fresh: nn.Module) -> State:
-    """The member's trunk for our mean, std and BatchNorm, with EfficientNet's names."""
-    state = {name.removeprefix(_TRUNK): v for name, v in member.state.items() if name.startswith(_TRUNK)}
+def _backbone(member: PretrainedNetwork, ours: NetworkSpec, fresh: nn.Module) -> StateDict:
+    """The member's backbone for our mean, std and BatchNorm, with EfficientNet's names."""
+    state = {name.removeprefix(_BACKBONE): v for name, v in member.state.items() if name.startswith(_BACKBONE)}
     small = build_network(replace(member.spec, mean=ours.mean, std=ours.std), 1)
     state = fit_first_layer(small, state, Normalisation(mean=_three(member.spec.mean), std=_three(member.spec.std)))
     state = with_epsilon(state, batch_norm_epsilon(small.features), batch_norm_epsilon(fresh))
@@ -128,10 +128,10 @@ def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
     return values[0], values[1], values[2]
 
 
-def _head(members: Sequence[Earlier], width: int) -> State:
+def _head(members: Sequence[PretrainedNetwork], width: int) -> StateDict:
     """The mean of the members' answers; the channels that are new have no say yet."""
     heads = [{name: v for name, v in member.state.items() if name.startswith(_HEAD)} for member in members]
-    state: State = {}
+    state: StateDict = {}
     for name, first in heads[0].items():
         values = [head[name] / len(heads) for head in heads]
         if first.dim() == 2:

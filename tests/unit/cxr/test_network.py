@@ -70,7 +70,7 @@ def test_normalises_by_the_spec() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["coatnet_0", "densenet121", "efficientnet_b0", "googlenet", "resnet50_v2"])
-def test_every_activation_of_the_trunk_is_replaced(architecture: str) -> None:
+def test_every_activation_of_the_backbone_is_replaced(architecture: str) -> None:
     with torch.device("meta"):
         network = build_network(network_spec(architecture, trunk_activation="elu"), 1)
         count = dict.fromkeys(("ELU", "ReLU", "SiLU", "GELU"), 0)

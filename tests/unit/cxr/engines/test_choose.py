@@ -83,7 +83,7 @@ def test_auto_is_openvino_in_f32_and_reads_as_torch_does(bundle: Path, auto: Eng
         assert ours.heatmap.scale == pytest.approx(theirs.heatmap.scale, rel=1e-3, abs=1e-9)
 
 
-def test_a_second_start_neither_converts_nor_reads_the_trunk(
+def test_a_second_start_neither_converts_nor_reads_the_backbone(
     bundle: Path, auto: EngineOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load_classifier(bundle, auto).predict(FILM)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from diagnosis_tool.cxr.types import Heatmap
-from training.datasets.base import Box
+from training.datasets.base import AnnotatedBox
 from training.evaluate.localise import blind, find, localisation, locate, region
 
 
-def box(left: float, top: float, side: float, *, finding: str = "Mass") -> Box:
-    return Box(image="a.png", finding=finding, left=left, top=top, width=side, height=side)
+def box(left: float, top: float, side: float, *, finding: str = "Mass") -> AnnotatedBox:
+    return AnnotatedBox(image="a.png", finding=finding, left=left, top=top, width=side, height=side)
 
 
 def corner(row: int, column: int, cells: int = 8) -> np.ndarray:
@@ -28,9 +28,9 @@ def test_points_into_the_box_or_not() -> None:
 def test_overlap_is_intersection_over_union() -> None:
     left, top, right, bottom = region(corner(3, 3), 0.5)
     assert (left, top) == pytest.approx((3 / 8, 3 / 8), abs=0.04)
-    same = Box(image="a", finding="Mass", left=left, top=top, width=right - left, height=bottom - top)
+    same = AnnotatedBox(image="a", finding="Mass", left=left, top=top, width=right - left, height=bottom - top)
     assert find(corner(3, 3), same, 0.5).overlap == pytest.approx(1)
-    half = Box(image="a", finding="Mass", left=left, top=top, width=(right - left) / 2, height=bottom - top)
+    half = AnnotatedBox(image="a", finding="Mass", left=left, top=top, width=(right - left) / 2, height=bottom - top)
     assert find(corner(3, 3), half, 0.5).overlap == pytest.approx(0.5)
 
 

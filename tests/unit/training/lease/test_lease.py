@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from diagnosis_tool.cxr.trunks import build_trunk
+from diagnosis_tool.cxr.backbones import build_backbone
 from tests.rsna_labels import write_rsna_labels
 from training import commands
 from training.lease import __main__ as lease
@@ -40,12 +40,12 @@ def start_weights(tmp_path: Path) -> Path:
     folder.mkdir()
     torch.manual_seed(0)
     for name, architecture in (("mobilenet_v2-imagenet", "mobilenet_v2"), ("resnet50_v1-imagenet", "resnet18")):
-        save_file(build_trunk(architecture, 0).features.state_dict(), folder / f"{name}.safetensors")
+        save_file(build_backbone(architecture, 0).features.state_dict(), folder / f"{name}.safetensors")
     return folder
 
 
 def test_from_tars_to_parts(nih_folder, start_weights, tmp_path, monkeypatch, capsys):
-    # one member each: two fit side by side into B7 alone (test_grow.py)
+    # one member each: two fit side by side into B7 alone (start_weights/test_wider_backbone.py)
     small = (replace(s, settings=s.settings + SMALL[s.run], members=s.members[:1]) for s in CHAIN)
     monkeypatch.setattr(lease, "CHAIN", tuple(small))
     monkeypatch.setattr(parts, "TAR_BYTES", 8 * 2**20)

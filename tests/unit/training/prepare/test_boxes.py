@@ -15,7 +15,15 @@ from tests.rsna_labels import write_rsna_labels
 from training.datasets import read_dataset
 from training.datasets.base import Split
 from training.errors import DatasetInvalid, RecipeInvalid
-from training.prepare.boxes import OPACITIES, BoxedFilms, boxed_films, last_layer, location_loss, opacity_boxes, teaches
+from training.prepare.boxes import (
+    OPACITIES,
+    BoxedFilms,
+    boxed_films,
+    last_layer,
+    location_loss,
+    opacity_boxes,
+    supervises,
+)
 from training.prepare.data import TrainingData, load_training_data
 from training.recipes.config import BoxesConfig, Precision, Recipe
 from training.train import loop
@@ -61,13 +69,13 @@ def data(recipe: Recipe, nih_folder: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def test_half_of_the_patients_teach_and_only_films_that_train(data: TrainingData, rsna: Path, nih_folder: Path) -> None:
-    assert 0.4 < np.mean([teaches(f"{n:08}") for n in range(2000)]) < 0.6
+    assert 0.4 < np.mean([supervises(f"{n:08}") for n in range(2000)]) < 0.6
     assert data.boxed is not None
-    teaching = {n for n, record in enumerate(data.train.records) if teaches(record.patient)}
+    teaching = {n for n, record in enumerate(data.train.records) if supervises(record.patient)}
     assert set(data.boxed.masks) == teaching
     assert 0 < len(teaching) < len(data.train)
     assert [data.outputs[k].name for k in data.boxed.columns] == [o.name for o in data.outputs if o.name in OPACITIES]
-    others = [record for record in data.train.records if not teaches(record.patient)]
+    others = [record for record in data.train.records if not supervises(record.patient)]
     with pytest.raises(DatasetInvalid, match="may teach"):
         boxed_films(rsna, read_dataset("nih", nih_folder), others, data.outputs, 96)
 
@@ -147,7 +155,7 @@ def test_masks_move_with_their_films(data: TrainingData, recipe: Recipe) -> None
     )
     chosen = np.array(list(data.boxed.masks)[:2])
     generator = torch.Generator().manual_seed(5)
-    masks = loop._masks(job, chosen, generator, loop.Part(first=0, whole=2))
+    masks = loop._masks(job, chosen, generator, loop.BatchPart(first=0, whole=2))
     films = loop.augment(data.boxed.masks_of(chosen), 96, recipe.augment, generator)  # the generator has not moved on
     assert masks is not None
     assert not torch.equal(masks, films)

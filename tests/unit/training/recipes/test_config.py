@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diagnosis_tool.cxr.backbones import ARCHITECTURES
 from diagnosis_tool.cxr.calibration import Activation
-from diagnosis_tool.cxr.trunks import ARCHITECTURES
 from tests.recipes import tiny_recipe
 from training.errors import RecipeInvalid
 from training.recipes.config import Balance, LossKind, Precision, SamplingKind

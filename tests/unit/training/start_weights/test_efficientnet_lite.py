@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from testing.bundles import network_spec
-from training.start_weights.efficientnet_lite import EXPECTED, lite_trunk
+from training.start_weights.efficientnet_lite import EXPECTED, lite_backbone
 from training.train.blend import finish_blend, set_blend, start_blend
 
 Published = dict[str, torch.Tensor]
@@ -85,7 +85,7 @@ def grey(height_px: int, width_px: int) -> torch.Tensor:
 @pytest.mark.parametrize("size_px", [(64, 96), (65, 67)])
 def test_computes_what_was_published(published: Published, size_px: tuple[int, int]) -> None:
     ours = network("efficientnet_lite0")
-    ours.features.load_state_dict(lite_trunk("efficientnet_lite0", published), strict=True)
+    ours.features.load_state_dict(lite_backbone("efficientnet_lite0", published), strict=True)
     x = grey(*size_px)
     with torch.inference_mode():
         theirs = reference(published, ((x - 127) / 128)[:, None].expand(-1, 3, -1, -1))
@@ -95,9 +95,9 @@ def test_computes_what_was_published(published: Published, size_px: tuple[int, i
 
 def test_refuses_another_network(published: Published) -> None:
     with pytest.raises(KeyError, match="_blocks"):
-        lite_trunk("efficientnet_lite1", published)
+        lite_backbone("efficientnet_lite1", published)
     with pytest.raises(ValueError, match="more blocks"):
-        lite_trunk("efficientnet_lite0", published | {"_blocks.16._bn2.weight": torch.ones(1)})
+        lite_backbone("efficientnet_lite0", published | {"_blocks.16._bn2.weight": torch.ones(1)})
 
 
 def test_nothing_of_the_blend_is_left() -> None:

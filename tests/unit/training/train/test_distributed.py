@@ -20,8 +20,8 @@ from tests.unit.training.test_commands import write_recipe
 from training.commands import main
 from training.errors import RecipeInvalid
 from training.recipes.config import AugmentConfig
-from training.train.augment import Part, augment
-from training.train.distributed import ALONE, Group
+from training.train.augment import BatchPart, augment
+from training.train.distributed import ALONE, ProcessGroup
 from training.train.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -114,13 +114,15 @@ def test_a_part_is_augmented_as_in_the_whole_batch():
     )  # fmt: skip
     whole = augment(x, 32, config, torch.Generator().manual_seed(1))
     for first in (0, 2, 4):
-        part = augment(x[first : first + 2], 32, config, torch.Generator().manual_seed(1), Part(first=first, whole=6))
+        part = augment(
+            x[first : first + 2], 32, config, torch.Generator().manual_seed(1), BatchPart(first=first, whole=6)
+        )
         torch.testing.assert_close(part, whole[first : first + 2], rtol=0, atol=1e-3)
 
 
 def test_a_batch_is_divided_without_loss():
     batch = np.arange(8)
-    groups = [Group(rank=rank, size=4) for rank in range(4)]
+    groups = [ProcessGroup(rank=rank, size=4) for rank in range(4)]
     np.testing.assert_array_equal(np.concatenate([group.share(batch) for group in groups]), batch)
     assert [batch[g.part(8).first] for g in groups] == [g.share(batch)[0] for g in groups]
     np.testing.assert_array_equal(ALONE.share(batch), batch)

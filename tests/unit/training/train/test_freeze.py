@@ -1,4 +1,4 @@
-"""Frozen parts do not learn, do not drift, and every architecture's stages are its whole trunk."""
+"""Frozen parts do not learn, do not drift, and every architecture's stages are its whole backbone."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from diagnosis_tool.cxr.network import ARCHITECTURES, ChestNetwork, build_network
 from testing.bundles import network_spec
 from training.errors import RecipeInvalid
-from training.train.freeze import TRUNK, first_stages, freeze, frozen_stages_at, stages, train_mode
+from training.train.freeze import BACKBONE, first_stages, freeze, frozen_stages_at, stages, train_mode
 
 
 def network(architecture: str = "mobilenet_v2") -> ChestNetwork:
@@ -14,7 +14,7 @@ def network(architecture: str = "mobilenet_v2") -> ChestNetwork:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_stages_are_the_trunk(architecture: str) -> None:
+def test_stages_are_the_backbone(architecture: str) -> None:
     with torch.device("meta"):
         built = network(architecture)
     for count in range(len(stages(architecture)) + 1):
@@ -74,7 +74,7 @@ def test_one_step_changes_nothing_that_is_frozen() -> None:
 
 def test_head_alone_learns() -> None:
     built = network("vgg16")
-    freeze(built, TRUNK)
+    freeze(built, BACKBONE)
     train_mode(built)
     assert not built.features.training
     assert built.head.training

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from diagnosis_tool.cxr.backbones import build_backbone
 from diagnosis_tool.cxr.network import build_network
-from diagnosis_tool.cxr.trunks import build_trunk
 from tests.recipes import tiny_recipe
 from training import files
 from training.errors import RecipeInvalid, TrainingFailed
@@ -39,7 +39,7 @@ def lite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lite0 weights of nobody: random kernels, as start-weights would have written them."""
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp("weights") / "efficientnet_lite0-imagenet.safetensors"
-    save_file(build_trunk("efficientnet_lite0", 0).features.state_dict(), file)
+    save_file(build_backbone("efficientnet_lite0", 0).features.state_dict(), file)
     return file
 
 

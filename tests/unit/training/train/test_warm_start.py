@@ -14,10 +14,10 @@ from training.errors import RecipeInvalid, StartWeightsMissing, TrainingFailed
 from training.evaluate.predictions import read_predictions, write_predictions
 from training.prepare.data import TrainingData, load_training_data
 from training.train.devices import pick_device
+from training.train.distillation import soft_labels
 from training.train.loop import predict_logits, train
 from training.train.run_folder import RunFolder
-from training.train.teach import teach
-from training.train.warm_start import start_from_earlier
+from training.train.warm_start import warm_start
 
 CPU = pick_device("cpu")
 LITE = {
@@ -69,7 +69,7 @@ def test_a_larger_network_grows_from_a_run_and_says_the_same_at_first(lite_run, 
     recipe = _from(lite_run, network__architecture="efficientnet_b1", network__trunk_activation="own")
     torch.manual_seed(3)
     grown = build_network(recipe.network, 15)
-    origin = start_from_earlier(grown, recipe, data)
+    origin = warm_start(grown, recipe, data)
     assert "grown to efficientnet_b1" in origin
     assert "random initialisation" in origin
     small = build_network(lite_run.recipe().network, 15)
@@ -82,7 +82,7 @@ def test_a_larger_network_grows_from_a_run_and_says_the_same_at_first(lite_run, 
 def test_a_wider_network_grows_with_a_wider_head(lite_run, data):
     recipe = _from(lite_run, network__architecture="efficientnet_b2", network__trunk_activation="own")
     grown = build_network(recipe.network, 15)
-    start_from_earlier(grown, recipe, data)
+    warm_start(grown, recipe, data)
     _says_the_same(grown, lite_run, data)
 
 
@@ -91,7 +91,7 @@ def test_a_grown_network_may_have_another_mean_and_std(lite_run, data):
     recipe = _from(lite_run, network__architecture="efficientnet_b1", network__trunk_activation="own")
     recipe = replace(recipe, network=replace(recipe.network, std=(0.3, 0.3, 0.3)))
     grown = build_network(recipe.network, 15)
-    start_from_earlier(grown, recipe, data)
+    warm_start(grown, recipe, data)
     _says_the_same(grown, lite_run, data)
 
 
@@ -99,7 +99,7 @@ def test_two_runs_side_by_side_say_the_mean_of_both(lite_run, data):
     recipe = _from(lite_run, network__architecture="efficientnet_b7", network__trunk_activation="silu")
     recipe = replace(recipe, start=replace(recipe.start, trained=(str(lite_run.path), str(lite_run.path))))
     grown = build_network(recipe.network, 15)
-    assert start_from_earlier(grown, recipe, data).count("a run of tiny") == 2
+    assert warm_start(grown, recipe, data).count("a run of tiny") == 2
     _says_the_same(grown, lite_run, data)
 
 
@@ -114,20 +114,23 @@ def test_a_run_of_another_split_is_refused(lite_run, nih_folder, cache):
     recipe = _from(lite_run, data__validation_fold=1)
     other = load_training_data(recipe, nih_folder, cache)
     with pytest.raises(StartWeightsMissing, match="may have learned from this run's"):
-        start_from_earlier(build_network(recipe.network, 15), recipe, other)
+        warm_start(build_network(recipe.network, 15), recipe, other)
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"network__architecture": "resnet18", "network__trunk_activation": "own"}, "only an EfficientNet-B can grow"),
+        (
+            {"network__architecture": "resnet18", "network__trunk_activation": "own"},
+            "only an EfficientNet-B can grow",
+        ),
         ({"network__mean": [0.4, 0.4, 0.4]}, "network.mean"),
     ],
 )
 def test_a_start_that_does_not_fit_is_refused(lite_run, data, changes, said):
     recipe = _from(lite_run, **changes)
     with pytest.raises(StartWeightsMissing, match=said):
-        start_from_earlier(build_network(recipe.network, 15), recipe, data)
+        warm_start(build_network(recipe.network, 15), recipe, data)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,7 @@ def test_recipes_that_contradict_themselves(changes):
 
 def test_soft_labels_are_mixed_into_the_labels_that_train(lite_run, data, nih_folder, cache, tmp_path):
     file = tmp_path / "taught.npz"
-    taught = teach([lite_run, lite_run], nih_folder, cache, CPU)
+    taught = soft_labels([lite_run, lite_run], nih_folder, cache, CPU)
     write_predictions(file, taught)
     assert taught.images == tuple(record.image for record in data.train.records)
     soft = load_training_data(
@@ -160,7 +163,7 @@ def test_soft_labels_are_mixed_into_the_labels_that_train(lite_run, data, nih_fo
 
 
 def test_teachers_answer_the_same_to_an_image_and_its_mirror_image(lite_run, data, nih_folder, cache):
-    taught = teach([lite_run], nih_folder, cache, CPU)
+    taught = soft_labels([lite_run], nih_folder, cache, CPU)
     network = build_network(lite_run.recipe().network, 15)
     network.load_state_dict(lite_run.best())
     served = load_training_data(tiny_recipe(**{**LITE, "data__cache_size_px": 33}), nih_folder, cache).train
@@ -172,7 +175,7 @@ def test_teachers_answer_the_same_to_an_image_and_its_mirror_image(lite_run, dat
 
 def test_teachers_that_learned_from_validation_are_refused(lite_run, nih_folder, cache, tmp_path):
     file = tmp_path / "taught.npz"
-    write_predictions(file, teach([lite_run], nih_folder, cache, CPU))
+    write_predictions(file, soft_labels([lite_run], nih_folder, cache, CPU))
     other = tiny_recipe(**LITE, data__validation_fold=1, data__soft_labels=str(file), data__soft_share=0.5)
     with pytest.raises(TrainingFailed, match="validation images were learned from"):
         load_training_data(other, nih_folder, cache)

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnosis_tool.cxr.bundle import Admission, open_bundle
+from diagnosis_tool.cxr.bundle import PrecisionValidation, open_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.engines import openvino_engine as ov
 from testing.bundles import write_bundle
 from training.datasets.base import Record, Split
 from training.phantom import chest_phantom, save_phantom
-from training.release.admit import Trial, admissions, is_good_enough, judge_trial
+from training.release.precision_validation import EnginePair, passes, precision_validation, validate_precisions
 
 
 class Tried:
@@ -24,13 +24,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("bundles") / "settled", settled=True, outputs=("Mass", "Nodule"))
 
 
-def trial_of(moved_NK: np.ndarray) -> Trial:
+def trial_of(moved_NK: np.ndarray) -> EnginePair:
     reference_NK = np.array([[-2.0, 1.0], [-0.001, -1.0], [0.5, 2.0], [1.0, -0.5]], np.float32)
-    return Trial(
+    return EnginePair(
         reference_NK=reference_NK,
-        tried_NK=(reference_NK + moved_NK).astype(np.float32),
+        candidate_NK=(reference_NK + moved_NK).astype(np.float32),
         golden_reference_GK=np.zeros((1, 2), np.float32),
-        golden_tried_GK=np.full((1, 2), 0.003, np.float32),
+        golden_candidate_GK=np.full((1, 2), 0.003, np.float32),
         labels_NK=np.array([[0, 1], [0, 0], [1, 1], [1, 0]], np.uint8),
     )
 
@@ -39,7 +39,7 @@ def test_figures_by_hand(bundle: Path) -> None:
     """One logit moves from below 0, its operating point at a probability of 0.5, to above; nothing else moves."""
     moved_NK = np.zeros((4, 2))
     moved_NK[1, 0] = 0.011
-    found = judge_trial(trial_of(moved_NK), open_bundle(bundle).metadata, Tried(), source="by hand")  # type: ignore[arg-type]
+    found = precision_validation(trial_of(moved_NK), open_bundle(bundle).metadata, Tried(), source="by hand")  # type: ignore[arg-type]
     assert found.mean_abs_dp == pytest.approx(0.011 / 4 / 8, rel=1e-3)
     assert found.calls_changed == pytest.approx(1 / 8)
     assert found.auc_moved == 0
@@ -50,7 +50,7 @@ def test_figures_by_hand(bundle: Path) -> None:
 def test_an_order_that_changes_moves_the_auc(bundle: Path) -> None:
     moved_NK = np.zeros((4, 2))
     moved_NK[1, 0] = 0.7  # above one of the two positives: 3 of 4 pairs are left, in one of two findings
-    found = judge_trial(trial_of(moved_NK), open_bundle(bundle).metadata, Tried(), source="by hand")  # type: ignore[arg-type]
+    found = precision_validation(trial_of(moved_NK), open_bundle(bundle).metadata, Tried(), source="by hand")  # type: ignore[arg-type]
     assert found.auc_moved == pytest.approx(0.125)
 
 
@@ -66,7 +66,7 @@ def test_an_order_that_changes_moves_the_auc(bundle: Path) -> None:
     ],
 )
 def test_limits(change: dict[str, float], admitted: bool) -> None:
-    within = Admission(
+    within = PrecisionValidation(
         engine="openvino",
         precision="bf16",
         mean_abs_dp=0.005,
@@ -76,13 +76,13 @@ def test_limits(change: dict[str, float], admitted: bool) -> None:
         source="by hand",
         golden_tolerance=0.1,
     )
-    assert is_good_enough(replace(within, **change)) is admitted  # type: ignore[arg-type]
+    assert passes(replace(within, **change)) is admitted  # type: ignore[arg-type]
 
 
 def test_a_value_that_is_no_number_is_not_admitted(bundle: Path) -> None:
     moved_NK = np.zeros((4, 2))
-    trial = replace(trial_of(moved_NK), golden_tried_GK=np.array([[np.nan, 0.0]], np.float32))
-    assert not is_good_enough(judge_trial(trial, open_bundle(bundle).metadata, Tried(), source=""))  # type: ignore[arg-type]
+    pair = replace(trial_of(moved_NK), golden_candidate_GK=np.array([[np.nan, 0.0]], np.float32))
+    assert not passes(precision_validation(pair, open_bundle(bundle).metadata, Tried(), source=""))  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not ov.computes("bf16"), reason="this processor has no bf16")
@@ -97,7 +97,7 @@ def test_both_engines_read_the_files(bundle: Path, tmp_path: Path, capsys: pytes
         )
         for k in range(4)
     )
-    found = admissions(load_classifier(bundle), records, source="phantoms")
+    found = validate_precisions(load_classifier(bundle), records, source="phantoms")
     said = capsys.readouterr().out
     assert ("bf16 is admitted" in said) is bool(found)
     assert "probabilities moved by 0 " not in said  # random weights do move

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torchvision.ops import SqueezeExcitation
 
-from training.start_weights.first_layer import State
+from training.start_weights.first_layer import StateDict
 
 OPEN_GATE: Final = 4.0
 """Bias of a new squeeze-excitation's last layer: its gates start at sigmoid(4) = 0.982."""
@@ -23,12 +23,12 @@ _MOBILENET_STAGES: Final = (1, 2, 3, 4, 3, 3, 1)
 _MOBILENET_LAYER: Final = re.compile(r"conv\.(\d)(?:\.(\d))?\.(.+)")
 
 
-def grown_trunk(members: Sequence[State], fresh: nn.Module) -> State:
-    """A state of an EfficientNet-B trunk that computes what the members do, and has room to learn more.
+def wider_backbone(members: Sequence[StateDict], fresh: nn.Module) -> StateDict:
+    """A state of an EfficientNet-B backbone that computes what the members do, and has room to learn more.
 
-    members: trunk states with EfficientNet's names (efficientnet_lite's own, or `as_efficientnet`) and the epsilon of
-    fresh's BatchNorms (`with_epsilon`). fresh: the larger trunk with random weights; it is not changed. The members'
-    channels come first, one member's behind the other's, and hear neither each other nor the new ones (zero weights);
+    members: backbone states with EfficientNet's names (efficientnet_lite's own, or `as_efficientnet`) and the epsilon
+    of fresh's BatchNorms (`with_epsilon`). fresh: the larger backbone with random weights; it is not changed. The
+    members' channels come first, one member's behind the other's, and hear neither each other nor the new ones (zero weights);
     blocks that a member lacks change nothing for it (the last BatchNorm's gamma and bias are 0); smaller kernels stand
     in the middle of larger ones; squeeze-excitation's gates stand open, and the projection behind makes up for their
     0.982. With the members' activation the leading channels of the feature map are then the members'. Raises ValueError
@@ -79,25 +79,25 @@ def placed(parts: Sequence[torch.Tensor], large: torch.Tensor, name: str) -> tor
     return large
 
 
-def with_epsilon(trunk: State, own: float, ours: float) -> State:
-    """The same trunk for BatchNorms that add `ours` to the variance where they added `own`: their gammas make up."""
-    state = dict(trunk)
-    for name, variance in trunk.items():
+def with_epsilon(backbone: StateDict, own: float, ours: float) -> StateDict:
+    """The same backbone for BatchNorms that add `ours` to the variance where they added `own`: their gammas make up."""
+    state = dict(backbone)
+    for name, variance in backbone.items():
         if name.endswith(".running_var"):
             gamma = name.replace("running_var", "weight")
-            state[gamma] = trunk[gamma] * ((variance + ours) / (variance + own)).sqrt()
+            state[gamma] = backbone[gamma] * ((variance + ours) / (variance + own)).sqrt()
     return state
 
 
-def batch_norm_epsilon(trunk: nn.Module) -> float:
-    """What the trunk's BatchNorms add to the variance: the same in all of them."""
-    return next(module.eps for module in trunk.modules() if isinstance(module, nn.BatchNorm2d))
+def batch_norm_epsilon(backbone: nn.Module) -> float:
+    """What the backbone's BatchNorms add to the variance: the same in all of them."""
+    return next(module.eps for module in backbone.modules() if isinstance(module, nn.BatchNorm2d))
 
 
-def as_efficientnet(mobilenet: Mapping[str, torch.Tensor]) -> State:
-    """MobileNetV2's trunk under EfficientNet's names. Raises KeyError for a layer that MobileNetV2 does not have."""
+def as_efficientnet(mobilenet: Mapping[str, torch.Tensor]) -> StateDict:
+    """MobileNetV2's backbone under EfficientNet's names. Raises KeyError for a layer that MobileNetV2 does not have."""
     places = ["0", *(f"{stage}.{i}.block" for stage, n in enumerate(_MOBILENET_STAGES, 1) for i in range(n)), "8"]
-    state: State = {}
+    state: StateDict = {}
     for name, value in mobilenet.items():
         number, _, rest = name.partition(".")
         inner = _MOBILENET_LAYER.fullmatch(rest)
@@ -112,7 +112,7 @@ def as_efficientnet(mobilenet: Mapping[str, torch.Tensor]) -> State:
     return state
 
 
-def _deepened(member: State, fresh: nn.Module) -> State:
+def _deepened(member: StateDict, fresh: nn.Module) -> StateDict:
     """The member with a block that changes nothing wherever `fresh` has more blocks than it."""
     state, whole = dict(member), fresh.state_dict()
     for block, layers in _blocks(fresh):
@@ -130,15 +130,15 @@ def _deepened(member: State, fresh: nn.Module) -> State:
     return state
 
 
-def _silence(state: State, project: str, width: int) -> None:
+def _silence(state: StateDict, project: str, width: int) -> None:
     """A projection whose block adds nothing, until its BatchNorm's gamma and bias have learned."""
     state[f"{project}.1.weight"], state[f"{project}.1.bias"] = torch.zeros(width), torch.zeros(width)
 
 
-def _has(member: State, block: str) -> bool:
+def _has(member: StateDict, block: str) -> bool:
     return any(name.startswith(f"{block}.") for name in member)
 
 
-def _blocks(trunk: nn.Module) -> Iterator[tuple[str, list[nn.Module]]]:
+def _blocks(backbone: nn.Module) -> Iterator[tuple[str, list[nn.Module]]]:
     """Name and layers of every inverted bottleneck."""
-    return ((name, list(module.children())) for name, module in trunk.named_modules() if name.endswith(".block"))
+    return ((name, list(module.children())) for name, module in backbone.named_modules() if name.endswith(".block"))

@@ -23,7 +23,7 @@ from training.train.run_folder import RunFolder
 _BATCH = 32
 
 
-def teach(runs: Sequence[RunFolder], folder: Path | None, cache: Path, device: torch.device) -> Predictions:
+def soft_labels(runs: Sequence[RunFolder], folder: Path | None, cache: Path, device: torch.device) -> Predictions:
     """The runs' mean probability (after the sigmoid, uncalibrated) for each image that all of them learned from.
 
     Each image is read as it is and mirrored, and the logits of both are averaged.

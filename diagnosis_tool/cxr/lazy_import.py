@@ -1,4 +1,4 @@
-"""Imports that a library makes for what we do not use, put off until somebody uses them."""
+"""Lazy imports: what a library imports for things that we do not use is loaded when somebody uses it, not before."""
 
 import importlib
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 
 
 @contextmanager
-def put_off(*packages: str) -> Iterator[None]:
+def lazy_import(*packages: str) -> Iterator[None]:
     """Inside the block, `import` of these top-level packages costs nothing; names from them load theirs when called.
 
     What was imported before stays as it is. Afterwards `import` gives the packages themselves again. The packages need

@@ -7,8 +7,14 @@ from torch import nn
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from testing.bundles import network_spec
 from training.start_weights.efficientnet_lite import EXPECTED
-from training.start_weights.first_layer import State
-from training.start_weights.grow import as_efficientnet, batch_norm_epsilon, grown_trunk, placed, with_epsilon
+from training.start_weights.first_layer import StateDict
+from training.start_weights.wider_backbone import (
+    as_efficientnet,
+    batch_norm_epsilon,
+    placed,
+    wider_backbone,
+    with_epsilon,
+)
 
 
 def network(architecture: str, seed: int = 0) -> ChestNetwork:
@@ -25,7 +31,7 @@ def network(architecture: str, seed: int = 0) -> ChestNetwork:
     return built
 
 
-def member(small: ChestNetwork, large: ChestNetwork) -> State:
+def member(small: ChestNetwork, large: ChestNetwork) -> StateDict:
     own, ours = batch_norm_epsilon(small.features), batch_norm_epsilon(large.features)
     return with_epsilon(small.features.state_dict(), own, ours)
 
@@ -43,7 +49,7 @@ def features(of: ChestNetwork) -> torch.Tensor:
 @pytest.mark.parametrize("architecture", ["efficientnet_b0", "efficientnet_b2"])  # gates only; also wider and deeper
 def test_a_grown_network_starts_as_the_smaller_one(architecture: str) -> None:
     small, larger = network("efficientnet_lite0"), network(architecture, seed=1)
-    larger.features.load_state_dict(grown_trunk([member(small, larger)], larger.features))
+    larger.features.load_state_dict(wider_backbone([member(small, larger)], larger.features))
     assert features(small).std() > 0.1
     torch.testing.assert_close(features(larger)[:, :1280], features(small), rtol=1e-3, atol=1e-3)
 
@@ -51,7 +57,7 @@ def test_a_grown_network_starts_as_the_smaller_one(architecture: str) -> None:
 def test_two_networks_fit_side_by_side_into_efficientnet_b7() -> None:
     lite, mobilenet, larger = network("efficientnet_lite0"), network("mobilenet_v2", 1), network("efficientnet_b7", 2)
     members = [as_efficientnet(member(mobilenet, larger)), member(lite, larger)]
-    larger.features.load_state_dict(grown_trunk(members, larger.features), strict=True)
+    larger.features.load_state_dict(wider_backbone(members, larger.features), strict=True)
     assert features(mobilenet).std() > 0.1
     both = torch.cat([features(mobilenet), features(lite)], dim=1)
     torch.testing.assert_close(features(larger), both, rtol=1e-3, atol=1e-3)
@@ -59,7 +65,7 @@ def test_two_networks_fit_side_by_side_into_efficientnet_b7() -> None:
 
 def test_new_weights_learn() -> None:
     small, larger = network("efficientnet_lite0"), network("efficientnet_b2", seed=1)
-    larger.features.load_state_dict(grown_trunk([member(small, larger)], larger.features))
+    larger.features.load_state_dict(wider_backbone([member(small, larger)], larger.features))
     nn.init.normal_(larger.head[-1].weight)
     for module in larger.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -74,12 +80,12 @@ def test_new_weights_learn() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     wide = network("efficientnet_lite2").features.state_dict()
     with pytest.raises(ValueError, match=r"no place for 2\.2"):
-        grown_trunk([wide], network("efficientnet_b0").features)
+        wider_backbone([wide], network("efficientnet_b0").features)
     with pytest.raises(ValueError, match="does not go into"):
-        grown_trunk([wide], network("efficientnet_b1").features)
+        wider_backbone([wide], network("efficientnet_b1").features)
     lite = network("efficientnet_lite0").features.state_dict()
     with pytest.raises(ValueError, match="does not go into"):
-        grown_trunk([lite, lite], network("efficientnet_b2").features)
+        wider_backbone([lite, lite], network("efficientnet_b2").features)
 
 
 def test_parts_lie_on_the_diagonal_and_hear_nobody_else() -> None:

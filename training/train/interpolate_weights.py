@@ -21,7 +21,7 @@ from training.train.loop import predict_logits
 from training.train.run_folder import RunFolder
 
 
-def average(
+def interpolate_weights(
     before: RunFolder, after: RunFolder, share: float, data: TrainingData, out: RunFolder, recipe: Recipe
 ) -> float | None:
     """Writes a run whose weights are (1 - share) of before's and share of after's; returns its validation mean AUC.
@@ -30,13 +30,13 @@ def average(
     `release` and start.trained take it as they take that one. Raises TrainingFailed when `out` is a run already, when
     the networks differ, when after did not start from before, or when runs and data do not share one split.
     """
-    info, earlier = after.info(), before.info()
+    info, before_info = after.info(), before.info()
     if out.info_file.exists():
         raise TrainingFailed(f"{out.path} is a run already. Give a new --out.")
     if before.recipe().network != recipe.network:
         raise TrainingFailed(f"{before.path} and {after.path} are not of the same network.")
     validation = tuple(record.image for record in data.validation.records)
-    if not earlier.validation_images == info.validation_images == validation:
+    if not before_info.validation_images == info.validation_images == validation:
         raise TrainingFailed("The runs and the data must share one split: what validates here may have trained them.")
     if before.path.resolve() not in {Path(start).resolve() for start in after.recipe().start.trained}:
         raise TrainingFailed(f"{after.path} did not start from {before.path}: nothing lies between them.")

@@ -10,7 +10,7 @@ from tests.recipes import tiny_recipe
 from training.commands import main
 from training.errors import TrainingFailed
 from training.prepare.data import TrainingData, load_training_data
-from training.train.average import average
+from training.train.interpolate_weights import interpolate_weights
 from training.train.loop import train
 from training.train.run_folder import RunFolder
 
@@ -85,23 +85,25 @@ def test_runs_of_another_split_or_network_are_refused(runs, data, tmp_path):
     other.write_best(before.best())
     other.write_info(replace(before.info(), validation_images=before.info().train_images))
     with pytest.raises(TrainingFailed, match="one split"):
-        average(other, after, 0.5, data, RunFolder(tmp_path / "out"), after.recipe())
+        interpolate_weights(other, after, 0.5, data, RunFolder(tmp_path / "out"), after.recipe())
     other.write_recipe(replace(before.recipe(), network=replace(before.recipe().network, architecture="resnet18")))
     with pytest.raises(TrainingFailed, match="same network"):
-        average(other, after, 0.5, data, RunFolder(tmp_path / "out"), after.recipe())
+        interpolate_weights(other, after, 0.5, data, RunFolder(tmp_path / "out"), after.recipe())
     assert not (tmp_path / "out").exists()
 
 
 def test_only_a_run_and_what_came_of_it_have_something_between(runs, data, tmp_path):
     before, after = runs
     with pytest.raises(TrainingFailed, match="did not start from"):
-        average(after, before, 0.5, data, RunFolder(tmp_path / "out"), before.recipe())
+        interpolate_weights(after, before, 0.5, data, RunFolder(tmp_path / "out"), before.recipe())
 
 
 def test_data_of_another_split_is_refused(runs, data, tmp_path):
     before, after = runs
     with pytest.raises(TrainingFailed, match="one split"):
-        average(before, after, 0.5, replace(data, validation=data.train), RunFolder(tmp_path / "out"), after.recipe())
+        interpolate_weights(
+            before, after, 0.5, replace(data, validation=data.train), RunFolder(tmp_path / "out"), after.recipe()
+        )
 
 
 def test_half_precision_from_a_lent_gpu_is_averaged_with_what_lies_here(runs, data, tmp_path):
@@ -112,7 +114,7 @@ def test_half_precision_from_a_lent_gpu_is_averaged_with_what_lies_here(runs, da
     half.write_best({name: v.half() if v.is_floating_point() else v for name, v in after.best().items()})
     half.write_info(after.info())
     half.write_history(after.history())
-    average(before, half, 0.5, data, RunFolder(tmp_path / "out"), half.recipe())
+    interpolate_weights(before, half, 0.5, data, RunFolder(tmp_path / "out"), half.recipe())
     for name, value in RunFolder(tmp_path / "out").best().items():
         expected = (before.best()[name] + after.best()[name]) / 2 if value.is_floating_point() else value
         torch.testing.assert_close(value, expected, atol=1e-3, rtol=1e-3)

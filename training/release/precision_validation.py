@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from diagnosis_tool.cxr.bundle import Admission, Bundle, BundleMetadata
+from diagnosis_tool.cxr.bundle import Bundle, BundleMetadata, PrecisionValidation
 from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier, golden_radiographs
 from diagnosis_tool.cxr.engines import Engine
@@ -38,20 +38,22 @@ MAX_GOLDEN_TOLERANCE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """Logits (N, K) of the same images by the reference and by the engine on trial; labels_NK: 0 or 1.
+class EnginePair:
+    """Logits (N, K) of the same images by the reference and by the candidate; labels_NK: 0 or 1.
 
     golden_*: the same of the bundle's golden inputs, which have no labels.
     """
 
     reference_NK: NDArray[np.float32]
-    tried_NK: NDArray[np.float32]
+    candidate_NK: NDArray[np.float32]
     golden_reference_GK: NDArray[np.float32]
-    golden_tried_GK: NDArray[np.float32]
+    golden_candidate_GK: NDArray[np.float32]
     labels_NK: NDArray[np.uint8]
 
 
-def admissions(classifier: BundleClassifier, records: Sequence[Record], *, source: str) -> tuple[Admission, ...]:
+def validate_precisions(
+    classifier: BundleClassifier, records: Sequence[Record], *, source: str
+) -> tuple[PrecisionValidation, ...]:
     """Reads the records with the classifier's engine, which is the reference, and by OpenVINO in bf16.
 
     records: labelled in the order of the bundle's outputs. Empty where bf16 moves too much, or this processor has none.
@@ -66,25 +68,25 @@ def admissions(classifier: BundleClassifier, records: Sequence[Record], *, sourc
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / MODEL_FILE
             convert_bundle(bundle.path, file)
-            tried = ov.OpenVINOEngine(file, precision=_BF16, threads=0)
+            candidate = ov.OpenVINOEngine(file, precision=_BF16, threads=0)
     except RuntimeError as error:
         print(f"bf16 is not admitted: OpenVINO cannot run this network: {error}")
         return ()
-    admission = judge_trial(
-        run_trial(bundle, classifier.engine, tried, records),
+    validation = precision_validation(
+        compare_engines(bundle, classifier.engine, candidate, records),
         bundle.metadata,
-        tried,
+        candidate,
         source=f"{source}; {ov.processor()}",
     )
-    verdict = "admitted" if is_good_enough(admission) else "not admitted"
+    verdict = "admitted" if passes(validation) else "not admitted"
     print(
-        f"bf16 is {verdict}: probabilities moved by {admission.mean_abs_dp:.2g} in the mean, "
-        f"{admission.calls_changed:.2%} of the calls, mean AUC by {admission.auc_moved:.2g}"
+        f"bf16 is {verdict}: probabilities moved by {validation.mean_abs_dp:.2g} in the mean, "
+        f"{validation.calls_changed:.2%} of the calls, mean AUC by {validation.auc_moved:.2g}"
     )
-    return (admission,) if is_good_enough(admission) else ()
+    return (validation,) if passes(validation) else ()
 
 
-def run_trial(bundle: Bundle, reference: Engine, tried: Engine, records: Sequence[Record]) -> Trial:
+def compare_engines(bundle: Bundle, reference: Engine, candidate: Engine, records: Sequence[Record]) -> EnginePair:
     """Both engines over every record that can be read, and over the golden inputs."""
     pairs, labels = [], []
     for record in tqdm(records, unit="image", desc="bf16 beside f32"):
@@ -92,34 +94,38 @@ def run_trial(bundle: Bundle, reference: Engine, tried: Engine, records: Sequenc
             x_HW = preprocess(read_radiograph(record.path), bundle.metadata.preprocess)
         except (UnreadableInput, UnsupportedImage, OSError):
             continue  # evaluation names it
-        pairs.append((reference.run(x_HW[None])[0][0], tried.run(x_HW[None])[0][0]))
+        pairs.append((reference.run(x_HW[None])[0][0], candidate.run(x_HW[None])[0][0]))
         labels.append(record.labels)
-    golden = [(reference.run(x_HW[None])[0][0], tried.run(x_HW[None])[0][0]) for _, x_HW in golden_radiographs(bundle)]
+    golden = [
+        (reference.run(x_HW[None])[0][0], candidate.run(x_HW[None])[0][0]) for _, x_HW in golden_radiographs(bundle)
+    ]
     both_N2K, golden_G2K = np.array(pairs), np.array(golden)
-    return Trial(
+    return EnginePair(
         reference_NK=both_N2K[:, 0],
-        tried_NK=both_N2K[:, 1],
+        candidate_NK=both_N2K[:, 1],
         golden_reference_GK=golden_G2K[:, 0],
-        golden_tried_GK=golden_G2K[:, 1],
+        golden_candidate_GK=golden_G2K[:, 1],
         labels_NK=np.array(labels, dtype=np.uint8),
     )
 
 
-def judge_trial(trial: Trial, metadata: BundleMetadata, tried: Engine, *, source: str) -> Admission:
-    """The figures of a trial, whether or not they are good enough."""
-    before_NK = probabilities(trial.reference_NK, metadata.activation, metadata.calibration)
-    after_NK = probabilities(trial.tried_NK, metadata.activation, metadata.calibration)
+def precision_validation(
+    pair: EnginePair, metadata: BundleMetadata, candidate: Engine, *, source: str
+) -> PrecisionValidation:
+    """What the candidate moved, whether or not it passes."""
+    before_NK = probabilities(pair.reference_NK, metadata.activation, metadata.calibration)
+    after_NK = probabilities(pair.candidate_NK, metadata.activation, metadata.calibration)
     thresholds = [metadata.threshold(output.name) for output in metadata.outputs]
     called = [k for k, threshold in enumerate(thresholds) if threshold is not None]
     points_k = np.array([thresholds[k] for k in called], dtype=np.float64)
     changed = (before_NK[:, called] >= points_k) != (after_NK[:, called] >= points_k)
-    before, after = (_mean_auc(scores_NK, trial.labels_NK, metadata) for scores_NK in (before_NK, after_NK))
+    before, after = (_mean_auc(scores_NK, pair.labels_NK, metadata) for scores_NK in (before_NK, after_NK))
     moved_logit = np.concatenate(
-        [np.abs(trial.tried_NK - trial.reference_NK), np.abs(trial.golden_tried_GK - trial.golden_reference_GK)]
+        [np.abs(pair.candidate_NK - pair.reference_NK), np.abs(pair.golden_candidate_GK - pair.golden_reference_GK)]
     ).max()
-    return Admission(
-        engine=tried.name,
-        precision=tried.precision,
+    return PrecisionValidation(
+        engine=candidate.name,
+        precision=candidate.precision,
         mean_abs_dp=float(np.abs(after_NK - before_NK).mean()),
         calls_changed=float(changed.mean()) if called else 0.0,
         auc_moved=abs(after - before),
@@ -129,13 +135,13 @@ def judge_trial(trial: Trial, metadata: BundleMetadata, tried: Engine, *, source
     )
 
 
-def is_good_enough(admission: Admission) -> bool:
+def passes(validation: PrecisionValidation) -> bool:
     """Whether the engine may read in this precision; never where a figure is not a number."""
     return (
-        admission.mean_abs_dp <= MAX_MEAN_ABS_DP
-        and admission.calls_changed <= MAX_CALLS_CHANGED
-        and admission.auc_moved < MAX_AUC_MOVED
-        and admission.golden_tolerance <= MAX_GOLDEN_TOLERANCE
+        validation.mean_abs_dp <= MAX_MEAN_ABS_DP
+        and validation.calls_changed <= MAX_CALLS_CHANGED
+        and validation.auc_moved < MAX_AUC_MOVED
+        and validation.golden_tolerance <= MAX_GOLDEN_TOLERANCE
     )
 
 

@@ -1,6 +1,6 @@
-"""Trunks by name: the part of each network that turns an image into its last feature map.
+"""Backbones by name: the part of each network that turns an image into its last feature map.
 
-Parameters keep the names that the libraries give them, counted from the trunk, so that published weights fit.
+Parameters keep the names that the libraries give them, counted from the backbone, so that published weights fit.
 """
 
 import math
@@ -27,7 +27,7 @@ _TENSORFLOW_NORM: Final = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trunk:
+class Backbone:
     """features: (B, 3, H, W) -> (B, width, h, w). pooled_norm: the head normalises the pooled features (LayerNorm)."""
 
     features: nn.Module
@@ -35,8 +35,8 @@ class Trunk:
     pooled_norm: bool = False
 
 
-def build_trunk(architecture: str, input_px: int) -> Trunk:
-    """A trunk with three input channels and random weights.
+def build_backbone(architecture: str, input_px: int) -> Backbone:
+    """A backbone with three input channels and random weights.
 
     Raises BundleInvalid for an unknown architecture, or an input_px that does not go with it.
     """
@@ -51,14 +51,14 @@ def build_trunk(architecture: str, input_px: int) -> Trunk:
     return _FREE[architecture]()
 
 
-def _mobilenet_v2() -> Trunk:
+def _mobilenet_v2() -> Backbone:
     network = models.mobilenet_v2(weights=None)
-    return Trunk(features=network.features, width=network.last_channel)
+    return Backbone(features=network.features, width=network.last_channel)
 
 
-def _efficientnet(name: str) -> Trunk:
+def _efficientnet(name: str) -> Backbone:
     network = getattr(models, name)(weights=None)
-    return Trunk(features=network.features, width=network.classifier[-1].in_features)
+    return Backbone(features=network.features, width=network.classifier[-1].in_features)
 
 
 class _SameConv2d(nn.Conv2d):
@@ -78,7 +78,7 @@ def _no_gate(*_: Any, **__: Any) -> nn.Module:
     return nn.Identity()
 
 
-def _efficientnet_lite(width: float, depth: float) -> Trunk:
+def _efficientnet_lite(width: float, depth: float) -> Backbone:
     """EfficientNet without squeeze-excitation and with ReLU6; the stem, the head and two stages' depths do not scale.
 
     Source: the EfficientNet-Lite networks of the TensorFlow TPU models (2020); base table from Tan & Le 2019.
@@ -103,36 +103,36 @@ def _efficientnet_lite(width: float, depth: float) -> Trunk:
     for module in network.features.modules():
         if isinstance(module, nn.Conv2d) and module.stride != (1, 1):
             module.__class__ = _SameConv2d
-    return Trunk(features=network.features, width=1280)
+    return Backbone(features=network.features, width=1280)
 
 
-def _resnet(name: str, **kwargs: Any) -> Trunk:
+def _resnet(name: str, **kwargs: Any) -> Backbone:
     network = getattr(models, name)(weights=None, **kwargs)
     layers = [layer for part, layer in network.named_children() if part not in {"avgpool", "fc"}]
-    return Trunk(features=nn.Sequential(*layers), width=network.fc.in_features)
+    return Backbone(features=nn.Sequential(*layers), width=network.fc.in_features)
 
 
-def _resnet50_v1() -> Trunk:
+def _resnet50_v1() -> Backbone:
     """ResNet-50 as first published (He et al. 2015): a stage's stride in its first 1x1 convolution; Keras' epsilon."""
-    trunk = _resnet("resnet50", norm_layer=_TENSORFLOW_NORM)
-    for module in trunk.features.modules():
+    backbone = _resnet("resnet50", norm_layer=_TENSORFLOW_NORM)
+    for module in backbone.features.modules():
         if isinstance(module, models.resnet.Bottleneck):
             module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
-    return trunk
+    return backbone
 
 
-def _resnet50_448() -> Trunk:
+def _resnet50_448() -> Backbone:
     """ResNet-50 with a second max pooling behind the first: at 448 px it costs what ResNet-50 does at 224 px."""
-    trunk = _resnet("resnet50")
-    layers = list(trunk.features.children())
+    backbone = _resnet("resnet50")
+    layers = list(backbone.features.children())
     layers[3] = nn.Sequential(layers[3], nn.MaxPool2d(kernel_size=3, stride=2, padding=1))
-    return Trunk(features=nn.Sequential(*layers), width=trunk.width)
+    return Backbone(features=nn.Sequential(*layers), width=backbone.width)
 
 
-def _densenet(name: str) -> Trunk:
+def _densenet(name: str) -> Backbone:
     network = getattr(models, name)(weights=None)
-    network.features.add_module("relu5", nn.ReLU())  # the library applies it outside of its trunk
-    return Trunk(features=network.features, width=network.classifier.in_features)
+    network.features.add_module("relu5", nn.ReLU())  # the library applies it outside of its backbone
+    return Backbone(features=network.features, width=network.classifier.in_features)
 
 
 class _ConvBnRelu(nn.Module):
@@ -148,21 +148,21 @@ class _ConvBnRelu(nn.Module):
         return self.relu(self.bn(self.conv(x_BCHW)))  # type: ignore[no-any-return]
 
 
-def _googlenet() -> Trunk:
+def _googlenet() -> Backbone:
     blocks = [_ConvBnRelu, partial(Inception, conv_block=_ConvBnRelu), InceptionAux]
     network = models.GoogLeNet(aux_logits=False, init_weights=True, blocks=blocks)
     layers = [(name, layer) for name, layer in network.named_children() if name not in {"avgpool", "dropout", "fc"}]
     features = nn.Sequential()
     for name, layer in layers:
         features.add_module(name, layer)
-    return Trunk(features=features, width=network.fc.in_features)
+    return Backbone(features=features, width=network.fc.in_features)
 
 
-def _vgg16() -> Trunk:
-    return Trunk(features=models.vgg16(weights=None).features, width=512)
+def _vgg16() -> Backbone:
+    return Backbone(features=models.vgg16(weights=None).features, width=512)
 
 
-class _TimmTrunk(nn.Sequential):
+class _TimmBackbone(nn.Sequential):
     """Stem, stages and last norm of a timm network, under timm's names."""
 
     def __init__(self, network: Any) -> None:
@@ -171,26 +171,26 @@ class _TimmTrunk(nn.Sequential):
             self.add_module(name, getattr(network, name))
 
 
-def _timm(name: str, **kwargs: Any) -> Trunk:
+def _timm(name: str, **kwargs: Any) -> Backbone:
     import timm  # takes a second, and only these architectures need it
 
     network: Any = timm.create_model(name, pretrained=False, num_classes=0, **kwargs)
     # CoAtNet has its last norm behind the pooling; pre-activation ResNet has it in front
-    return Trunk(
-        features=_TimmTrunk(network),
+    return Backbone(
+        features=_TimmBackbone(network),
         width=network.num_features,
         pooled_norm=isinstance(network.norm, nn.Identity),
     )
 
 
-def _coatnet(name: str, input_px: int) -> Trunk:
+def _coatnet(name: str, input_px: int) -> Backbone:
     return _timm(name, img_size=input_px)
 
 
 _LITE_SCALES: Final = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
 """Width and depth against EfficientNet-Lite0."""
 
-_FREE: Final[dict[str, Callable[[], Trunk]]] = {
+_FREE: Final[dict[str, Callable[[], Backbone]]] = {
     "mobilenet_v2": _mobilenet_v2,
     **{f"efficientnet_b{i}": partial(_efficientnet, f"efficientnet_b{i}") for i in range(8)},
     **{f"efficientnet_lite{i}": partial(_efficientnet_lite, *scale) for i, scale in _LITE_SCALES.items()},
@@ -202,7 +202,7 @@ _FREE: Final[dict[str, Callable[[], Trunk]]] = {
     "googlenet": _googlenet,
     "vgg16": _vgg16,
 }
-_SIZED: Final[dict[str, Callable[[int], Trunk]]] = {
+_SIZED: Final[dict[str, Callable[[int], Backbone]]] = {
     f"coatnet_{i}": partial(_coatnet, f"coatnet_{i}_224") for i in range(5)
 }
 ARCHITECTURES: Final = tuple(sorted((*_FREE, *_SIZED)))
