@@ -28,11 +28,11 @@ def wider_backbone(members: Sequence[StateDict], fresh: nn.Module) -> StateDict:
 
     members: backbone states with EfficientNet's names (efficientnet_lite's own, or `as_efficientnet`) and the epsilon
     of fresh's BatchNorms (`with_epsilon`). fresh: the larger backbone with random weights; it is not changed. The
-    members' channels come first, one member's behind the other's, and hear neither each other nor the new ones (zero weights);
-    blocks that a member lacks change nothing for it (the last BatchNorm's gamma and bias are 0); smaller kernels stand
-    in the middle of larger ones; squeeze-excitation's gates stand open, and the projection behind makes up for their
-    0.982. With the members' activation the leading channels of the feature map are then the members'. Raises ValueError
-    when they do not fit.
+    members' channels come first, one member's behind the other's, and hear neither each other nor the new ones (zero
+    weights); blocks that a member lacks change nothing for it (the last BatchNorm's gamma and bias are 0); smaller
+    kernels stand in the middle of larger ones; squeeze-excitation's gates stand open, and the projection behind makes
+    up for their 0.982. With the members' activation the leading channels of the feature map are then the members'.
+    Raises ValueError when they do not fit.
     """
     whole = fresh.state_dict()
     for name in {name: None for member in members for name in member}:
