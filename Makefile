@@ -1,10 +1,10 @@
 # The commands of this project. `make run` is all that a user needs.
-PYTHON ?= python3.11
+# PYTHON: which interpreter, else the first of Python 3.11 to 3.13 on PATH. TORCH_INDEX: where torch is fetched from.
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
 DATA_DIR ?= data
-export PORT DATA_DIR
+export PORT DATA_DIR PYTHON TORCH_INDEX
 # the errors: what they say is their first argument
 KEYWORDS := gettext_noop tr ntr:1,2 UnreadableInput UnsupportedImage NotFound Conflict ReviewConflict NotSignedIn NotAllowed TooManyAttempts UploadRefused QuotaExceeded RequestRefused StorageFull
 
@@ -17,15 +17,12 @@ install: $(VENV)/.installed ## .venv with the console script diagnosis-tool
 
 install-dev: $(VENV)/.installed-dev
 
-# torch is pinned exactly and first: a range would pull several GB of CUDA packages (docs/dependencies.md)
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "error: $(PYTHON) was not found: install Python 3.11, or say PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@deploy/venv.sh $(VENV) .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[training,dev]'
+	@deploy/venv.sh $(VENV) '.[training,dev]'
 	@touch $@
 
 check: install-dev          ## ruff, mypy, import-linter
@@ -35,17 +32,20 @@ check: install-dev          ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 test: install-dev           ## everything but the tests marked long
-	tests/system-packages.sh
+	testing/system-packages.sh
 	$(BIN)/python -m pytest -m "not long"
 
 test-long: install-dev
-	tests/system-packages.sh
+	testing/system-packages.sh
 	$(BIN)/python -m pytest
 
+# without what cannot be installed here, the benchmark that needs it says so, and the others go on
 bench: install-dev          ## measures the claims into build/bench.jsonl
+	-testing/system-packages.sh
 	$(BIN)/python -m benchmarks
 
 bench-long: install-dev     ## also the large networks
+	-testing/system-packages.sh
 	$(BIN)/python -m benchmarks --long
 
 messages: install-dev       ## brings translations/*/LC_MESSAGES/messages.po up to date with the texts in the code
@@ -56,7 +56,7 @@ messages: install-dev       ## brings translations/*/LC_MESSAGES/messages.po up 
 	  --ignore-obsolete --ignore-pot-creation-date --no-wrap
 
 screenshots: install-dev    ## docs/screenshots, from phantoms
-	tests/system-packages.sh
+	testing/system-packages.sh
 	$(BIN)/python -m tests.e2e.screenshots
 
 image:                      ## builds the container image and tries it out; IMAGE, TORCH_INDEX: deploy/image/build.sh

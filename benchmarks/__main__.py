@@ -1,9 +1,17 @@
-"""`make bench`: measures every claim but the long ones; `make bench-long` all; `python -m benchmarks NAME…` some."""
+"""`make bench`: measures every claim but the long ones; `make bench-long` all; `python -m benchmarks NAME…` some.
+
+A claim that cannot be measured here takes no other with it: '<name>: not measured: why' is printed, and the next one
+is measured. The exit code is 1 when one went wrong in a way that nobody foresaw.
+"""
 
 import argparse
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
+
+from benchmarks.record import not_measured
+from testing.browser import NoBrowser
 
 
 def main(arguments: list[str]) -> int:
@@ -16,11 +24,23 @@ def main(arguments: list[str]) -> int:
     unknown = sorted(set(options.names) - set(known))
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}; known: {', '.join(known)}")
-    for name in options.names or known:
+    asked = [_measured(name, long=options.long or name in options.names) for name in options.names or known]
+    return 0 if all(asked) else 1
+
+
+def _measured(name: str, *, long: bool) -> bool:
+    """Runs one benchmark, or says why not; False when it went wrong."""
+    try:
         module = import_module(f"benchmarks.bench_{name}")
-        if name in options.names or options.long or not getattr(module, "LONG", False):
+        if long or not getattr(module, "LONG", False):
             module.run()
-    return 0
+    except (ImportError, NoBrowser) as missing:
+        not_measured(name, str(missing))
+    except Exception as error:  # noqa: BLE001  the others are measured all the same
+        traceback.print_exc()
+        not_measured(name, f"it went wrong ({type(error).__name__}, see above)")
+        return False
+    return True
 
 
 if __name__ == "__main__":

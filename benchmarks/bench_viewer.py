@@ -25,12 +25,12 @@ _ALL_THERE: Final = """() => {
 
 def run() -> None:
     """The released default bundle and 1024-px films; each image is opened by its address, then again by the key j."""
-    films, what = distinct_films(_IMAGES)
     with (
-        tempfile.TemporaryDirectory() as scratch,
         chromium() as browser,
+        tempfile.TemporaryDirectory() as scratch,
         serve(Path(scratch) / "data", "default") as server,
     ):
+        films, what = distinct_films(_IMAGES)
         study = server.upload(films, show=False)
         server.finished(study)
         uids = server.image_uids(study)

@@ -18,6 +18,11 @@ def record(name: str, value: float, unit: str, how: str) -> None:
         stream.write(json.dumps(line) + "\n")
 
 
+def not_measured(name: str, why: str) -> None:
+    """Prints that a benchmark gave no figure; nothing is appended."""
+    print(f"{name}: not measured: {why}", flush=True)
+
+
 def interleaved_medians(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Median seconds of each task, run in turns, so that whatever slows the machine slows all of them."""
     for task in tasks.values():

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from testing.serving import Server
@@ -73,12 +72,16 @@ _LAYOUT_FAULTS = """() => {
 }"""
 
 
+class NoBrowser(Exception):
+    """The system has no Chromium."""
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser; skips where the system has none."""
+    """The browser. Raises NoBrowser where the system has none."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
-        pytest.skip("no Chromium on this system: tests/system-packages.sh installs it")
+        raise NoBrowser("no Chromium on this system: testing/system-packages.sh installs it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield browser

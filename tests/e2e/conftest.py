@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from testing.browser import Watch, chromium, signed_in
+from testing.browser import NoBrowser, Watch, chromium, signed_in
 from testing.serving import Server, serve
 
 expect.set_options(timeout=20_000)  # machines that build and train are slow
@@ -19,11 +19,14 @@ def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One browser for the module."""
-    with chromium() as running:
-        yield running
+    """One browser for all modules, whose tests have sessions of their own; skips where the system has none."""
+    try:
+        with chromium() as running:
+            yield running
+    except NoBrowser as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

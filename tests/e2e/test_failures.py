@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from testing.browser import chromium, signed_in
+from testing.browser import signed_in
 from testing.serving import Server, serve
 from tests.conftest import phantom_png
 
@@ -27,16 +27,12 @@ def study(server: Server) -> str:
 
 
 @pytest.fixture
-def page(server: Server) -> Iterator[Page]:
+def page(browser: Browser, server: Server) -> Iterator[Page]:
     """A page that may meet faults."""
-    with chromium() as browser:
-        yield new_page(browser, server)
-
-
-def new_page(browser: Browser, server: Server) -> Page:
-    page = signed_in(browser, server).new_page()
-    page.set_default_timeout(20_000)
-    return page
+    with signed_in(browser, server) as session:
+        page = session.new_page()
+        page.set_default_timeout(20_000)
+        yield page
 
 
 def test_a_chart_that_cannot_be_fetched_is_told(page: Page, study: str) -> None:

@@ -1,0 +1,48 @@
+"""`make bench` measures what can be measured here, and says why of the rest."""
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from benchmarks.__main__ import main
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the made-up benchmarks that ran: `loader` does, `train` goes wrong, `worker` lacks a library."""
+    ran: list[str] = []
+
+    def fake(name: str, error: Exception | None = None) -> None:
+        def run() -> None:
+            ran.append(name)
+            if error:
+                raise error
+
+        module = ModuleType(name)
+        module.run = run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, f"benchmarks.bench_{name}", module)
+
+    fake("loader")
+    fake("train", RuntimeError("no memory"))
+    fake("worker", ImportError("No module named 'openvino'"))
+    return ran
+
+
+def test_without_a_browser_the_others_are_measured(
+    measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert main(["viewer", "worker", "loader"]) == 0
+    assert measured == ["worker", "loader"]
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("viewer: not measured: no Chromium on this system: testing/system-packages.sh")
+    assert said[1:] == ["worker: not measured: No module named 'openvino'"]
+
+
+def test_one_that_goes_wrong_is_told_at_the_end(measured: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "loader"]) == 1
+    assert measured == ["train", "loader"]
+    said = capsys.readouterr()
+    assert "train: not measured: it went wrong (RuntimeError" in said.out
+    assert "no memory" in said.err
