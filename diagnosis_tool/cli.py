@@ -84,7 +84,7 @@ def _serve(options: argparse.Namespace) -> int:
     settings = settings_with(workers=options.workers)
     supervise.refuse_taken_address(settings.host, settings.port)
     _migrate(options)
-    first_start.prepare(settings)
+    once_ready = first_start.prepare(settings)
     where = supervise.authority(settings.host, settings.port)
     print(f"diagnosis-tool serves http://{where}/ (data in {settings.data_dir})", flush=True)
     print("Research use only, not a medical device. Stop with Ctrl-C.", flush=True)
@@ -92,7 +92,8 @@ def _serve(options: argparse.Namespace) -> int:
         {
             "web": supervise.web_command(host=settings.host, port=settings.port, threads=settings.web_threads),
             **supervise.worker_commands(settings.workers),
-        }
+        },
+        once_ready,
     )
 
 

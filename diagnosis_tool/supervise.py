@@ -79,8 +79,11 @@ def _ends_with_us() -> Callable[[], None] | None:
     return ask_kernel
 
 
-def supervise(commands: Mapping[str, Sequence[str]]) -> int:
-    """Runs the named commands until SIGTERM or SIGINT; returns 0."""
+def supervise(commands: Mapping[str, Sequence[str]], told: Callable[[], bool] = lambda: True) -> int:
+    """Runs the named commands until SIGTERM or SIGINT; returns 0.
+
+    told: asked again and again until it says that the user has been told all there is to tell.
+    """
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -89,9 +92,11 @@ def supervise(commands: Mapping[str, Sequence[str]]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     children = [Child(name, command) for name, command in commands.items()]
+    all_told = False
     while not stop.is_set():
         for child in children:
             child.tend(time.monotonic())
+        all_told = all_told or told()
         stop.wait(_LOOK_EVERY_S)
     deadline = time.monotonic() + _GRACE_S
     for child in children:
@@ -105,6 +110,15 @@ def supervise(commands: Mapping[str, Sequence[str]]) -> int:
 def authority(host: str, port: int) -> str:
     """host:port as in URLs and for gunicorn: an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def refuse_taken_address(host: str, port: int) -> None:

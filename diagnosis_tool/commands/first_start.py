@@ -1,9 +1,15 @@
 """What a server needs before it serves: a way in for somebody, and for nobody else."""
 
+import time
+from collections.abc import Callable
+
+from diagnosis_tool import supervise
 from diagnosis_tool.commands.environment import context_of
 from diagnosis_tool.commands.links import own_address, told
+from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.services import accounts
+from diagnosis_tool.services.health import readiness
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.web.hosts import is_loopback
 
@@ -15,8 +21,11 @@ _HOW = (
 )
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings) -> Callable[[], bool]:
     """Prints a one-time link while no administrator has a password. The database has been migrated.
+
+    What is given is to be called again and again until it is True: once all workers read it prints the address, and
+    the link unless it was used, so that they stand below the log of the start.
 
     Raises SettingsInvalid where others could reach a server that nobody protects yet.
     """
@@ -29,7 +38,22 @@ def prepare(settings: Settings) -> None:
         ]
         if lacking:
             raise SettingsInvalid(_HOW, host=settings.host, what=" and ".join(lacking))
-    if not is_set_up:
-        link = accounts.make_link(context, accounts.first_admin(context))
+    link = None if is_set_up else accounts.make_link(context, accounts.first_admin(context))
+    if link:
         print(told(link, own_address(settings)), flush=True)
         print(f"Lost it? diagnosis-tool users reset '{link.user.name}' makes a new one.", flush=True)
+
+    began_s = time.monotonic()
+
+    def once_ready() -> bool:
+        workers = readiness(context).workers
+        fresh = [worker for worker in workers if worker.age_s < time.monotonic() - began_s]  # not of the run before
+        reading = [worker for worker in fresh if worker.state is WorkerState.READY]
+        if len(reading) < settings.workers or not supervise.listens(settings.host, settings.port):
+            return False
+        print(f"Ready: {own_address(settings)}/", flush=True)
+        if link and not context.users.has_admin():
+            print(told(link, own_address(settings)), flush=True)
+        return True
+
+    return once_ready

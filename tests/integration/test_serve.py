@@ -44,9 +44,19 @@ def test_every_file_has_its_own_outcome(server: Server, film_files: list[Path]) 
 
 def test_a_study_outlives_a_restart(tiny_bundle: Path, tmp_path: Path) -> None:
     with serve(tmp_path / "data", tiny_bundle) as server:
+        *_, ready, who, link = wait_for(lambda: _told(server), "the address was not told")
+        assert ready == f"Ready: {server.url}/"
+        assert "signs in, once" in who
+        assert link.strip().startswith(f"{server.url}/sign-in/once/")
         before = server.finished(server.upload([("a.png", phantom_png(7))]))
     with serve(tmp_path / "data", tiny_bundle) as server:
         assert server.get_json(f"/studies/{before['uid']}.json") == before
+
+
+def _told(server: Server) -> list[str] | None:
+    """What the server printed and logged, once the last line is the link."""
+    lines = server.log.read_text().splitlines()
+    return lines if any(line.startswith("Ready:") for line in lines) and "/once/" in lines[-1] else None
 
 
 def test_a_batch_is_finished_though_its_worker_is_killed(server: Server) -> None:

@@ -1,6 +1,7 @@
 """`diagnosis-tool users` and `tokens`, and what a server needs before it starts."""
 
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from diagnosis_tool.cli import main
 from diagnosis_tool.commands import first_start
 from diagnosis_tool.domain.access import Role
+from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.context import Context
@@ -75,8 +77,8 @@ def test_a_token_is_printed_once_and_revoked(say: Callable[..., str], store: Con
     assert "revoked already" in say("tokens", "revoke", str(found[1].id), code=1)
 
 
-def prepare(tmp_path: Path, **env: str) -> None:
-    first_start.prepare(Settings.from_env({"DATA_DIR": str(tmp_path / "data"), **env}))
+def prepare(tmp_path: Path, **env: str) -> Callable[[], bool]:
+    return first_start.prepare(Settings.from_env({"DATA_DIR": str(tmp_path / "data"), **env}))
 
 
 def link_in(said: str) -> str:
@@ -97,6 +99,32 @@ def test_the_first_start_makes_an_administrator_and_offers_links_until_one_was_u
     accounts.use_link(store, links[1], PASSWORD)
     prepare(tmp_path)
     assert capsys.readouterr().out == ""
+
+
+def test_address_and_link_are_told_again_once_all_workers_read(
+    store: Context, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as web:
+        web.bind(("127.0.0.1", 0))
+        port = str(web.getsockname()[1])
+        store.jobs.heartbeat("worker-1", WorkerState.READY, "of the run before")
+        once_ready = prepare(tmp_path, PORT=port, WORKERS="2")
+        link = link_in(capsys.readouterr().out)
+        assert not once_ready()
+        store.jobs.heartbeat("worker-1", WorkerState.READY, "bundle")
+        store.jobs.heartbeat("worker-2", WorkerState.WARMING, "converting")
+        assert not once_ready()
+        store.jobs.heartbeat("worker-2", WorkerState.READY, "bundle")
+        assert not once_ready()  # nobody listens
+        web.listen()
+        assert capsys.readouterr().out == ""
+        assert once_ready()
+        said = capsys.readouterr().out.splitlines()
+        assert said[0] == f"Ready: http://127.0.0.1:{port}/"
+        assert said[-1].endswith(f"/sign-in/once/{link}")
+        accounts.use_link(store, link, PASSWORD)
+        assert once_ready()
+        assert capsys.readouterr().out.splitlines() == said[:1]
 
 
 def test_others_reach_no_server_that_nobody_protects(
