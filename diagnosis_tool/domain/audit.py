@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -79,6 +79,17 @@ class Event:
     address: str = ""
     request_id: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """What was looked up on behalf of one request: its row is about this, never about what an address asks for.
+
+    seen: study uid to the image's uid, or None where more than an image was read. missed: uids that led to nothing.
+    """
+
+    seen: dict[str, str | None] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

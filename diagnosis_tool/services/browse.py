@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import PurePath
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,14 @@ _KINDS: Final[tuple[tuple[Callable[[bytes], bool], tuple[str, ...]], ...]] = (
     (is_dicom, (".dcm", ".dicom", ".dic")),
 )
 _OTHER: Final = (".bin",)
+_Found = TypeVar("_Found")
 
 
 def get_study(context: Context, uid: str) -> Study:
-    """The study with its instances and predictions. Raises NotFound."""
-    return context.studies.study(uid)
+    """The study with its instances and predictions, noted on the trail. Raises NotFound."""
+    study = _found(context, context.studies.study, uid)
+    context.trail.seen.setdefault(study.uid)
+    return study
 
 
 def get_progress(context: Context, uid: str) -> StudyProgress:
@@ -70,11 +73,14 @@ def known_findings(context: Context) -> tuple[str, ...]:
 
 
 def priors(context: Context, instance_uid: str) -> tuple[Instance, ...]:
-    """All images of the instance's patient, oldest first, with their predictions, itself among them.
+    """All images of the instance's patient, oldest first, with their predictions, itself among them; noted as read.
 
     Itself alone where no patient is known. At most MAX_PRIORS, the latest. Raises NotFound.
     """
-    return context.studies.of_patient(instance_uid, limit=MAX_PRIORS)
+    instances = _found(context, lambda uid: context.studies.of_patient(uid, limit=MAX_PRIORS), instance_uid)
+    for instance in instances:
+        context.trail.seen.setdefault(instance.study_uid, instance.uid)
+    return instances
 
 
 def neighbours(context: Context, study_uid: str) -> tuple[str | None, str | None]:
@@ -83,13 +89,26 @@ def neighbours(context: Context, study_uid: str) -> tuple[str | None, str | None
 
 
 def get_instance(context: Context, uid: str) -> Instance:
-    """One instance with its prediction, if it has one. Raises NotFound."""
-    return context.studies.instance(uid)
+    """One instance with its prediction, if it has one, noted on the trail. Raises NotFound."""
+    instance = _found(context, context.studies.instance, uid)
+    context.trail.seen.setdefault(instance.study_uid, instance.uid)
+    return instance
 
 
-def study_uid_of(context: Context, instance_uid: str) -> str | None:
-    """The uid of the study that this image is of; None when there is no such image."""
-    return context.studies.study_uid_of(instance_uid)
+def get_chosen(context: Context, uids: Sequence[str]) -> list[str]:
+    """Those of the studies that there are, noted on the trail."""
+    there = context.worklist.versions(uids)
+    context.trail.seen.update(dict.fromkeys(there))
+    context.trail.missed.extend(set(uids) - there.keys())
+    return [uid for uid in uids if uid in there]
+
+
+def _found(context: Context, find: Callable[[str], _Found], uid: str) -> _Found:
+    try:
+        return find(uid)
+    except NotFound:
+        context.trail.missed.append(uid)
+        raise
 
 
 def open_original(context: Context, uid: str) -> tuple[Instance, BinaryIO]:

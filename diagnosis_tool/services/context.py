@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from diagnosis_tool.domain.audit import Trail
 from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.blobs import BlobStore
@@ -21,7 +22,7 @@ from diagnosis_tool.storage.worklist_pages import WorklistStore
 class Context:
     """Stores, clock and id source; no globals, so a test brings its own.
 
-    quota_bytes: how much each user may keep; None for no limit.
+    quota_bytes: how much each user may keep; None for no limit. trail: notes what is read, for the audit log.
     """
 
     studies: StudyStore
@@ -38,6 +39,7 @@ class Context:
     new_uid: Callable[[], str]
     bundles: BundleCatalogue = field(default_factory=BundleCatalogue)
     quota_bytes: int | None = None
+    trail: Trail = field(default_factory=Trail)
 
     def within(self, projects: Collection[int]) -> "Context":
         """As who belongs to these projects has it: studies of others are as if there were none.

@@ -6,6 +6,7 @@ from typing import Final
 from diagnosis_tool.domain.jobs import Priority
 from diagnosis_tool.domain.studies import Instance, StudyProgress
 from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
 
 _AT_ONCE: Final = 4
@@ -21,7 +22,7 @@ def raise_priority_of_study(context: Context, study: StudyProgress) -> None:
 
 def retry_instance(context: Context, uid: str) -> None:
     """Queues an image again whose reading failed. Raises NotFound, and Conflict when it did not fail."""
-    context.jobs.retry(context.studies.instance(uid).uid)  # the queue knows no projects
+    context.jobs.retry(browse.get_instance(context, uid).uid)  # the queue knows no projects
 
 
 def raise_priority_of_instance(context: Context, instance: Instance) -> None:

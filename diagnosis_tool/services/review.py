@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from diagnosis_tool.domain.access import User
 from diagnosis_tool.domain.reviews import Opinion, Review, check
+from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
 
 
@@ -20,13 +21,13 @@ def save_review(context: Context, instance_uid: str, opinion: Opinion, *, based_
         Conflict: the image is not read. ReviewConflict: another revision is newer.
         RequestRefused: the opinion is about something that is not in the image's reading.
     """
-    check(opinion, context.studies.instance(instance_uid))
+    check(opinion, browse.get_instance(context, instance_uid))
     return context.reviews.save(instance_uid, opinion, based_on=based_on, user_id=user_id)
 
 
 def sign_review(context: Context, instance_uid: str, *, based_on: int, user_id: int) -> Review:
     """Signs what stands there. Raises as save_review, and ReviewConflict when it is signed already."""
-    return context.reviews.sign(instance_uid, based_on=based_on, user_id=user_id)
+    return context.reviews.sign(browse.get_instance(context, instance_uid).uid, based_on=based_on, user_id=user_id)
 
 
 def list_readers(context: Context, projects: Collection[int]) -> tuple[User, ...]:

@@ -179,11 +179,13 @@ class StudyStore:
         with read_transaction(self._engine) as db:
             return int(db.execute(query.where(s.user_id == user_id)).scalar_one())
 
-    def study_uid_of(self, instance_uid: str) -> str | None:
-        """The study that the instance is of; None when there is no such instance."""
-        query = select(t.studies.c.uid).join_from(t.instances, t.studies).where(t.instances.c.uid == instance_uid)
+    def named(self, uids: Collection[str]) -> dict[str, str | None]:
+        """Those of the uids that are a study's, or an image's: study uid to the image's, whosever they are."""
+        s, i = t.studies.c, t.instances.c
+        images = select(s.uid, i.uid.label("image")).join_from(t.instances, t.studies).where(i.uid.in_(uids))
         with read_transaction(self._engine) as db:
-            return db.execute(query).scalar_one_or_none()
+            studies: dict[str, str | None] = dict.fromkeys(db.execute(select(s.uid).where(s.uid.in_(uids))).scalars())
+            return studies | {row.uid: row.image for row in db.execute(images)}
 
     def of_patient(self, instance_uid: str, *, limit: int) -> tuple[Instance, ...]:
         """The instance and all others of its patient, oldest first; alone when it names none. Raises NotFound.

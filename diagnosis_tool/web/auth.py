@@ -14,7 +14,7 @@ from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import NotAllowed, NotSignedIn
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.accounts import Limits
-from diagnosis_tool.web import permissions
+from diagnosis_tool.web import endpoints
 from diagnosis_tool.web.current import current_context, unbounded_context
 
 _log: Final = logging.getLogger(__name__)
@@ -120,13 +120,13 @@ def _admit() -> AnyResponse | None:
         raise NotSignedIn(_SIGN_IN_FIRST)
     if request.endpoint is None:  # there is no such page: what follows says so
         return None
-    needed = permissions.NEEDED.get(request.endpoint)
-    if needed is None:
-        _log.error("endpoint %s is missing in web/permissions.py and was refused", request.endpoint)
+    endpoint = endpoints.ENDPOINTS.get(request.endpoint)
+    if endpoint is None:
+        _log.error("endpoint %s is missing in web/endpoints.py and was refused", request.endpoint)
         raise NotAllowed(_NOT_YOURS)
-    if needed not in g.permissions:
+    if endpoint.needs not in g.permissions:
         if is_by_token():
-            raise NotAllowed(_NOT_IN_SCOPE, scope=needed)
+            raise NotAllowed(_NOT_IN_SCOPE, scope=endpoint.needs)
         raise NotAllowed(_NOT_YOURS)
     return None
 
@@ -134,14 +134,15 @@ def _admit() -> AnyResponse | None:
 def _demand_setup(*, is_public: bool) -> None:
     if unbounded_context().users.has_admin():
         current_app.extensions[_NEEDS_SETUP] = False
-    elif not is_public or request.endpoint not in {"static", *permissions.BEFORE_SETUP}:
+    elif not is_public or request.endpoint not in {"static", *endpoints.BEFORE_SETUP}:
         abort(HTTPStatus.SERVICE_UNAVAILABLE, _NOT_SET_UP)
 
 
 def _is_public() -> bool:
     if request.endpoint == "static":
-        return (request.view_args or {}).get("filename") in permissions.PUBLIC_FILES
-    return request.endpoint in permissions.PUBLIC
+        return (request.view_args or {}).get("filename") in endpoints.PUBLIC_FILES
+    endpoint = endpoints.ENDPOINTS.get(request.endpoint or "")
+    return endpoint is not None and endpoint.needs is endpoints.PUBLIC
 
 
 def _identify(*, is_public: bool) -> None:

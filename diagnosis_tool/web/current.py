@@ -1,9 +1,11 @@
 """What the running app carries for its views."""
 
+from dataclasses import replace
 from typing import Final
 
 from flask import Flask, current_app, g
 
+from diagnosis_tool.domain.audit import Trail
 from diagnosis_tool.services.context import Context
 
 _KEY: Final = "diagnosis_tool.context"
@@ -16,7 +18,15 @@ def attach_context(app: Flask, context: Context) -> None:
 
 def current_context() -> Context:
     """The context as who asks has it: bounded by their projects; without a sign-in there is no study at all."""
-    return unbounded_context().within(g.get("projects", frozenset()))
+    return replace(unbounded_context().within(g.get("projects", frozenset())), trail=current_trail())
+
+
+def current_trail() -> Trail:
+    """What was read so far on behalf of this request."""
+    if "trail" not in g:
+        g.trail = Trail()
+    trail: Trail = g.trail
+    return trail
 
 
 def unbounded_context() -> Context:

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from diagnosis_tool.domain.studies import Study
 from diagnosis_tool.errors import RequestRefused
 from diagnosis_tool.services import browse, export, remove
+from diagnosis_tool.services.context import Context
 from diagnosis_tool.web.current import current_context
 from diagnosis_tool.web.studies import study_json
 
@@ -42,14 +43,16 @@ def readings_json() -> Response:
 @blueprint.get("/export/reviews.csv")
 def reviews() -> Response:
     """The reviews of the studies chosen; of all when none is."""
-    return _table("reviews", export.reviews_csv(current_context(), _chosen() or None))
+    context = current_context()
+    return _table("reviews", export.reviews_csv(context, _chosen_there(context)))
 
 
 @blueprint.get("/export/labels.csv")
 def labels() -> Response:
     """The signed reviews as labels for training; silence=agrees counts findings without a verdict as agreed with."""
     silence = request.args.get("silence") == "agrees"
-    made = export.training_labels(current_context(), _chosen() or None, silence_agrees=silence)
+    context = current_context()
+    made = export.training_labels(context, _chosen_there(context), silence_agrees=silence)
     return _table("labels", [made.labels_csv], bom="")
 
 
@@ -63,7 +66,8 @@ def ask_delete() -> str:
 @blueprint.post("/delete")
 def delete() -> AnyResponse:
     """Deletes the studies of the form field `study`."""
-    remove.delete_studies(current_context(), request.form.getlist("study"))
+    context = current_context()
+    remove.delete_studies(context, browse.get_chosen(context, request.form.getlist("study")))
     return redirect(url_for("worklist.index"), 303)
 
 
@@ -72,6 +76,11 @@ def _chosen() -> list[str]:
     if len(uids) > MOST:
         raise RequestRefused("%(n)s studies were chosen; at most %(most)s fit in one go.", n=len(uids), most=MOST)
     return uids
+
+
+def _chosen_there(context: Context) -> list[str] | None:
+    chosen = _chosen()
+    return browse.get_chosen(context, chosen) if chosen else None
 
 
 def _some_chosen() -> list[str]:

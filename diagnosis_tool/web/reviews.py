@@ -20,7 +20,8 @@ _NOT_UNDERSTOOD: Final = gettext_noop("The review could not be understood: %(wha
 @blueprint.get("/review.json")
 def show(uid: str) -> Response:
     """The newest revision."""
-    return jsonify(as_json(review.get_review(current_context(), uid)))
+    context = current_context()
+    return jsonify(as_json(review.get_review(context, browse.get_instance(context, uid).uid)))
 
 
 @blueprint.post("/review")

@@ -8,23 +8,25 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from diagnosis_tool.domain.audit import Line
+from diagnosis_tool.domain.access import Role
+from diagnosis_tool.domain.audit import Action, Line
 from diagnosis_tool.errors import StorageFull
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.web import audit
+from diagnosis_tool.web.endpoints import ENDPOINTS
+from testing import accounts
 from tests.conftest import phantom_png
+from tests.dicom_files import dicom
 
 
 def test_every_endpoint_is_recorded_or_says_why_not(app: Flask) -> None:
-    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
-    assert set(audit.AUDITED) | set(audit.NOT_AUDITED) == endpoints
-    assert not set(audit.AUDITED) & set(audit.NOT_AUDITED)
-    assert all(reason.strip() for reason in audit.NOT_AUDITED.values())
+    assert set(ENDPOINTS) == {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert all(endpoint.records.strip() for endpoint in ENDPOINTS.values())
 
 
 def test_what_may_change_something_is_recorded_or_says_why_not(app: Flask) -> None:
     may = {rule.endpoint for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods}
-    assert may - set(audit.AUDITED) == {"images.raise_priority"}
+    assert {name for name in may if not isinstance(ENDPOINTS[name].records, Action)} == {"images.raise_priority"}
 
 
 def rows(context: Context) -> list[tuple[str, str, str | None]]:
@@ -102,6 +104,45 @@ def test_the_viewers_page_is_recorded_for_it_comes_with_its_image(
     assert rows(context)[3:] == []
     assert client.get(f"/viewer/?instance={images(client, study)[0]}").status_code == 200
     assert rows(context)[3:] == [("view", "success", study)]
+
+
+def test_a_row_is_about_what_was_read_whatever_the_address_asks_for(
+    study: str, client: FlaskClient, context: Context, upload: Callable[..., str]
+) -> None:
+    other = upload(("c.png", phantom_png(3)))
+    read, _ = images(client, study)
+    before = len(rows(context))
+    assert client.get(f"/studies/{other}/cards/{read}").status_code == 404  # the image is another study's
+    assert client.get(f"/studies/{'0' * 32}").status_code == 404
+    client.get(f"/viewer/?instance={'0' * 32}")
+    client.post("/delete", data={"study": ["0" * 32]})
+    assert rows(context)[before:] == [
+        ("view", "refused", study),
+        ("view", "refused", None),
+        ("delete", "refused", None),
+    ]
+
+
+def test_every_prior_that_was_sent_is_recorded(
+    client: FlaskClient, context: Context, upload: Callable[..., str], predict_all: Callable[[], None]
+) -> None:
+    first, second = (
+        upload((f"{day}.dcm", dicom(PatientID="P1", AcquisitionDate=day))) for day in ("20200105", "20210105")
+    )
+    predict_all()
+    before = len(rows(context))
+    client.get(f"/instances/{images(client, first)[0]}/priors.json")
+    assert sorted(rows(context)[before:]) == sorted([("view", "success", first), ("view", "success", second)])
+
+
+def test_a_role_that_may_not_is_recorded_with_the_study_it_named(app: Flask, study: str, context: Context) -> None:
+    viewer = app.test_client(use_cookies=False)
+    accounts.carry_token(viewer, Role.VIEWER, name="Vera")
+    before = len(rows(context))
+    (image, _) = images(viewer, study)
+    for answer in (viewer.post(f"/instances/{image}/retry"), viewer.get(f"/export/readings.csv?study={study}")):
+        assert answer.status_code == 403
+    assert rows(context)[before:] == [("retry", "denied", study), ("export", "denied", study)]
 
 
 def test_what_leaves_and_what_changes_is_recorded_each_time(study: str, client: FlaskClient, context: Context) -> None:

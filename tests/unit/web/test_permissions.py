@@ -12,7 +12,7 @@ from diagnosis_tool.domain.access import PERMISSIONS, SCOPES, Permission, Role
 from diagnosis_tool.services import accounts as service
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
-from diagnosis_tool.web import permissions
+from diagnosis_tool.web.endpoints import BEFORE_SETUP, ENDPOINTS, PUBLIC
 from testing import accounts
 
 
@@ -29,19 +29,13 @@ def _made_up(rule: Rule) -> dict[str, str]:
     return {name: known.get(name, "none") for name in rule.arguments}
 
 
-def test_the_table_knows_every_endpoint_and_no_other(app: Flask) -> None:
-    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
-    assert endpoints == permissions.PUBLIC | set(permissions.NEEDED)
-    assert not permissions.PUBLIC & set(permissions.NEEDED)
-
-
 def test_without_a_session_every_rule_refuses(app: Flask) -> None:
     client = app.test_client()
     seen = 0
     for endpoint, method, address in addresses(app):
         answer = client.open(address, method=method)
         page = client.open(address, method=method, headers={"Accept": "text/html"})
-        if endpoint in permissions.PUBLIC:
+        if ENDPOINTS[endpoint].needs is PUBLIC:
             assert answer.status_code != 401 or endpoint == "sign_in.submit", address
             continue
         seen += 1
@@ -60,10 +54,10 @@ def test_each_role_may_what_the_table_says_and_no_more(app: Flask, role: Role) -
     client = app.test_client(use_cookies=False)
     accounts.carry_token(client, role)
     for endpoint, method, address in addresses(app):
-        if endpoint in permissions.PUBLIC:
+        if ENDPOINTS[endpoint].needs is PUBLIC:
             continue
         answer = client.open(address, method=method, headers={"Accept": "application/json"})
-        needed = permissions.NEEDED[endpoint]
+        needed = ENDPOINTS[endpoint].needs
         if needed in PERMISSIONS[role] & SCOPES:
             assert answer.status_code not in {401, 403}, (endpoint, answer.text)
         else:
@@ -93,7 +87,7 @@ def test_a_token_opens_its_scope_alone(app: Flask, scope: Permission) -> None:
     client = app.test_client(use_cookies=False)
     accounts.carry_token(client, Role.ADMIN, {scope})
     for endpoint, method, address in addresses(app):
-        needed = permissions.NEEDED.get(endpoint, scope)
+        needed = ENDPOINTS[endpoint].needs or scope
         answer = client.open(address, method=method, headers={"Accept": "application/json"})
         assert (answer.status_code == 403) == (needed != scope), endpoint
         if needed in SCOPES - {scope}:
@@ -130,7 +124,7 @@ def test_a_server_that_waits_for_its_administrator_serves_its_link_alone(context
     for endpoint, method, address in addresses(app):
         if endpoint != "health.readyz":  # says so, too, because no worker is there
             status = client.open(address, method=method).status_code
-            assert (status == 503) == (endpoint not in permissions.BEFORE_SETUP), endpoint
+            assert (status == 503) == (endpoint not in BEFORE_SETUP), endpoint
     address = f"/sign-in/once/{link.secret}"
     token = accounts.csrf_token(client.get(address).text)
     form = {"csrf_token": token, "password": "correct horse battery", "again": "correct horse battery"}

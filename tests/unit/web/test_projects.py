@@ -10,8 +10,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from diagnosis_tool.domain.access import Role
+from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
+from diagnosis_tool.web import audit
+from diagnosis_tool.web.endpoints import ENDPOINTS
 from testing import accounts
 from tests.dicom_files import dicom
 from tests.unit.web.test_reviews import first
@@ -78,6 +81,24 @@ def test_no_route_with_an_id_tells_another_project_anything(app: Flask, wards: W
         with wards.ours.open(address, method=method, json=body) as answer:
             assert answer.status_code in {200, 204, 303, 409}, endpoint  # the same address leads its own project there
     assert len(seen) >= 16
+
+
+def test_who_reaches_for_another_projects_study_is_recorded_with_it(
+    app: Flask, wards: Wards, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "LOOKING_S", -1.0)
+    asked = [
+        (method, address)
+        for endpoint, method, address in addresses(app, wards)
+        if isinstance(ENDPOINTS[endpoint].records, Action)
+    ]
+    by_query = [f"/viewer/?instance={wards.image}", f"/export/readings.csv?study={wards.study}",
+                f"/export/reviews.csv?study={wards.study}"]  # fmt: skip
+    for method, address in [*asked, *(("GET", address) for address in by_query)]:
+        before = len(list(context.audit.lines()))
+        wards.theirs.open(address, method=method, json={"revision": 1} if method == "POST" else None).close()
+        rows = [(line.user_name, line.outcome, line.study_uid) for line in list(context.audit.lines())[before:]]
+        assert rows == [("Other", "refused", wards.study)], address
 
 
 def test_the_worklist_shows_each_project_its_own(wards: Wards) -> None:
