@@ -148,7 +148,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def _verify_bundle(options: argparse.Namespace) -> int:
-    from diagnosis_tool.cxr.classifier import verify_golden
+    from diagnosis_tool.cxr.golden import verify_golden
     from diagnosis_tool.worker.wiring import load
 
     try:

@@ -1,28 +1,21 @@
 """The Classifier over a released bundle: checks itself on golden inputs, then predicts."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
-from diagnosis_tool.cxr.bundle import Bundle, GoldenInput, open_bundle
+from diagnosis_tool.cxr.bundle import Bundle, open_bundle
 from diagnosis_tool.cxr.calibration import probabilities
 from diagnosis_tool.cxr.engine_choice import REFERENCE, EngineOptions
 from diagnosis_tool.cxr.engines import Engine
 from diagnosis_tool.cxr.engines.choose import Say, choose_engine
 from diagnosis_tool.cxr.gradcam import explain
-from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from diagnosis_tool.cxr.preprocess import preprocess
 from diagnosis_tool.cxr.quality import refuse_unreadable
 from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, PredictedOutput, Prediction, Radiograph, ViewPosition
+from diagnosis_tool.cxr.weights import load_head
 from diagnosis_tool.errors import BundleInvalid, UnsupportedImage
 
 
@@ -131,91 +124,8 @@ def load_classifier(path: Path, options: EngineOptions = REFERENCE, say: Say = _
     """
     say("checking the bundle's files")
     bundle = open_bundle(path)
-    engine = choose_engine(
-        bundle,
-        options,
-        load=lambda: load_network(bundle),
-        verify=lambda engine: verify_golden(bundle, engine),
-        say=say,
-    )
+    engine = choose_engine(bundle, options, say)
     head = load_head(bundle)  # on the CPU and in f32, whatever the engine
     classifier = BundleClassifier(bundle, head, engine)
     classifier.verify_explanation()
     return classifier
-
-
-def load_network(bundle: Bundle) -> ChestNetwork:
-    """The bundle's network with its weights, float32, in eval mode. Raises BundleInvalid when they do not fit."""
-    with _NoRandomStart():
-        network = build_network(bundle.metadata.network, len(bundle.metadata.outputs))
-    state = {}
-    try:
-        for item in bundle.metadata.weights:
-            state.update(load_file(bundle.path / item.file))
-        network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True)
-    except (SafetensorError, RuntimeError) as error:
-        raise _do_not_fit(bundle, error) from error
-    return network.eval()
-
-
-class _NoRandomStart(TorchFunctionMode):
-    """Within it nothing is drawn for weights that will be loaded; for a VGG-16 that takes as long as the loading.
-
-    Source: PyTorch, torch.overrides.TorchFunctionMode; torch.nn.init's functions ask for it.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == nn.init.__name__:
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
-        return func(*args, **kwargs)
-
-
-def load_head(bundle: Bundle) -> nn.Module:
-    """The head alone of load_network's network: the backbone's weights are neither read nor given room."""
-    with torch.device("meta"):
-        head = build_network(bundle.metadata.network, len(bundle.metadata.outputs)).head
-    head = head.to_empty(device="cpu")
-    state = {}
-    try:
-        for item in bundle.metadata.weights:
-            with safe_open(bundle.path / item.file, framework="pt") as tensors:
-                own = [name for name in tensors.keys() if name.startswith("head.")]  # noqa: SIM118  no mapping
-                state.update({name.removeprefix("head."): tensors.get_tensor(name).float() for name in own})
-        head.load_state_dict(state, strict=True)
-    except (SafetensorError, RuntimeError) as error:
-        raise _do_not_fit(bundle, error) from error
-    return head.eval().requires_grad_(False)
-
-
-def _do_not_fit(bundle: Bundle, error: Exception) -> BundleInvalid:
-    architecture = bundle.metadata.network.architecture
-    return BundleInvalid(f"The weights in {bundle.path} do not fit {architecture}: {error}")
-
-
-def golden_radiographs(bundle: Bundle) -> Iterator[tuple[GoldenInput, NDArray[np.uint8]]]:
-    """Each golden input with its pixels (H, W), already at the network's input size."""
-    for item in bundle.metadata.golden.inputs:
-        with Image.open(bundle.path / item.file, formats=("PNG",)) as image:
-            yield item, np.asarray(image.convert("L"))
-
-
-def verify_golden(bundle: Bundle, engine: Engine) -> float:
-    """Runs the golden inputs; returns the largest absolute difference from the released logits.
-
-    Raises BundleInvalid when it exceeds what the bundle allows this engine and precision.
-    """
-    allowed = bundle.metadata.golden_tolerance(engine.name, engine.precision)
-    worst = 0.0
-    for item, x_HW in golden_radiographs(bundle):
-        logits_BK, _ = engine.run(x_HW[None])
-        difference = np.abs(logits_BK[0] - np.asarray(item.logits))
-        worst = max(worst, float(np.where(np.isfinite(difference), difference, np.inf).max()))
-    if worst > allowed:
-        raise BundleInvalid(
-            f"The bundle does not reproduce its golden logits with {engine.name} {engine.precision}: they differ by "
-            f"{worst:.4g}, allowed is {allowed:.4g}. It must not be used on this machine."
-        )
-    return worst

@@ -14,7 +14,8 @@ import torch
 
 from diagnosis_tool.cli import main as tool
 from diagnosis_tool.cxr.calibration import CalibrationMethod
-from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier, verify_golden
+from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier
+from diagnosis_tool.cxr.golden import verify_golden
 from diagnosis_tool.services.predict_file import predict_file
 from testing.serving import serve
 from tests.small_datasets import WRITERS

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.bundle import open_bundle
-from diagnosis_tool.cxr.classifier import BundleClassifier, load_network
+from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.image_file import read_image_file
+from diagnosis_tool.cxr.weights import load_network
 from tests.nih_phantoms import REAL, write_nih
 from tests.recipes import tiny_recipe
 from training.datasets.nih import read_nih

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from diagnosis_tool.cxr.bundle import BUNDLE_FILE, Output, open_bundle
-from diagnosis_tool.cxr.classifier import load_network
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec, refined
 from diagnosis_tool.cxr.gradcam import raw_maps
 from diagnosis_tool.cxr.network import ChestNetwork
 from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
+from diagnosis_tool.cxr.weights import load_network
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from training.datasets import read_dataset
 from training.datasets.base import AnnotatedBox, Dataset, Record, read_radiograph

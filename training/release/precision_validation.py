@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from diagnosis_tool.cxr.bundle import Bundle, BundleMetadata, PrecisionValidation
 from diagnosis_tool.cxr.calibration import probabilities
-from diagnosis_tool.cxr.classifier import BundleClassifier, golden_radiographs
+from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import Engine
 from diagnosis_tool.cxr.engines.convert import convert_bundle
 from diagnosis_tool.cxr.engines.openvino_cache import MODEL_FILE
 from diagnosis_tool.cxr.findings import OutputKind
+from diagnosis_tool.cxr.golden import golden_radiographs
 from diagnosis_tool.cxr.preprocess import preprocess
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from training.datasets.base import Record, read_radiograph

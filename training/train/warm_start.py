@@ -15,6 +15,7 @@ from diagnosis_tool.cxr.backbones import build_backbone
 from diagnosis_tool.cxr.bundle import BUNDLE_FILE, open_bundle
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from diagnosis_tool.cxr.network_spec import NetworkSpec
+from diagnosis_tool.cxr.weights import load_network
 from training.errors import StartWeightsMissing
 from training.prepare.data import TrainingData
 from training.prepare.splits import split_sha256
@@ -41,8 +42,6 @@ class PretrainedNetwork:
 def read_pretrained(path: Path) -> PretrainedNetwork:
     """A bundle's or a run's weights. Raises BundleInvalid or TrainingFailed when `path` is neither or damaged."""
     if (path / BUNDLE_FILE).is_file():
-        from diagnosis_tool.cxr.classifier import load_network  # with it comes Grad-CAM, which training has no use for
-
         bundle = open_bundle(path)
         training = bundle.metadata.training
         return PretrainedNetwork(

@@ -14,7 +14,8 @@ from diagnosis_tool.cxr.engines import convert
 from diagnosis_tool.cxr.engines.openvino_cache import MODEL_FILE, cache_key, cached_model
 from diagnosis_tool.cxr.engines.protocol import Engine
 from diagnosis_tool.cxr.engines.torch_engine import CUDA_BATCH, CUDA_NAME, TorchEngine
-from diagnosis_tool.cxr.network import ChestNetwork
+from diagnosis_tool.cxr.golden import verify_golden
+from diagnosis_tool.cxr.weights import load_network
 from diagnosis_tool.errors import DiagnosisToolError
 
 _log = logging.getLogger(__name__)
@@ -25,40 +26,30 @@ Say = Callable[[str], None]
 _Make = Callable[[], Engine]
 
 
-def choose_engine(
-    bundle: Bundle,
-    options: EngineOptions,
-    *,
-    load: Callable[[], ChestNetwork],
-    verify: Callable[[Engine], object],
-    say: Say,
-) -> Engine:
-    """The first of the wanted engines that can be made and that `verify` accepts; at last torch, float32, on the CPU.
+def choose_engine(bundle: Bundle, options: EngineOptions, say: Say) -> Engine:
+    """The first of the wanted engines that can be made and that the golden inputs prove; at last torch, float32, CPU.
 
-    load: reads the bundle's network, for torch. verify: raises BundleInvalid.
     Each engine that could not be used is a logged warning. Raises BundleInvalid when the reference itself fails.
     """
-    for name, make in _wanted(bundle, options, load, say):
+    for name, make in _wanted(bundle, options, say):
         say(f"starting {name}")
         try:
             engine = make()
-            verify(engine)
+            verify_golden(bundle, engine)
         except (DiagnosisToolError, ImportError, OSError, RuntimeError) as error:
             _log.warning("%s cannot be used here, a slower engine is tried: %s", name, error)
             continue
         return engine
     say("starting torch f32")
-    reference = TorchEngine(load())
-    verify(reference)
+    reference = TorchEngine(load_network(bundle))
+    verify_golden(bundle, reference)
     return reference
 
 
-def _wanted(
-    bundle: Bundle, options: EngineOptions, load: Callable[[], ChestNetwork], say: Say
-) -> Iterator[tuple[str, _Make]]:
+def _wanted(bundle: Bundle, options: EngineOptions, say: Say) -> Iterator[tuple[str, _Make]]:
     if options.engine is EngineChoice.AUTO and torch.cuda.is_available():
         for precision in _precisions(bundle, options, CUDA_NAME):
-            yield f"{CUDA_NAME} {precision}", lambda p=precision: _cuda(load, p)  # type: ignore[misc]
+            yield f"{CUDA_NAME} {precision}", lambda p=precision: _cuda(bundle, p)  # type: ignore[misc]
     if options.engine is not EngineChoice.TORCH:
         for precision in _precisions(bundle, options, _OPENVINO):
             yield f"{_OPENVINO} {precision}", lambda p=precision: _openvino(bundle, options, p, say)  # type: ignore[misc]
@@ -76,8 +67,8 @@ def _precisions(bundle: Bundle, options: EngineOptions, engine: str) -> tuple[st
     return (*proved, "f32")
 
 
-def _cuda(load: Callable[[], ChestNetwork], precision: str) -> Engine:
-    return TorchEngine(load(), device="cuda", precision=precision, batch=CUDA_BATCH)
+def _cuda(bundle: Bundle, precision: str) -> Engine:
+    return TorchEngine(load_network(bundle), device="cuda", precision=precision, batch=CUDA_BATCH)
 
 
 def _openvino(bundle: Bundle, options: EngineOptions, precision: str, say: Say) -> Engine:

@@ -29,8 +29,8 @@ def convert_bundle(bundle: Path, file: Path) -> None:
 def main(arguments: list[str]) -> int:
     """The other process: arguments are the bundle's folder and the file to write."""
     from diagnosis_tool.cxr.bundle import open_bundle
-    from diagnosis_tool.cxr.classifier import load_network
     from diagnosis_tool.cxr.engines import openvino_engine as ov
+    from diagnosis_tool.cxr.weights import load_network
 
     folder, file = (Path(argument) for argument in arguments)
     bundle = open_bundle(folder)

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagnosis_tool.cxr import classifier as classifier_module
 from diagnosis_tool.cxr.bundle import open_bundle
-from diagnosis_tool.cxr.classifier import load_classifier, load_head, load_network, verify_golden
+from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.engine_choice import REFERENCE, EngineChoice, EngineOptions, PrecisionChoice
-from diagnosis_tool.cxr.engines import convert
+from diagnosis_tool.cxr.engines import choose, convert
 from diagnosis_tool.cxr.engines import openvino_engine as ov
+from diagnosis_tool.cxr.golden import verify_golden
 from diagnosis_tool.cxr.types import Radiograph
+from diagnosis_tool.cxr.weights import load_head, load_network
 from diagnosis_tool.errors import BundleInvalid
 from testing.bundles import write_bundle
 from training.phantom import chest_phantom
@@ -87,7 +88,7 @@ def test_a_second_start_neither_converts_nor_reads_the_backbone(
     bundle: Path, auto: EngineOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load_classifier(bundle, auto).predict(FILM)
-    monkeypatch.delattr(classifier_module, "load_network")
+    monkeypatch.delattr(choose, "load_network")
     said: list[str] = []
     second = load_classifier(bundle, auto, said.append)
     assert engine_of(second) == ("openvino", "f32")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from diagnosis_tool.cxr.bundle import open_bundle
-from diagnosis_tool.cxr.classifier import load_network
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.engines import openvino_engine as ov
 from diagnosis_tool.cxr.engines.convert import convert_bundle
+from diagnosis_tool.cxr.weights import load_network
 from testing.bundles import write_bundle
 from tests.unit.cxr.test_gradcam import VGG_HEAD
 
