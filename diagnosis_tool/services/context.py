@@ -12,6 +12,7 @@ from diagnosis_tool.storage.credentials import CredentialStore
 from diagnosis_tool.storage.inventory import Inventory
 from diagnosis_tool.storage.jobs import JobStore
 from diagnosis_tool.storage.metrics import MetricStore
+from diagnosis_tool.storage.predictions import PredictionStore
 from diagnosis_tool.storage.reviews import ReviewStore
 from diagnosis_tool.storage.studies import StudyStore
 from diagnosis_tool.storage.users import UserStore
@@ -27,6 +28,7 @@ class Context:
 
     studies: StudyStore
     jobs: JobStore
+    predictions: PredictionStore
     reviews: ReviewStore
     users: UserStore
     credentials: CredentialStore

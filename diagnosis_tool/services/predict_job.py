@@ -55,7 +55,7 @@ def prepare(context: Context, classifier: Classifier, job: Job) -> Prepared | No
     Never raises for a bad image or a lost lease.
     """
     with _unless_lost():
-        if context.jobs.complete_known(job, classifier.identity):
+        if context.predictions.complete_known(job, classifier.identity):
             _log.info("job %d: predicted before", job.id)
             return None
         try:
@@ -120,7 +120,7 @@ def predict(
 def record(context: Context, image: Prepared, prediction: Prediction) -> None:
     """Stores the prediction, in one transaction. Never raises for a lost lease."""
     with _unless_lost():
-        context.jobs.complete(
+        context.predictions.complete(
             image.job, prediction, facts=image.facts, thumbnail_jpeg=image.thumbnail_jpeg, seconds=image.seconds
         )
         _log.info("job %d: done in %.3f s", image.job.id, image.seconds)

@@ -15,6 +15,7 @@ from diagnosis_tool.storage.inventory import Inventory
 from diagnosis_tool.storage.jobs import JobStore
 from diagnosis_tool.storage.metrics import MetricStore
 from diagnosis_tool.storage.migrate import migrate
+from diagnosis_tool.storage.predictions import PredictionStore
 from diagnosis_tool.storage.reviews import ReviewStore
 from diagnosis_tool.storage.secret import audit_key as stored_audit_key
 from diagnosis_tool.storage.studies import StudyStore
@@ -45,9 +46,11 @@ def make_context(
 
     key = (audit_key or stored_audit_key(data_dir)).encode()
     audit = AuditLog(engine, now, key=key, head_file=data_dir / AUDIT_HEAD)
+    jobs = JobStore(engine, now, audit)
     return Context(
         studies=StudyStore(engine),
-        jobs=JobStore(engine, now, audit),
+        jobs=jobs,
+        predictions=PredictionStore(engine, now, jobs),
         reviews=ReviewStore(engine, now),
         users=UserStore(engine, now),
         credentials=CredentialStore(engine, now),

@@ -1,15 +1,14 @@
-"""The queue: leased rows in the database. The job table is the truth."""
+"""The queue: leased rows in the database. The job table is the truth; predictions are storage.predictions' matter."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from diagnosis_tool.cxr.types import ModelIdentity, Prediction, ViewPosition
-from diagnosis_tool.domain.audit import AGAIN, Action, Event, NotRead, Outcome
+from diagnosis_tool.domain.audit import Action, Event, NotRead, Outcome
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, JobState, Priority, WorkerState, WorkerStatus
 from diagnosis_tool.domain.studies import ImageFacts, InstanceState
 from diagnosis_tool.errors import Conflict, NotFound
@@ -17,21 +16,13 @@ from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.database import read_transaction, write_transaction
+from diagnosis_tool.storage.instances import facts_row, store_facts
 
 LEASE_S: Final = 120.0
-"""Far longer than any reading takes: a worker that holds a job this long hangs."""
+"""Far longer than any image takes: a worker that holds a job this long hangs."""
 BROKE_DOWN: Final = (
     f"Reading this image broke down {MAX_ATTEMPTS} times. Nothing is known about it; try another export of the image."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ending:
-    """What became of a job's image; detail: for the audit log."""
-
-    state: InstanceState
-    detail: str
-    error: str | None = None
 
 
 _OUTCOMES: Final = {
@@ -79,10 +70,12 @@ class JobStore:
             self._put_back(db, self._expired(db))
             while not claimed and (rows := db.execute(_QUEUE.limit(limit)).all()):
                 for row in rows:
+                    job = _job(row, worker)
                     if row.attempts >= MAX_ATTEMPTS:
-                        self._close(db, row.id, row.instance_id, worker, _broke_down(BROKE_DOWN))
+                        self.close(db, job, InstanceState.FAILED, detail=NotRead.BROKE_DOWN, error=BROKE_DOWN)
                     elif row.attempts == 0 or not claimed:
-                        claimed.append(self._lease(db, row, worker))
+                        self._lease(db, job)
+                        claimed.append(job)
                     if row.attempts > 0 and claimed:
                         break
             worklist.begin(db, [job.instance_id for job in claimed])
@@ -107,8 +100,7 @@ class JobStore:
 
     def give_back(self, job: Job) -> None:
         """Puts back a job that was claimed and not begun; it counts as no attempt. Raises Conflict when it was lost."""
-        with write_transaction(self._engine) as db:
-            self._check_lease(db, job)
+        with self.held(job) as db:
             self._put_back(db, [job.id])
             db.execute(update(t.jobs).where(t.jobs.c.id == job.id).values(attempts=job.attempt - 1))
 
@@ -122,64 +114,57 @@ class JobStore:
                 db.execute(update(t.jobs).where(j.id.in_(held), j.attempts > 0).values(attempts=j.attempts - 1))
         return len(held)
 
-    def complete(
-        self, job: Job, prediction: Prediction, *, facts: ImageFacts, thumbnail_jpeg: bytes, seconds: float
-    ) -> None:
-        """Stores the prediction and marks the image done. Raises Conflict when the lease was lost meanwhile.
-
-        seconds: what decoding and the model took.
-        """
-        with write_transaction(self._engine) as db:
-            self._check_lease(db, job)
-            self._store_thumbnail(db, job, thumbnail_jpeg)
-            prediction_id = self._store_prediction(db, job.image_sha256, prediction, seconds)
-            row = {"prediction_id": prediction_id, **_facts_row(facts)}
-            self._finish(db, job, row, prediction.identity)
-
-    def complete_known(self, job: Job, identity: ModelIdentity) -> bool:
-        """Marks the image done when this model, run this way, has answered for the same content before.
-
-        False, and nothing is changed, when it has not. Raises Conflict when the lease was lost meanwhile.
-        """
-        p, i = t.predictions.c, t.instances.c
-        known = (
-            select(p.id.label("prediction_id"), *(i[name] for name in _FACTS))
-            .join_from(t.predictions, t.instances, i.prediction_id == p.id)
-            .where(*_same_question(job.image_sha256, identity))
-            .limit(1)
-        )
-        with read_transaction(self._engine) as db:  # most images are new: they take no write lock for this
-            row = db.execute(known).one_or_none()
-        if row is None:
-            return False
-        with write_transaction(self._engine) as db:
-            self._check_lease(db, job)
-            self._finish(db, job, row._asdict(), identity, AGAIN)
-        return True
-
     def refuse(self, job: Job, message: str, why: NotRead, facts: ImageFacts | None = None) -> None:
         """Marks the image refused, with the reason for the reader. Raises Conflict when the lease was lost.
 
-        why: for the audit log and figures. facts: when the image could be decoded at least.
+        why: for the audit log and metrics. facts: when the image could be decoded at least.
         """
-        with write_transaction(self._engine) as db:
-            self._check_lease(db, job)
+        with self.held(job) as db:
             if facts is not None:
-                self._store_facts(db, job, _facts_row(facts))
-            ending = _Ending(state=InstanceState.REFUSED, detail=why, error=message)
-            self._close(db, job.id, job.instance_id, job.worker, ending)
+                store_facts(db, job.instance_id, facts_row(facts))
+            self.close(db, job, InstanceState.REFUSED, detail=why, error=message)
 
     def fail(self, job: Job, message: str) -> None:
         """Puts the job back for another attempt, or marks the image failed after the last one.
 
         Raises Conflict when the lease was lost.
         """
-        with write_transaction(self._engine) as db:
-            self._check_lease(db, job)
+        with self.held(job) as db:
             if job.attempt >= MAX_ATTEMPTS:
-                self._close(db, job.id, job.instance_id, job.worker, _broke_down(message))
-                return
-            self._put_back(db, [job.id])
+                self.close(db, job, InstanceState.FAILED, detail=NotRead.BROKE_DOWN, error=message)
+            else:
+                self._put_back(db, [job.id])
+
+    @contextmanager
+    def held(self, job: Job) -> Iterator[Connection]:
+        """A write transaction in which the job is still this worker's. Raises Conflict when its lease was lost."""
+        j = t.jobs.c
+        mine = (j.id == job.id, j.state == JobState.LEASED, j.worker == job.worker, j.attempts == job.attempt)
+        with write_transaction(self._engine) as db:
+            if db.execute(select(j.id).where(*mine)).one_or_none() is None:
+                raise Conflict("Job %(job)s was taken over by another worker.", job=job.id)
+            yield db
+
+    def close(self, db: Connection, job: Job, state: InstanceState, *, detail: str, error: str | None = None) -> None:
+        """The job is over, its image in this state for the reason `error`; detail: for the audit row."""
+        i = t.instances.c
+        db.execute(
+            update(t.jobs)
+            .where(t.jobs.c.id == job.id)
+            .values(state=JobState.DONE, finished_at=self._now(), lease_until=None)
+        )
+        db.execute(update(t.instances).where(i.id == job.instance_id).values(state=state, error=error))
+        worklist.refresh_of(db, [job.instance_id])
+        study_uid = select(t.studies.c.uid).join_from(t.instances, t.studies).where(i.id == job.instance_id)
+        event = Event(
+            action=Action.PREDICT,
+            outcome=_OUTCOMES[state],
+            user_name=job.worker,
+            study_uid=db.execute(study_uid).scalar_one(),
+            instance_uid=job.instance_uid,
+            detail=detail,
+        )
+        self._audit.append(db, [event])
 
     def retry(self, instance_uid: str) -> None:
         """Queues an image again that failed. Raises NotFound, and Conflict when it did not fail."""
@@ -243,153 +228,21 @@ class JobStore:
             with write_transaction(self._engine) as db:
                 db.execute(update(t.jobs).where(j.id.in_(jobs), *lower).values(priority=priority))
 
-    def _lease(self, db: Connection, row: Any, worker: str) -> Job:
+    def _lease(self, db: Connection, job: Job) -> None:
+        lease = {"worker": job.worker, "lease_until": self._now() + timedelta(seconds=LEASE_S)}
         db.execute(
-            update(t.jobs)
-            .where(t.jobs.c.id == row.id)
-            .values(
-                state=JobState.LEASED,
-                worker=worker,
-                attempts=row.attempts + 1,
-                lease_until=self._now() + timedelta(seconds=LEASE_S),
-            )
+            update(t.jobs).where(t.jobs.c.id == job.id).values(state=JobState.LEASED, attempts=job.attempt, **lease)
         )
-        db.execute(update(t.instances).where(t.instances.c.id == row.instance_id).values(state=InstanceState.READING))
-        return Job(
-            id=row.id,
-            instance_id=row.instance_id,
-            instance_uid=row.uid,
-            image_sha256=row.sha256,
-            size_bytes=row.size_bytes,
-            worker=worker,
-            attempt=row.attempts + 1,
-        )
-
-    def _close(self, db: Connection, job_id: int, instance_id: int, worker: str, ending: _Ending) -> None:
-        db.execute(
-            update(t.jobs)
-            .where(t.jobs.c.id == job_id)
-            .values(state=JobState.DONE, finished_at=self._now(), lease_until=None)
-        )
-        i = t.instances.c
-        db.execute(update(t.instances).where(i.id == instance_id).values(state=ending.state, error=ending.error))
-        worklist.refresh_of(db, [instance_id])
-        uids = select(i.uid, t.studies.c.uid.label("study_uid")).join_from(t.instances, t.studies)
-        image = db.execute(uids.where(i.id == instance_id)).one()
-        event = Event(
-            action=Action.PREDICT,
-            outcome=_OUTCOMES[ending.state],
-            user_name=worker,
-            study_uid=image.study_uid,
-            instance_uid=image.uid,
-            detail=ending.detail,
-        )
-        self._audit.append(db, [event])
-
-    def _finish(self, db: Connection, job: Job, values: dict[str, Any], identity: ModelIdentity, how: str = "") -> None:
-        """The image is read: its row gets these values, the worklist what its reading says."""
-        study_id = self._store_facts(db, job, values)
-        model = f"{identity.bundle} {identity.bundle_sha256[:12]} {identity.engine} {identity.precision}{how}"
-        ending = _Ending(state=InstanceState.DONE, detail=model)
-        self._close(db, job.id, job.instance_id, job.worker, ending)
-        worklist.merge_findings(db, study_id, [job.instance_id])
-
-    @staticmethod
-    def _store_facts(db: Connection, job: Job, values: dict[str, Any]) -> int:
-        i = t.instances.c
-        study_id = db.execute(
-            update(t.instances).where(i.id == job.instance_id).values(**values).returning(i.study_id)
-        ).scalar_one()
-        if values["patient_id"] or values["patient_name"]:
-            worklist.index_text(db, study_id)
-        return int(study_id)
-
-    @staticmethod
-    def _check_lease(db: Connection, job: Job) -> None:
-        j = t.jobs.c
-        mine = (j.id == job.id, j.state == JobState.LEASED, j.worker == job.worker, j.attempts == job.attempt)
-        if db.execute(select(j.id).where(*mine)).one_or_none() is None:
-            raise Conflict("Job %(job)s was taken over by another worker.", job=job.id)
-
-    @staticmethod
-    def _store_thumbnail(db: Connection, job: Job, thumbnail_jpeg: bytes) -> None:
-        db.execute(
-            upsert(t.thumbnails).values(image_sha256=job.image_sha256, jpeg=thumbnail_jpeg).on_conflict_do_nothing()
-        )
-
-    def _store_prediction(self, db: Connection, image_sha256: str, prediction: Prediction, seconds: float) -> int:
-        identity = prediction.identity
-        p = t.predictions.c
-        known = db.execute(select(p.id).where(*_same_question(image_sha256, identity))).scalar_one_or_none()
-        if known is not None:
-            return int(known)
-        prediction_id = db.execute(
-            insert(t.predictions)
-            .values(
-                image_sha256=image_sha256,
-                bundle_name=identity.bundle_name,
-                bundle_version=identity.bundle_version,
-                bundle_sha256=identity.bundle_sha256,
-                engine=identity.engine,
-                precision=identity.precision,
-                created_at=self._now(),
-                seconds=seconds,
-            )
-            .returning(p.id)
-        ).scalar_one()
-        db.execute(
-            insert(t.prediction_outputs),
-            [
-                {
-                    "prediction_id": prediction_id,
-                    "position": position,
-                    "name": output.name,
-                    "kind": output.kind,
-                    "logit": output.logit,
-                    "probability": output.probability,
-                    "threshold": output.threshold,
-                    "heatmap": output.heatmap.values.tobytes(),
-                    "heatmap_height": output.heatmap.values.shape[0],
-                    "heatmap_width": output.heatmap.values.shape[1],
-                    "heatmap_scale": output.heatmap.scale,
-                }
-                for position, output in enumerate(prediction.outputs)
-            ],
-        )
-        return int(prediction_id)
+        db.execute(update(t.instances).where(t.instances.c.id == job.instance_id).values(state=InstanceState.READING))
 
 
-def _broke_down(message: str) -> _Ending:
-    return _Ending(state=InstanceState.FAILED, detail=NotRead.BROKE_DOWN, error=message)
-
-
-def _facts_row(facts: ImageFacts) -> dict[str, Any]:
-    subject, spacing = facts.subject, facts.pixel_spacing_mm or (None, None)
-    known = facts.view_position is not ViewPosition.UNKNOWN
-    return {
-        "width_px": facts.width_px,
-        "height_px": facts.height_px,
-        "bits": facts.bits,
-        "view_position": facts.view_position if known else None,
-        "pixel_spacing_row_mm": spacing[0],
-        "pixel_spacing_column_mm": spacing[1],
-        "patient_id": subject.patient_id,
-        "patient_name": subject.patient_name,
-        "age_years": subject.age_years,
-        "sex": subject.sex,
-        "acquired_at": subject.acquired_at,
-    }
-
-
-_FACTS: Final = tuple(_facts_row(ImageFacts(width_px=1, height_px=1)))
-"""The columns of t.instances that hold them."""
-
-
-def _same_question(image_sha256: str, identity: ModelIdentity) -> tuple[ColumnElement[bool], ...]:
-    p = t.predictions.c
-    return (
-        p.image_sha256 == image_sha256,
-        p.bundle_sha256 == identity.bundle_sha256,
-        p.engine == identity.engine,
-        p.precision == identity.precision,
+def _job(row: Any, worker: str) -> Job:
+    return Job(
+        id=row.id,
+        instance_id=row.instance_id,
+        instance_uid=row.uid,
+        image_sha256=row.sha256,
+        size_bytes=row.size_bytes,
+        worker=worker,
+        attempt=row.attempts + 1,
     )

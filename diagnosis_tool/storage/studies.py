@@ -1,16 +1,12 @@
-"""Studies, instances and predictions in the database."""
+"""Studies and their images in the database."""
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import numpy as np
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, select, true, union_all
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, true, union_all
 
-from diagnosis_tool.cxr.findings import OutputKind
-from diagnosis_tool.cxr.types import Heatmap, ModelIdentity, PredictedOutput, Prediction, ViewPosition
 from diagnosis_tool.domain.jobs import JobState, Priority
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.studies import Instance, InstanceState, Study, StudyProgress
@@ -18,6 +14,8 @@ from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.database import read_transaction, write_transaction
+from diagnosis_tool.storage.instances import instance_of, select_instances
+from diagnosis_tool.storage.predictions import forget_contents, predictions_of
 from diagnosis_tool.storage.users import first_project
 
 _NO_STUDY: Final = gettext_noop("There is no such study. It may have been deleted; go back to the worklist.")
@@ -125,7 +123,7 @@ class StudyStore:
             db.execute(delete(t.worklist).where(w.study_id.in_(study_ids)))
             db.execute(delete(t.studies).where(s.id.in_(study_ids)))
             orphans = sorted({row.sha256 for row in rows} - _named(db, {row.sha256 for row in rows}))
-            _forget(db, orphans)
+            forget_contents(db, orphans)
         return len(study_ids), tuple(orphans)
 
     def drop_content(self, sha256: str, remove: Callable[[str], None]) -> None:
@@ -144,7 +142,7 @@ class StudyStore:
             ).one_or_none()
             if head is None:
                 raise NotFound(_NO_STUDY)
-            rows = db.execute(_instances().where(t.instances.c.study_id == head.id)).all()
+            rows = db.execute(select_instances().where(t.instances.c.study_id == head.id)).all()
             return Study(
                 uid=head.uid, created_at=head.created_at, user_name=head.name, instances=_with_predictions(db, rows)
             )
@@ -167,7 +165,7 @@ class StudyStore:
     def instance(self, uid: str) -> Instance:
         """One instance with its prediction, if it has one. Raises NotFound."""
         with read_transaction(self._engine) as db:
-            rows = db.execute(_instances().where(t.instances.c.uid == uid, self._is_seen())).all()
+            rows = db.execute(select_instances().where(t.instances.c.uid == uid, self._is_seen())).all()
             if not rows:
                 raise NotFound(_NO_INSTANCE)
             return _with_predictions(db, rows)[0]
@@ -212,7 +210,7 @@ class StudyStore:
                 ).subquery()
                 own |= set(db.execute(select(both.c.id).order_by(both.c.dated.desc()).limit(limit)).scalars())
             rows = db.execute(
-                _instances()
+                select_instances()
                 .where(i.id.in_(own))
                 .order_by(None)
                 .order_by(func.coalesce(i.acquired_at, s.created_at), i.study_id, i.position)
@@ -248,93 +246,6 @@ def _named(db: Connection, sha256s: set[str]) -> set[str]:
     return set(db.execute(select(i.sha256).where(i.sha256.in_(sha256s)).distinct()).scalars())
 
 
-def _forget(db: Connection, sha256s: Sequence[str]) -> None:
-    p, o = t.predictions.c, t.prediction_outputs.c
-    predictions = db.execute(select(p.id).where(p.image_sha256.in_(sha256s))).scalars().all()
-    db.execute(delete(t.prediction_outputs).where(o.prediction_id.in_(predictions)))
-    db.execute(delete(t.predictions).where(p.id.in_(predictions)))
-    db.execute(delete(t.thumbnails).where(t.thumbnails.c.image_sha256.in_(sha256s)))
-
-
-def _instances() -> Select[tuple[object, ...]]:
-    i = t.instances
-    return (
-        select(
-            i,
-            t.studies.c.uid.label("study_uid"),
-            t.studies.c.created_at.label("received_at"),
-            t.studies.c.patient.label("study_patient"),
-            t.thumbnails.c.image_sha256.is_not(None).label("has_thumbnail"),
-        )
-        .join_from(i, t.studies)
-        .outerjoin(t.thumbnails, t.thumbnails.c.image_sha256 == i.c.sha256)
-        .order_by(i.c.position)
-    )
-
-
-def _with_predictions(db: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[Instance, ...]:
-    wanted = {row.prediction_id for row in rows if row.prediction_id is not None}
-    heads = {row.id: row for row in db.execute(select(t.predictions).where(t.predictions.c.id.in_(wanted)))}
-    found = _predictions(db, heads)
-    return tuple(_instance(row, heads.get(row.prediction_id), found.get(row.prediction_id)) for row in rows)
-
-
-def _instance(row: Any, head: Any, prediction: Prediction | None) -> Instance:
-    spacing_mm = (row.pixel_spacing_row_mm, row.pixel_spacing_column_mm)
-    return Instance(
-        uid=row.uid,
-        study_uid=row.study_uid,
-        position=row.position,
-        file_name=row.file_name,
-        sha256=row.sha256,
-        size_bytes=row.size_bytes,
-        state=InstanceState(row.state),
-        error=row.error,
-        width_px=row.width_px,
-        height_px=row.height_px,
-        has_thumbnail=bool(row.has_thumbnail),
-        prediction=prediction,
-        predicted_at=head.created_at if head else None,
-        predict_s=head.seconds if head else None,
-        patient_id=row.patient_id or row.study_patient,
-        patient_name=row.patient_name,
-        view_position=ViewPosition(row.view_position) if row.view_position else None,
-        age_years=row.age_years,
-        sex=row.sex,
-        acquired_at=row.acquired_at,
-        pixel_spacing_mm=None if None in spacing_mm else spacing_mm,
-        bits=row.bits or 8,
-        received_at=row.received_at,
-    )
-
-
-def _predictions(db: Connection, heads: Mapping[int, Any]) -> dict[int, Prediction]:
-    o = t.prediction_outputs.c
-    outputs: dict[int, list[PredictedOutput]] = defaultdict(list)
-    for row in db.execute(select(t.prediction_outputs).where(o.prediction_id.in_(heads)).order_by(o.position)):
-        outputs[row.prediction_id].append(_output(row))
-    return {
-        key: Prediction(
-            identity=ModelIdentity(
-                bundle_name=row.bundle_name,
-                bundle_version=row.bundle_version,
-                bundle_sha256=row.bundle_sha256,
-                engine=row.engine,
-                precision=row.precision,
-            ),
-            outputs=tuple(outputs[key]),
-        )
-        for key, row in heads.items()
-    }
-
-
-def _output(row: Row[tuple[object, ...]]) -> PredictedOutput:
-    values = np.frombuffer(row.heatmap, np.uint8).reshape(row.heatmap_height, row.heatmap_width)
-    return PredictedOutput(
-        name=row.name,
-        kind=OutputKind(row.kind),
-        logit=row.logit,
-        probability=row.probability,
-        threshold=row.threshold,
-        heatmap=Heatmap(values=values, scale=row.heatmap_scale),
-    )
+def _with_predictions(db: Connection, rows: Sequence[Any]) -> tuple[Instance, ...]:
+    found = predictions_of(db, {row.prediction_id for row in rows if row.prediction_id is not None})
+    return tuple(instance_of(row, found.get(row.prediction_id)) for row in rows)

@@ -19,6 +19,7 @@ from diagnosis_tool.storage import jobs as jobs_module
 from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.database import open_database, read_transaction
 from diagnosis_tool.storage.jobs import LEASE_S, JobStore
+from diagnosis_tool.storage.predictions import PredictionStore
 from diagnosis_tool.storage.studies import NewInstance, StudyStore
 from tests.fakes.classifier import FakeClassifier
 
@@ -43,6 +44,7 @@ class Queue:
         self.clock = Clock()
         self.audit = AuditLog(engine, self.clock, key=b"k", head_file=folder / "head")
         self.jobs = JobStore(engine, self.clock, self.audit)
+        self.predictions = PredictionStore(engine, self.clock, self.jobs)
         self.studies = StudyStore(engine)
         self._engine = engine
 
@@ -65,7 +67,7 @@ class Queue:
 
     def complete(self, job: Job, prediction: Prediction) -> None:
         facts = ImageFacts(width_px=80, height_px=80)
-        self.jobs.complete(job, prediction, facts=facts, thumbnail_jpeg=b"jpeg", seconds=0.1)
+        self.predictions.complete(job, prediction, facts=facts, thumbnail_jpeg=b"jpeg", seconds=0.1)
 
 
 @pytest.fixture
@@ -241,14 +243,14 @@ def test_a_content_answered_before_is_completed_unread(queue: Queue, prediction:
     queue.add("a")
     identity = prediction.identity
     job = queue.claim()
-    assert not queue.jobs.complete_known(job, identity)
+    assert not queue.predictions.complete_known(job, identity)
     queue.complete(job, prediction)
     new = [NewInstance(uid="again", file_name="copy.png", sha256="a" * 64, size_bytes=1)]
     queue.studies.add(uid="s2", created_at=queue.clock(), user_id=1, instances=new)
     job = queue.claim()
     for other in ({"engine": "other"}, {"precision": "bf16"}, {"bundle_sha256": "0" * 64}):
-        assert not queue.jobs.complete_known(job, replace(identity, **other))
-    assert queue.jobs.complete_known(job, identity)
+        assert not queue.predictions.complete_known(job, replace(identity, **other))
+    assert queue.predictions.complete_known(job, identity)
     first, second = queue.instance("ia"), queue.instance("again")
     assert (second.state, second.width_px, second.has_thumbnail) == (InstanceState.DONE, 80, True)
     assert first.prediction is not None

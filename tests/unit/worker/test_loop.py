@@ -175,9 +175,9 @@ def test_a_database_that_breaks_stops_the_loop_with_its_error(
     def broken(*_: object, **__: object) -> None:
         raise OSError("gone")
 
-    for name in ("complete", "claim"):
+    for store, name in ((context.predictions, "complete"), (context.jobs, "claim")):
         with monkeypatch.context() as patch:
-            patch.setattr(type(context.jobs), name, broken)
+            patch.setattr(type(store), name, broken)
             submit(context, *(film(seed) for seed in range(5)))
             with pytest.raises(OSError, match="gone"), running(context, FakeClassifier(), lambda: False):
                 pass

@@ -1,0 +1,94 @@
+"""Rows of the table `instances`: the facts that a worker learns of an image are written and read back here."""
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, select, update
+
+from diagnosis_tool.cxr.types import Prediction, ViewPosition
+from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState
+from diagnosis_tool.storage import tables as t
+from diagnosis_tool.storage import worklist
+
+
+def select_instances() -> Select[tuple[object, ...]]:
+    """All that `instance_of` needs of images, in the order they were sent."""
+    i = t.instances
+    return (
+        select(
+            i,
+            t.studies.c.uid.label("study_uid"),
+            t.studies.c.created_at.label("received_at"),
+            t.studies.c.patient.label("study_patient"),
+            t.thumbnails.c.image_sha256.is_not(None).label("has_thumbnail"),
+            t.predictions.c.created_at.label("predicted_at"),
+            t.predictions.c.seconds.label("predict_s"),
+        )
+        .join_from(i, t.studies)
+        .outerjoin(t.predictions, t.predictions.c.id == i.c.prediction_id)
+        .outerjoin(t.thumbnails, t.thumbnails.c.image_sha256 == i.c.sha256)
+        .order_by(i.c.position)
+    )
+
+
+def instance_of(row: Any, prediction: Prediction | None) -> Instance:
+    """The image of a row of `select_instances`."""
+    spacing_mm = (row.pixel_spacing_row_mm, row.pixel_spacing_column_mm)
+    return Instance(
+        uid=row.uid,
+        study_uid=row.study_uid,
+        position=row.position,
+        file_name=row.file_name,
+        sha256=row.sha256,
+        size_bytes=row.size_bytes,
+        state=InstanceState(row.state),
+        error=row.error,
+        width_px=row.width_px,
+        height_px=row.height_px,
+        has_thumbnail=bool(row.has_thumbnail),
+        prediction=prediction,
+        predicted_at=row.predicted_at,
+        predict_s=row.predict_s,
+        patient_id=row.patient_id or row.study_patient,
+        patient_name=row.patient_name,
+        view_position=ViewPosition(row.view_position) if row.view_position else None,
+        age_years=row.age_years,
+        sex=row.sex,
+        acquired_at=row.acquired_at,
+        pixel_spacing_mm=None if None in spacing_mm else spacing_mm,
+        bits=row.bits or 8,
+        received_at=row.received_at,
+    )
+
+
+def store_facts(db: Connection, instance_id: int, values: dict[str, Any]) -> int:
+    """Writes a `facts_row`, perhaps with other columns; returns the study's id. The study is found by its patient."""
+    i = t.instances.c
+    study_id = db.execute(
+        update(t.instances).where(i.id == instance_id).values(**values).returning(i.study_id)
+    ).scalar_one()
+    if values["patient_id"] or values["patient_name"]:
+        worklist.index_text(db, study_id)
+    return int(study_id)
+
+
+def facts_row(facts: ImageFacts) -> dict[str, Any]:
+    """The columns that hold these facts."""
+    subject, spacing = facts.subject, facts.pixel_spacing_mm or (None, None)
+    known = facts.view_position is not ViewPosition.UNKNOWN
+    return {
+        "width_px": facts.width_px,
+        "height_px": facts.height_px,
+        "bits": facts.bits,
+        "view_position": facts.view_position if known else None,
+        "pixel_spacing_row_mm": spacing[0],
+        "pixel_spacing_column_mm": spacing[1],
+        "patient_id": subject.patient_id,
+        "patient_name": subject.patient_name,
+        "age_years": subject.age_years,
+        "sex": subject.sex,
+        "acquired_at": subject.acquired_at,
+    }
+
+
+FACTS: Final = tuple(facts_row(ImageFacts(width_px=1, height_px=1)))
+"""The columns of t.instances that hold them."""
