@@ -109,7 +109,7 @@ def change_password(context: Context, user: User, old: str, new: str) -> None:
     """Sets the new one and signs the user out everywhere. Raises NotSignedIn when the old one is wrong."""
     check_password(context, user.name, old)
     passwords.check_new(new, user.name)
-    context.users.set_password(user.id, passwords.hashed(new))
+    context.users.set_password(user.id, passwords.hashed(new), row=context.row)
 
 
 def add_user(context: Context, name: str, role: Role, projects: Sequence[str] = (DEFAULT_PROJECT,)) -> User:
@@ -158,13 +158,15 @@ def make_token(
     if not timedelta(days=1) <= lifetime <= timedelta(days=MAX_TOKEN_DAYS):
         raise RequestRefused("A token lasts from 1 to %(most)s days.", most=MAX_TOKEN_DAYS)
     secret = _TOKEN_PREFIX + secrets.token_urlsafe(_BYTES)
-    token = context.credentials.add_token(user.id, secret, name=clean_name(name), scopes=scopes, lifetime=lifetime)
+    token = context.credentials.add_token(
+        user.id, secret, name=clean_name(name), scopes=scopes, lifetime=lifetime, row=context.row
+    )
     return NewToken(token=token, secret=secret)
 
 
 def revoke_token(context: Context, token_id: int, *, owner: User | None = None) -> None:
     """The token leads in no more. owner: only if it is theirs. Raises NotFound."""
-    context.credentials.revoke(token_id, user_id=owner.id if owner else None)
+    context.credentials.revoke(token_id, user_id=owner.id if owner else None, row=context.row)
 
 
 def clean_name(name: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from diagnosis_tool.domain.audit import Trail
 from diagnosis_tool.services.bundles import BundleCatalogue
-from diagnosis_tool.storage.audit import AuditLog
+from diagnosis_tool.storage.audit import AuditLog, AuditRow
 from diagnosis_tool.storage.blobs import BlobStore
 from diagnosis_tool.storage.credentials import CredentialStore
 from diagnosis_tool.storage.inventory import Inventory
@@ -24,6 +24,7 @@ class Context:
     """Stores, clock and id source; no globals, so a test brings its own.
 
     quota_bytes: how much each user may keep; None for no limit. trail: notes what is read, for the audit log.
+    row: what a change writes beside itself; None where nobody asked for it.
     """
 
     studies: StudyStore
@@ -42,6 +43,7 @@ class Context:
     bundles: BundleCatalogue = field(default_factory=BundleCatalogue)
     quota_bytes: int | None = None
     trail: Trail = field(default_factory=Trail)
+    row: AuditRow | None = None
 
     def within(self, projects: Collection[int]) -> "Context":
         """As who belongs to these projects has it: studies of others are as if there were none.

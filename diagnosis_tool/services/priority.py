@@ -22,7 +22,7 @@ def raise_priority_of_study(context: Context, study: StudyProgress) -> None:
 
 def retry_instance(context: Context, uid: str) -> None:
     """Queues an image again whose reading failed. Raises NotFound, and Conflict when it did not fail."""
-    context.jobs.retry(browse.get_instance(context, uid).uid)  # the queue knows no projects
+    context.jobs.retry(browse.get_instance(context, uid).uid, row=context.row)  # the queue knows no projects
 
 
 def raise_priority_of_instance(context: Context, instance: Instance) -> None:

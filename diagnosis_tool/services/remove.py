@@ -14,7 +14,7 @@ def delete_studies(context: Context, uids: Sequence[str]) -> int:
 
     Rows go first: what a crash leaves is a file that nobody names, never a row without its file.
     """
-    count, orphans = context.studies.delete(uids)
+    count, orphans = context.studies.delete(uids, row=context.row)
     for sha256 in orphans:
         context.studies.drop_content(sha256, context.blobs.remove)
     _log.info("deleted %d studies and %d files", count, len(orphans))

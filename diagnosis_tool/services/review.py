@@ -22,12 +22,12 @@ def save_review(context: Context, instance_uid: str, opinion: Opinion, *, based_
         RequestRefused: the opinion is about something that is not in the image's reading.
     """
     check(opinion, browse.get_instance(context, instance_uid))
-    return context.reviews.save(instance_uid, opinion, based_on=based_on, user_id=user_id)
+    return context.reviews.save(instance_uid, opinion, based_on=based_on, user_id=user_id, row=context.row)
 
 
 def sign_review(context: Context, instance_uid: str, *, based_on: int, user_id: int) -> Review:
     """Signs what stands there. Raises as save_review, and ReviewConflict when it is signed already."""
-    return context.reviews.sign(browse.get_instance(context, instance_uid).uid, based_on=based_on, user_id=user_id)
+    return context.reviews.sign(instance_uid, based_on=based_on, user_id=user_id, row=context.row)
 
 
 def list_readers(context: Context, projects: Collection[int]) -> tuple[User, ...]:

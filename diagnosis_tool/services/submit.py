@@ -88,7 +88,7 @@ def _commit(context: Context, uploads: Sequence[Upload], hashes: Sequence[str], 
         )
         for upload, sha256 in zip(uploads, hashes, strict=True)
     ]
-    study = context.studies.add(
+    return context.studies.add(
         uid=context.new_uid(),
         created_at=context.now(),
         user_id=owner[0],
@@ -96,9 +96,8 @@ def _commit(context: Context, uploads: Sequence[Upload], hashes: Sequence[str], 
         instances=instances,
         patient=patient or None,
         check=lambda: _last_check(context, hashes, owner[0], sum(upload.blob.size_bytes for upload in uploads)),
+        row=context.row,
     )
-    context.trail.seen[study.uid] = None
-    return study
 
 
 def _last_check(context: Context, hashes: Sequence[str], user_id: int, size_bytes: int) -> None:

@@ -139,6 +139,27 @@ class AuditLog:
         return head if compare_digest(head_seal(self._key, head).encode(), parts[2].encode()) else None
 
 
+class AuditRow:
+    """The row of a change, which the change itself writes in its own transaction: neither is stored without the other.
+
+    event: all but what was changed, which is known there alone.
+    """
+
+    def __init__(self, log: AuditLog, event: Event) -> None:
+        self._log = log
+        self._event = event
+        self.is_written = False
+
+    def write(
+        self, db: Connection, *, study_uids: Sequence[str | None] = (None,), instance_uid: str | None = None,
+        detail: str = "",
+    ) -> None:  # fmt: skip
+        """Adds a row for each study; the caller holds the write lock. detail: words of ours."""
+        event = replace(self._event, instance_uid=instance_uid, detail=detail)
+        self._log.append(db, [replace(event, study_uid=uid) for uid in study_uids])
+        self.is_written = True
+
+
 _COLUMNS: Final = tuple(field.name for field in fields(Line))
 
 

@@ -14,6 +14,7 @@ from diagnosis_tool.domain.access import Permission, User
 from diagnosis_tool.errors import NotFound, StorageFull
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import users
+from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
 
 _TOUCH_EVERY: Final = timedelta(minutes=1)
@@ -100,9 +101,16 @@ class CredentialStore:
         return None if row is None or self._now() >= row.expires_at else _active(db, row.user_id)
 
     def add_token(
-        self, user_id: int, secret: str, *, name: str, scopes: Collection[Permission], lifetime: timedelta
+        self,
+        user_id: int,
+        secret: str,
+        *,
+        name: str,
+        scopes: Collection[Permission],
+        lifetime: timedelta,
+        row: AuditRow | None = None,
     ) -> Token:
-        """The secret acts for this user, within its scopes."""
+        """The secret acts for this user, within its scopes. row: written beside it."""
         now = self._now()
         values = {
             "user_id": user_id,
@@ -115,6 +123,8 @@ class CredentialStore:
             token_id = db.execute(
                 insert(t.tokens).values(secret_hash=digest(secret), **values).returning(t.tokens.c.id)
             ).scalar_one()
+            if row is not None:
+                row.write(db, detail=f"made {token_id}")
         return next(token for token in self.tokens(user_id) if token.id == token_id)
 
     def tokens(self, user_id: int | None = None) -> tuple[Token, ...]:
@@ -140,8 +150,8 @@ class CredentialStore:
             user = _active(db, row.user_id)
             return None if user is None else (user, self._token(row))
 
-    def revoke(self, token_id: int, *, user_id: int | None = None) -> None:
-        """The token is worth nothing any more. user_id: only if it is theirs. Raises NotFound."""
+    def revoke(self, token_id: int, *, user_id: int | None = None, row: AuditRow | None = None) -> None:
+        """The token is worth nothing any more. user_id: only if it is theirs. row: written beside. Raises NotFound."""
         k = t.tokens.c
         query = update(t.tokens).where(k.id == token_id, k.revoked_at.is_(None)).values(revoked_at=self._now())
         if user_id is not None:
@@ -149,6 +159,8 @@ class CredentialStore:
         with write_transaction(self._engine) as db:
             if db.execute(query).rowcount == 0:
                 raise NotFound("There is no such token, or it was revoked already.")
+            if row is not None:
+                row.write(db, detail=f"revoked {token_id}")
 
     def _token(self, row: Any) -> Token:
         return Token(

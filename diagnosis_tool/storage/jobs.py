@@ -14,7 +14,7 @@ from diagnosis_tool.domain.studies import ImageFacts, InstanceState
 from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
-from diagnosis_tool.storage.audit import AuditLog
+from diagnosis_tool.storage.audit import AuditLog, AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
 from diagnosis_tool.storage.instances import facts_row, store_facts
 
@@ -166,20 +166,25 @@ class JobStore:
         )
         self._audit.append(db, [event])
 
-    def retry(self, instance_uid: str) -> None:
-        """Queues an image again that failed. Raises NotFound, and Conflict when it did not fail."""
+    def retry(self, instance_uid: str, *, row: AuditRow | None = None) -> None:
+        """Queues an image again that failed, `row` beside it. Raises NotFound, and Conflict when it did not fail."""
         i, j = t.instances.c, t.jobs.c
         with write_transaction(self._engine) as db:
-            row = db.execute(
-                select(i.id, i.state, j.id.label("job_id")).join_from(t.instances, t.jobs).where(i.uid == instance_uid)
+            image = db.execute(
+                select(i.id, i.state, j.id.label("job_id"), t.studies.c.uid.label("study_uid"))
+                .join_from(t.instances, t.jobs)
+                .join(t.studies)
+                .where(i.uid == instance_uid)
             ).one_or_none()
-            if row is None:
+            if image is None:
                 raise NotFound("There is no such image. Its study may have been deleted; go back to the worklist.")
-            if row.state != InstanceState.FAILED:
+            if image.state != InstanceState.FAILED:
                 raise Conflict("Only an image whose reading failed can be tried again. Reload the page.")
-            db.execute(update(t.jobs).where(j.id == row.job_id).values(attempts=0, finished_at=None))
-            db.execute(update(t.instances).where(i.id == row.id).values(error=None))
-            self._put_back(db, [row.job_id])
+            db.execute(update(t.jobs).where(j.id == image.job_id).values(attempts=0, finished_at=None))
+            db.execute(update(t.instances).where(i.id == image.id).values(error=None))
+            self._put_back(db, [image.job_id])
+            if row is not None:
+                row.write(db, study_uids=[image.study_uid], instance_uid=instance_uid)
 
     def heartbeat(self, worker: str, state: WorkerState, detail: str) -> None:
         """Records that the worker lives, and notes the head of the audit log that its answers were added to."""

@@ -20,6 +20,7 @@ from diagnosis_tool.domain.reviews import (
 from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
+from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
 
 _NEWER = gettext_noop(
@@ -73,28 +74,41 @@ class ReviewStore:
         for uid in uids:
             yield uid, self.get(uid)
 
-    def save(self, instance_uid: str, opinion: Opinion, *, based_on: int, user_id: int) -> Review:
-        """Adds a revision. Raises ReviewConflict unless `based_on` is the newest, Conflict for an unread image."""
+    def save(
+        self, instance_uid: str, opinion: Opinion, *, based_on: int, user_id: int, row: AuditRow | None = None
+    ) -> Review:
+        """Adds a revision, `row` beside it.
+
+        Raises ReviewConflict unless `based_on` is the newest, Conflict for an unread image.
+        """
         with write_transaction(self._engine) as db:
             subject = self._subject(db, instance_uid)
             current = _expected(db, subject, based_on)
-            self._add(db, subject, current, opinion, state=after_change(current.state), user_id=user_id)
+            self._add(db, subject, current, opinion, state=after_change(current.state), user_id=user_id, row=row)
             return _review(db, subject)
 
-    def sign(self, instance_uid: str, *, based_on: int, user_id: int) -> Review:
+    def sign(self, instance_uid: str, *, based_on: int, user_id: int, row: AuditRow | None = None) -> Review:
         """Adds a signed revision of the same content. Raises as save, and ReviewConflict when it is signed already."""
         with write_transaction(self._engine) as db:
             subject = self._subject(db, instance_uid)
             current = _expected(db, subject, based_on)
             if current.state is ReviewState.SIGNED:
                 raise ReviewConflict(_SIGNED, current, by=current.signed_by)
-            self._add(db, subject, current, current.opinion, state=ReviewState.SIGNED, user_id=user_id)
+            self._add(db, subject, current, current.opinion, state=ReviewState.SIGNED, user_id=user_id, row=row)
             return _review(db, subject)
 
     def _subject(self, db: Connection, instance_uid: str) -> Any:
         i, p = t.instances.c, t.predictions.c
         row = db.execute(
-            select(i.id, i.study_id, p.bundle_sha256, p.bundle_name, p.bundle_version)
+            select(
+                i.id,
+                i.uid,
+                i.study_id,
+                t.studies.c.uid.label("study_uid"),
+                p.bundle_sha256,
+                p.bundle_name,
+                p.bundle_version,
+            )
             .join_from(t.instances, t.studies)
             .outerjoin(t.predictions, p.id == i.prediction_id)
             .where(i.uid == instance_uid, self._is_seen())
@@ -104,7 +118,15 @@ class ReviewStore:
         return row
 
     def _add(
-        self, db: Connection, subject: Any, current: Review, opinion: Opinion, *, state: ReviewState, user_id: int
+        self,
+        db: Connection,
+        subject: Any,
+        current: Review,
+        opinion: Opinion,
+        *,
+        state: ReviewState,
+        user_id: int,
+        row: AuditRow | None,
     ) -> None:
         now = self._now()
         last = _rows(db, subject)[-1:]
@@ -129,6 +151,8 @@ class ReviewStore:
             )
         )
         worklist.refresh(db, [subject.study_id])
+        if row is not None:
+            row.write(db, study_uids=[subject.study_uid], instance_uid=subject.uid)
 
 
 def _expected(db: Connection, subject: Any, based_on: int) -> Review:

@@ -13,6 +13,7 @@ from diagnosis_tool.domain.studies import Instance, InstanceState, Study, StudyP
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
+from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
 from diagnosis_tool.storage.instances import instance_of, select_instances
 from diagnosis_tool.storage.predictions import forget_contents, predictions_of
@@ -59,11 +60,12 @@ class StudyStore:
         patient: str | None = None,
         project_id: int | None = None,
         check: Callable[[], None] = lambda: None,
+        row: AuditRow | None = None,
     ) -> Study:
         """One transaction: the study, its instances in this order, and a queued job for each.
 
         patient: whose images they are, where the files do not say. project_id: None is the user's first one.
-        check: called last; what it raises undoes all.
+        check: called last; what it raises undoes all. row: written beside it.
         """
         with write_transaction(self._engine) as db:
             study_id = db.execute(
@@ -102,17 +104,22 @@ class StudyStore:
                 )
             worklist.refresh(db, [study_id])
             worklist.index_text(db, study_id)
+            if row is not None:
+                row.write(db, study_uids=[uid])
             check()
         return self.study(uid)
 
-    def delete(self, uids: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+    def delete(self, uids: Sequence[str], *, row: AuditRow | None = None) -> tuple[int, tuple[str, ...]]:
         """Removes the studies with all that is known of their images; (how many, contents that no row names any more).
+
+        row: written beside it, for each study that was there.
 
         A worker that has one of them in hand loses its lease, and with it its answer.
         """
         s, i, w = t.studies.c, t.instances.c, t.worklist.c
         with write_transaction(self._engine) as db:
-            study_ids = db.execute(select(s.id).where(s.uid.in_(uids), self._is_seen())).scalars().all()
+            found = db.execute(select(s.id, s.uid).where(s.uid.in_(uids), self._is_seen()).order_by(s.id)).all()
+            study_ids = [study.id for study in found]
             rows = db.execute(select(i.id, i.sha256).where(i.study_id.in_(study_ids))).all()
             ids = [row.id for row in rows]
             for table in (t.jobs, t.reviews):
@@ -124,6 +131,8 @@ class StudyStore:
             db.execute(delete(t.studies).where(s.id.in_(study_ids)))
             orphans = sorted({row.sha256 for row in rows} - _named(db, {row.sha256 for row in rows}))
             forget_contents(db, orphans)
+            if row is not None and found:
+                row.write(db, study_uids=[study.uid for study in found])
         return len(study_ids), tuple(orphans)
 
     def drop_content(self, sha256: str, remove: Callable[[str], None]) -> None:

@@ -12,6 +12,7 @@ from diagnosis_tool.domain.access import Project, Role, User
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
+from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
 
 _NOBODY: Final = gettext_noop("There is no user called %(name)s. `diagnosis-tool users list` shows all.")
@@ -84,10 +85,12 @@ class UserStore:
                 self._join(db, user_id, projects)
         return self.get(user_id)
 
-    def set_password(self, user_id: int, password_hash: str) -> None:
-        """Every sign-in of theirs ends, and a link that they have is worth nothing any more."""
+    def set_password(self, user_id: int, password_hash: str, *, row: AuditRow | None = None) -> None:
+        """Every sign-in of theirs ends, and a link that they have is worth nothing any more. row: written beside it."""
         with write_transaction(self._engine) as db:
             set_password(db, user_id, password_hash)
+            if row is not None:
+                row.write(db, detail="password")
 
     def disable(self, user_id: int) -> None:
         """They are signed out at once; their tokens are worth nothing while the account is disabled."""

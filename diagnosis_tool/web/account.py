@@ -32,7 +32,7 @@ def show() -> AnyResponse:
 def set_password() -> AnyResponse:
     """Changes the password; every other sign-in ends, and this one gets a new id."""
     user, new = auth.current_user(), request.form.get("password", "")
-    audit.note(Note(user_id=user.id, user_name=user.name, detail="password"))
+    audit.note(Note(detail="password"))
     try:
         passwords.check_repeated(new, request.form.get("again", ""))
         accounts.change_password(current_context(), user, request.form.get("present", ""), new)
@@ -55,7 +55,6 @@ def make_token() -> AnyResponse:
         )
     except RequestRefused as error:
         return _page(problem=error)
-    audit.note(Note(detail=f"made {made.token.id}"))
     return _page(made=made)
 
 
@@ -63,7 +62,6 @@ def make_token() -> AnyResponse:
 def revoke_token(token_id: int) -> AnyResponse:
     """One's own token leads in no more."""
     accounts.revoke_token(current_context(), token_id, owner=auth.current_user())
-    audit.note(Note(detail=f"revoked {token_id}"))
     return redirect(url_for("account.show"), 303)
 
 

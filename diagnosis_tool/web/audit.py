@@ -7,7 +7,7 @@ study in a while, by whichever request came first; every other action each time.
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flask import Flask, Response, g, request
@@ -15,6 +15,7 @@ from flask import Flask, Response, g, request
 from diagnosis_tool.domain.audit import Action, Event, Outcome
 from diagnosis_tool.errors import DiagnosisToolError
 from diagnosis_tool.services import audit
+from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.web import request_id
 from diagnosis_tool.web.auth import signed_in_user
 from diagnosis_tool.web.current import current_trail, unbounded_context
@@ -27,6 +28,9 @@ _MOST_KEPT: Final = 20_000
 _MOST_STUDIES: Final = 1000
 _ONCE: Final = frozenset({Action.LIST, Action.VIEW})
 _Found = list[tuple[str | None, str | None]]
+_CHANGES: Final = frozenset(
+    {Action.UPLOAD, Action.DELETE, Action.RETRY, Action.REVIEW, Action.SIGN, Action.USER, Action.TOKEN}
+)
 _NOTHING: Final[_Found] = [(None, None)]
 _KEY: Final = "diagnosis_tool.audit"
 
@@ -46,8 +50,14 @@ def note(what: Note) -> None:
 
 
 def install(app: Flask) -> None:
-    """Records what each request did once its answer is known, before it is sent."""
+    """Records what each request did once its answer is known, before it is sent; changes record themselves."""
     lately = app.extensions[_KEY] = _Lately()
+
+    def prepare() -> None:
+        found = ENDPOINTS.get(request.endpoint or "")
+        if found is not None and found.records in _CHANGES:
+            event = _event(Action(found.records), Outcome.SUCCESS)
+            g.audit_row = AuditRow(unbounded_context().audit, event)
 
     def record(response: Response) -> Response:
         found = ENDPOINTS.get(request.endpoint or "")
@@ -57,51 +67,53 @@ def install(app: Flask) -> None:
             _record(lately, found.records, response.status_code)
         return response
 
+    app.before_request(prepare)
     app.after_request(record)
 
 
 def _record(lately: "_Lately", action: Action, status: int) -> None:
     trail, outcome = current_trail(), _outcome(status)
+    if outcome is Outcome.SUCCESS and "audit_row" in g and g.audit_row.is_written:
+        with suppress(DiagnosisToolError):  # it is stored, and the next row notes the head, too
+            unbounded_context().audit.note_head()
+        return
     about: _Found = list(trail.seen.items())
     if not about and (trail.missed or outcome is not Outcome.SUCCESS):
         about = _reached_for(trail.missed)
         if outcome is Outcome.SUCCESS:  # the viewer says on its page that there is no such image
             outcome = Outcome.REFUSED
-    user_id, user_name = _who()
+    said: Note = g.get("audit_note") or Note()
+    event = _event(action, outcome, said.detail or ("" if status < 400 else f"status {status}"))
     if action in _ONCE:
         if action is Action.VIEW and not about and outcome is Outcome.SUCCESS:
             return  # the viewer without an image
         about = [
             (study_uid, None)
             for study_uid, _ in about or _NOTHING
-            if not lately.saw((user_id, user_name, action, outcome, study_uid))
+            if not lately.saw((event.user_id, event.user_name, action, outcome, study_uid))
         ]
         if not about:
             return
-    said: Note = g.get("audit_note") or Note()
-    events = [
-        Event(
-            action=action,
-            outcome=outcome,
-            user_id=user_id,
-            user_name=user_name,
-            study_uid=study_uid,
-            instance_uid=instance_uid,
-            address=request.remote_addr or "",
-            request_id=request_id.current(),
-            detail=said.detail or ("" if status < 400 else f"status {status}"),
-        )
-        for study_uid, instance_uid in about or _NOTHING
-    ]
+    events = [replace(event, study_uid=study, instance_uid=image) for study, image in about or _NOTHING]
     if not audit.record(unbounded_context(), events):
         current_metrics().not_audited.inc(len(events))
 
 
-def _who() -> tuple[int | None, str]:
+def _event(action: Action, outcome: Outcome, detail: str = "") -> Event:
+    """What this request's row says, but for what it is about."""
     said, user = g.get("audit_note"), signed_in_user()
+    who = (user.id, user.name) if user else (None, "")
     if said is not None and said.user_name is not None:
-        return said.user_id, said.user_name
-    return (user.id, user.name) if user else (None, "")
+        who = said.user_id, said.user_name
+    return Event(
+        action=action,
+        outcome=outcome,
+        user_id=who[0],
+        user_name=who[1],
+        address=request.remote_addr or "",
+        request_id=request_id.current(),
+        detail=detail,
+    )
 
 
 def _reached_for(missed: list[str]) -> _Found:

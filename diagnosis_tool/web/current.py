@@ -18,7 +18,9 @@ def attach_context(app: Flask, context: Context) -> None:
 
 def current_context() -> Context:
     """The context as who asks has it: bounded by their projects; without a sign-in there is no study at all."""
-    return replace(unbounded_context().within(g.get("projects", frozenset())), trail=current_trail())
+    return replace(
+        unbounded_context().within(g.get("projects", frozenset())), trail=current_trail(), row=g.get("audit_row")
+    )
 
 
 def current_trail() -> Trail:

@@ -1,22 +1,31 @@
 """What a request leaves in the audit log, and that no endpoint was forgotten."""
 
 import logging
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from diagnosis_tool.domain.access import Role
+from diagnosis_tool.domain.access import Permission, Role
 from diagnosis_tool.domain.audit import Action, Line
 from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.services import accounts as service
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.web import audit
 from diagnosis_tool.web.endpoints import ENDPOINTS
 from testing import accounts
+from tests import predicting
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
+from tests.fakes.classifier import FakeClassifier
+from tests.unit.web.conftest import Browser
 
 
 def test_every_endpoint_is_recorded_or_says_why_not(app: Flask) -> None:
@@ -194,14 +203,59 @@ def test_what_is_no_uid_never_gets_into_the_log(client: FlaskClient, context: Co
 def test_a_full_disk_keeps_no_film_from_its_reader_and_the_log_has_the_row(
     study: str, client: FlaskClient, context: Context, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise StorageFull("full")
-
-    monkeypatch.setattr("diagnosis_tool.storage.audit.AuditLog.record", full)
+    monkeypatch.setattr("diagnosis_tool.storage.audit.AuditLog.record", no_room)
     with caplog.at_level(logging.ERROR):
         assert client.get(f"/studies/{study}").status_code == 200
     assert "not in the audit log" in caplog.text
     assert study in caplog.text
+
+
+def test_a_change_and_its_row_are_stored_together_or_not_at_all(
+    study: str, browser: Browser, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = {"present": "correct horse battery", "password": "battery horse correct"}
+    service.use_link(context, service.make_link(context, browser.user).secret, password["present"])
+    browser.sign_in(Role.ADMIN, accounts.LOCAL_READER)
+    token = service.make_token(context, browser.user, "t", {Permission.READ}, timedelta(days=2)).token.id
+    failed = context.studies.study(browser.post("/studies", data=film()).headers["Location"].split("/")[-1])
+    predicting.predict_all(context, FakeClassifier(error=RuntimeError("broken")))
+    read, _ = images(browser.client, study)
+    assert browser.post(f"/instances/{read}/review", json={"revision": 0}).status_code == 200
+    changes: list[tuple[str, Callable[[], dict[str, Any]]]] = [
+        ("/studies", lambda: {"data": film()}),
+        (f"/instances/{read}/review", lambda: {"json": {"revision": 1}}),
+        (f"/instances/{read}/review/sign", lambda: {"json": {"revision": 2}}),
+        (f"/instances/{failed.instances[0].uid}/retry", dict),
+        ("/delete", lambda: {"data": {"study": study}}),
+        (f"/account/tokens/{token}/revoke", dict),
+        ("/account/tokens", lambda: {"data": {"name": "n", "scope": "read", "days": "3"}}),
+        ("/account/password", lambda: {"data": {**password, "again": password["password"]}}),
+    ]
+    before = stored(tmp_path)
+    for address, sent in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr("diagnosis_tool.storage.audit.AuditLog.append", no_room)
+            assert browser.post(address, **sent()).status_code == 507, address
+        assert stored(tmp_path) == before, address
+        rows_before = len(rows(context))
+        assert browser.post(address, **sent()).status_code < 400, address
+        assert len(rows(context)) == rows_before + 1, address
+        before = stored(tmp_path)
+
+
+def film() -> dict[str, Any]:
+    return {"files": (BytesIO(phantom_png(9)), "a.png")}
+
+
+def no_room(*_: object) -> None:
+    raise StorageFull("full")
+
+
+def stored(folder: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables but the audit log's; the sign-in's last use is none of a change's."""
+    with closing(sqlite3.connect(folder / "db.sqlite")) as db:
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {n: db.execute(f"SELECT * FROM {n}").fetchall() for n in names if n not in {"audit", "sign_ins"}}
 
 
 def test_each_row_has_its_requests_id(client: FlaskClient, context: Context) -> None:
