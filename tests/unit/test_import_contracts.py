@@ -125,6 +125,15 @@ def test_each_other_contract_bites(tree: Path) -> None:
     assert [pair for pair in pairs if f"{pair[0]} -> {pair[1]} (" not in said] == []
 
 
+def test_no_module_imports_itself_through_another(tree: Path) -> None:
+    (tree / "diagnosis_tool/domain/one.py").write_text("from diagnosis_tool.domain import two\n")
+    (tree / "diagnosis_tool/domain/two.py").write_text("def late():\n    from diagnosis_tool.domain.one import two\n")
+    code, said = linted(tree)
+    assert code == 1
+    assert "No module imports itself through others BROKEN" in said
+    assert "diagnosis_tool.domain.one -> diagnosis_tool.domain.two" in said
+
+
 def _sample(package: str) -> str:
     return next(name for name in SAMPLES if package in name.split("."))
 
