@@ -17,11 +17,10 @@ from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from uuid import uuid4
 
-from diagnosis_tool import resources
 from diagnosis_tool.domain.access import Role, User
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.wiring import make_context, migrate_database
 from testing import accounts
+from testing.stores import open_store
 
 _DEADLINE_S = 120.0
 T = TypeVar("T")
@@ -158,9 +157,7 @@ def serve(
 
 
 def _with_account(data_dir: Path) -> tuple[Context, User]:
-    file = data_dir / "diagnosis_tool.sqlite"
-    migrate_database(file, resources.migrations_dir())
-    context = make_context(data_dir=data_dir, database_file=file)
+    context = open_store(data_dir)
     return context, accounts.account(context, Role.ADMIN, name=accounts.LOCAL_READER)
 
 

@@ -3,16 +3,16 @@
 import logging
 import os
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from diagnosis_tool import resources
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.wiring import make_context, migrate_database
 from testing.bundles import write_bundle
+from testing.stores import open_store
 from training.phantom import chest_phantom
 from training.release import finish
 
@@ -22,6 +22,7 @@ os.environ["ENGINE"] = "torch"
 REAL_FILMS = Path(__file__).resolve().parents[2] / "shared" / "data" / "nih-1024"
 
 
+@cache
 def phantom_png(seed: int = 0, side_px: int = 256) -> bytes:
     """A chest phantom as a PNG file."""
     buffer = BytesIO()
@@ -58,8 +59,7 @@ def no_log_on_a_closed_stream() -> Iterator[None]:
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
     """Stores on an empty, migrated database of its own."""
-    migrate_database(tmp_path / "db.sqlite", resources.migrations_dir())
-    return make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite")
+    return open_store(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -29,10 +29,11 @@ from diagnosis_tool.services.check import check_store
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.remove import delete_studies
 from diagnosis_tool.services.review import get_review, save_review
+from testing.stores import DATABASE, open_store
 from tests.fakes.classifier import FakeClassifier
 from tests.killing import Run, Say, every_step, run, run_for
 from tests.predicting import predict_all
-from tests.stores import DATABASE, film, open_store, send
+from tests.stores import film, send
 
 NO_IMAGE: Final = b"no image at all"
 _WORKER: Final = "worker-1"

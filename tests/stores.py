@@ -1,36 +1,16 @@
-"""Data folders for tests, as an installation has them; made in milliseconds."""
+"""Films and studies for tests of the stores, and all that a database holds."""
 
 import sqlite3
-import tempfile
 from contextlib import ExitStack, closing
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from diagnosis_tool import resources
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.submit import Upload, submit_study
-from diagnosis_tool.services.wiring import make_context, migrate_database
-
-DATABASE = "diagnosis_tool.sqlite"
-
-
-@cache
-def _migrated() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        migrate_database(Path(folder) / DATABASE, resources.migrations_dir())
-        return (Path(folder) / DATABASE).read_bytes()
-
-
-def open_store(data_dir: Path) -> Context:
-    """The stores of this data folder; an empty database is put there when there is none."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    if not (data_dir / DATABASE).exists():
-        (data_dir / DATABASE).write_bytes(_migrated())
-    return make_context(data_dir=data_dir, database_file=data_dir / DATABASE)
+from testing.stores import DATABASE
 
 
 def film(seed: int, side_px: int = 80) -> bytes:

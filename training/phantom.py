@@ -3,6 +3,7 @@
 Golden inputs, tests and screenshots are made from these, so that the repository holds no patient's film.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -151,14 +152,19 @@ def _blurred(plane: _Plane, radius_px: float) -> _Plane:
     return np.asarray(grey.filter(ImageFilter.GaussianBlur(radius_px)), dtype=np.float64) / 255 * (high - low) + low
 
 
-def _drawn(lines: list[tuple[_Plane, float]], radius_px: float) -> _Plane:
-    """Lines of (points (N, 2) as parts of the side, width) as soft strokes, 0..1."""
+def _draw(plane: _Plane, strength: float, lines: list[tuple[_Plane, float]], radius_px: float) -> None:
+    """Adds lines of (points (N, 2) as parts of the side, width) to the plane as soft strokes of this strength."""
     layer = Image.new("L", (_DRAWN_PX, _DRAWN_PX))
     pen = ImageDraw.Draw(layer)
     for points, width in lines:
         dots = [tuple(p) for p in (points * _DRAWN_PX).tolist()]
         pen.line(dots, fill=255, width=max(1, round(width * _DRAWN_PX)), joint="curve")
-    return np.asarray(layer.filter(ImageFilter.GaussianBlur(radius_px)), dtype=np.float64) / 255
+    left, top, right, bottom = layer.getbbox() or (0, 0, 1, 1)
+    reach = math.ceil(3 * radius_px) + 6  # further than Pillow's blur carries anything
+    left, top = max(0, left - reach), max(0, top - reach)
+    right, bottom = min(_DRAWN_PX, right + reach), min(_DRAWN_PX, bottom + reach)
+    soft = layer.crop((left, top, right, bottom)).filter(ImageFilter.GaussianBlur(radius_px))
+    plane[top:bottom, left:right] += strength * (np.asarray(soft, dtype=np.float64) / 255)
 
 
 def _bones(person: Anatomy, rng: np.random.Generator) -> _Plane:
@@ -167,19 +173,19 @@ def _bones(person: Anatomy, rng: np.random.Generator) -> _Plane:
     tilt = rng.uniform(-0.012, 0.012)
     for side in (-1, 1):
         clavicle = np.stack([0.035 + 0.31 * along, 0.185 - 0.075 * along + 0.022 * np.sin(along * 6.0)], axis=1)
-        density += 0.13 * _drawn([(_placed(clavicle, side, person), 0.026)], 2.0)
+        _draw(density, 0.13, [(_placed(clavicle, side, person), 0.026)], 2.0)
         for rib in range(9):
             start = person.lung_top - 0.02 + 0.07 * rib
             reach = 0.23 + 0.17 * min(1.0, (rib + 1) / 5)
             back = np.stack([0.03 + (reach - 0.03) * np.sin(along * 1.5), start - 0.03 * np.sin(along * 3.1)], axis=1)
             back[:, 1] += (0.1 + 0.012 * rib) * along**2 + side * tilt
             front = np.stack([reach - 0.28 * along**0.9, back[-1, 1] + 0.02 + 0.13 * along**1.3], axis=1)
-            density += 0.075 * _drawn([(_placed(back, side, person), 0.021)], 1.6)
-            density += 0.035 * _drawn([(_placed(front, side, person), 0.024)], 2.4)
+            _draw(density, 0.075, [(_placed(back, side, person), 0.021)], 1.6)
+            _draw(density, 0.035, [(_placed(front, side, person), 0.024)], 2.4)
     for vertebra in range(15):
         top = 0.03 + 0.066 * vertebra
         body = np.array([[0.0, top], [0.0, top + 0.05]])
-        density += 0.06 * _drawn([(_placed(body, 1, person), 0.062)], 2.5)
+        _draw(density, 0.06, [(_placed(body, 1, person), 0.062)], 2.5)
     return density
 
 
@@ -206,7 +212,10 @@ def _vessels(person: Anatomy, rng: np.random.Generator) -> _Plane:
         for s in (-1, 1)
     )
     tall = np.exp(-((np.mgrid[0:_DRAWN_PX, 0:_DRAWN_PX][0] / _DRAWN_PX - 0.45) ** 2) / 0.006)
-    return np.asarray(0.14 * _drawn(layers[0], 1.4) + 0.1 * _drawn(layers[1], 1.2) + 0.12 * hila * tall)
+    density = np.zeros((_DRAWN_PX, _DRAWN_PX))
+    _draw(density, 0.14, layers[0], 1.4)
+    _draw(density, 0.1, layers[1], 1.2)
+    return np.asarray(density + 0.12 * hila * tall)
 
 
 def _stamp_marker(density_HW: _Plane) -> None:

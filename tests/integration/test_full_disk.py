@@ -13,9 +13,10 @@ from diagnosis_tool.services import browse
 from diagnosis_tool.services.check import check_store
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.worker import loop
+from testing.stores import open_store
 from tests.fakes.classifier import FakeClassifier
 from tests.full_disk import fill, free, small_disk
-from tests.stores import film, open_store, send
+from tests.stores import film, send
 
 
 @pytest.fixture

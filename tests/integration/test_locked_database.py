@@ -8,7 +8,8 @@ import pytest
 
 from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.services.check import check_store
-from tests.stores import film, open_store, send
+from testing.stores import open_store
+from tests.stores import film, send
 
 _WRITERS = 8
 

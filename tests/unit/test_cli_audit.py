@@ -8,19 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from diagnosis_tool import cli, resources
+from diagnosis_tool import cli
 from diagnosis_tool.domain.audit import Action, Event
 from diagnosis_tool.services import audit
-from diagnosis_tool.services.wiring import make_context, migrate_database
+from testing.stores import open_store
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    file = tmp_path / "diagnosis_tool.sqlite"
-    migrate_database(file, resources.migrations_dir())
-    context = make_context(data_dir=tmp_path, database_file=file)
+    context = open_store(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     audit.record(context, [Event(action=Action.VIEW, user_name="=Ann", study_uid="a" * 32)])
     audit.record_command(context, Action.BACKUP, detail="nightly")

@@ -15,7 +15,7 @@ from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
-from tests.stores import open_store
+from testing.stores import open_store
 
 PASSWORD = "correct horse battery"
 

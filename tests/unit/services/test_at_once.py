@@ -11,9 +11,10 @@ from diagnosis_tool.services.browse import get_study
 from diagnosis_tool.services.check import check_store
 from diagnosis_tool.services.remove import delete_studies
 from diagnosis_tool.services.review import get_review, save_review
+from testing.stores import open_store
 from tests.fakes.classifier import FakeClassifier
 from tests.predicting import predict_all
-from tests.stores import film, open_store, send
+from tests.stores import film, send
 
 
 def together(*calls: Callable[[], object]) -> list[object]:

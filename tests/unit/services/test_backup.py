@@ -22,9 +22,10 @@ from diagnosis_tool.storage.archive import MANIFEST, Manifest
 from diagnosis_tool.storage.database import open_database
 from diagnosis_tool.storage.migrate import migrate
 from diagnosis_tool.storage.secret import stored_secret
+from testing.stores import DATABASE, open_store
 from tests.fakes.classifier import FakeClassifier
 from tests.predicting import predict_all
-from tests.stores import DATABASE, film, open_store, rows, send
+from tests.stores import film, rows, send
 
 TARGETS = pytest.mark.parametrize("name", ["backup", "backup.tar"])
 

@@ -9,9 +9,10 @@ from diagnosis_tool import cli
 from diagnosis_tool.services.check import FaultKind, check_store
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.remove import delete_studies
+from testing.stores import DATABASE, open_store
 from tests.fakes.classifier import FakeClassifier
 from tests.predicting import predict_all
-from tests.stores import DATABASE, film, open_store, send
+from tests.stores import film, send
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from diagnosis_tool import resources
 from diagnosis_tool.domain.audit import Action, Event, Head, Outcome
 from diagnosis_tool.errors import Conflict
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.wiring import AUDIT_HEAD, make_context, migrate_database
+from diagnosis_tool.services.wiring import AUDIT_HEAD, make_context
 from diagnosis_tool.storage.audit import AuditQuery
 from diagnosis_tool.storage.database import write_transaction
+from testing.stores import DATABASE, open_store
 
 ROWS = 6
 
@@ -32,7 +32,7 @@ def filled(context: Context) -> Context:
 
 def tamper(folder: Path, *statements: str) -> None:
     """As somebody who has the database's file: the triggers are put out of the way, and back afterwards."""
-    with sqlite3.connect(folder / "db.sqlite") as db:
+    with sqlite3.connect(folder / DATABASE) as db:
         triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'")
         found = triggers.fetchall()
         for name, _ in found:
@@ -128,7 +128,7 @@ def test_two_rows_swapped_are_found(filled: Context, tmp_path: Path) -> None:
 
 
 def test_a_chain_made_anew_with_another_key_is_found(filled: Context, tmp_path: Path) -> None:
-    forged = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite", audit_key="x" * 32)
+    forged = make_context(data_dir=tmp_path, database_file=tmp_path / DATABASE, audit_key="x" * 32)
     tamper(tmp_path, "DELETE FROM audit")
     (tmp_path / AUDIT_HEAD).unlink()
     forged.audit.record([event(k) for k in range(ROWS)])
@@ -137,7 +137,7 @@ def test_a_chain_made_anew_with_another_key_is_found(filled: Context, tmp_path: 
 
 
 def test_a_missing_trigger_is_found(filled: Context, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "db.sqlite") as db:
+    with sqlite3.connect(tmp_path / DATABASE) as db:
         db.execute("DROP TRIGGER audit_refuses_update")
     db.close()
     assert "audit_refuses_update is missing" in problems(filled)
@@ -152,7 +152,7 @@ _GAP = (
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET detail = 'x'", "DELETE FROM audit", _REPLACE, _GAP])
 def test_the_database_refuses_all_but_the_next_row(filled: Context, tmp_path: Path, statement: str) -> None:
-    with sqlite3.connect(tmp_path / "db.sqlite") as db, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+    with sqlite3.connect(tmp_path / DATABASE) as db, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         db.execute(statement)
     db.close()
     assert problems(filled) == ""
@@ -170,13 +170,13 @@ def test_what_is_undone_leaves_no_row(filled: Context) -> None:
 
 
 def _add(folder: Path, who: int) -> None:
-    context = make_context(data_dir=folder, database_file=folder / "db.sqlite")
+    context = open_store(folder)
     for _ in range(20):
         context.audit.record([event(who)])
 
 
 def test_processes_that_add_at_once_make_one_chain(tmp_path: Path) -> None:
-    migrate_database(tmp_path / "db.sqlite", resources.migrations_dir())
+    stores = open_store(tmp_path)
     spawn = multiprocessing.get_context("spawn")
     processes = [spawn.Process(target=_add, args=(tmp_path, who)) for who in range(2)]
     for process in processes:
@@ -184,7 +184,7 @@ def test_processes_that_add_at_once_make_one_chain(tmp_path: Path) -> None:
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    found = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite").audit.verify()
+    found = stores.audit.verify()
     assert (found.rows, found.problems) == (40, ())
 
 

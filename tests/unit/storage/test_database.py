@@ -14,7 +14,7 @@ from diagnosis_tool.services.wiring import migrate_database
 from diagnosis_tool.storage import database
 from diagnosis_tool.storage.database import open_database, read_transaction, write_transaction
 from testing.serving import free_port
-from tests.stores import DATABASE, open_store
+from testing.stores import DATABASE, open_store
 
 
 @pytest.mark.parametrize("name", ["a?b=1", "a%20b", "a b#c"])

@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnosis_tool import resources
 from diagnosis_tool.cxr.types import Prediction, Radiograph
 from diagnosis_tool.domain.audit import NotRead
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, Priority, WorkerState
 from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState
 from diagnosis_tool.errors import Conflict
-from diagnosis_tool.services.wiring import migrate_database
 from diagnosis_tool.storage import jobs as jobs_module
 from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.database import open_database, read_transaction
 from diagnosis_tool.storage.jobs import LEASE_S, JobStore
 from diagnosis_tool.storage.predictions import PredictionStore
 from diagnosis_tool.storage.studies import NewInstance, StudyStore
+from testing.stores import DATABASE, migrated_database
 from tests.fakes.classifier import FakeClassifier
 
 
@@ -39,8 +38,8 @@ class Queue:
     """A database with a study of n images."""
 
     def __init__(self, folder: Path) -> None:
-        migrate_database(folder / "db.sqlite", resources.migrations_dir())
-        engine = open_database(folder / "db.sqlite")
+        folder.joinpath(DATABASE).write_bytes(migrated_database())
+        engine = open_database(folder / DATABASE)
         self.clock = Clock()
         self.audit = AuditLog(engine, self.clock, key=b"k", head_file=folder / "head")
         self.jobs = JobStore(engine, self.clock, self.audit)

@@ -339,7 +339,6 @@ def test_a_files_name_is_text_in_the_page_and_in_its_data(app: Flask, context: C
 @pytest.fixture
 def app(context: Context, tmp_path: Path) -> Flask:
     settings = Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path)})
-    settings.database_file.symlink_to(tmp_path / "db.sqlite")
     return create_app(settings)
 
 

@@ -24,7 +24,6 @@ from tests.fakes.classifier import FakeClassifier
 def app(context: Context, tmp_path: Path) -> Flask:
     """The web app on the same data as `context`."""
     settings = Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path)})
-    settings.database_file.symlink_to(tmp_path / "db.sqlite")
     assert resources.templates_dir().is_dir()
     return create_app(settings)
 

@@ -27,6 +27,7 @@ from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.predict_job import MAX_FILE_BYTES
 from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
 from testing import accounts
+from testing.stores import DATABASE
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.integration.test_bad_input import bomb
@@ -234,7 +235,7 @@ def test_5_3_2_paths_are_made_by_the_tool_alone(client: FlaskClient, upload: Upl
     for name in ("../../evil.png", "/etc/cron.d/evil", "..\\..\\evil.png", "evil\0.png", "C:\\evil.png"):
         upload((name, phantom_png(1)))
     after = {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "blobs")}
-    assert {path.name for path in after - before} <= {"audit_head", "db.sqlite-wal", "db.sqlite-shm"}
+    assert {path.name for path in after - before} <= {"audit_head", f"{DATABASE}-wal", f"{DATABASE}-shm"}
     for address in (
         "instances/..%2F..%2Fsecret_key/original",
         "static/../../secret_key",

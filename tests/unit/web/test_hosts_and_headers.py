@@ -7,10 +7,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from diagnosis_tool import resources, supervise
+from diagnosis_tool import supervise
 from diagnosis_tool.app import create_app
 from diagnosis_tool.errors import SettingsInvalid
-from diagnosis_tool.services.wiring import migrate_database
+from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.web import hosts
 from testing import accounts
@@ -19,13 +19,11 @@ Made = Callable[..., Flask]
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def made(context: Context, tmp_path: Path) -> Made:
     """The app with these settings."""
 
     def make(**env: str) -> Flask:
-        settings = Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path), **env})
-        migrate_database(settings.database_file, resources.migrations_dir())
-        return create_app(settings)
+        return create_app(Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path), **env}))
 
     return make
 

@@ -11,7 +11,6 @@ from diagnosis_tool import resources
 from diagnosis_tool.app import create_app
 from diagnosis_tool.cxr.bundle import BUNDLE_FILE, DEFAULT_FILE, resolve_bundle
 from diagnosis_tool.cxr.findings import NIH_FINDINGS
-from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
 from testing import accounts
 
@@ -46,11 +45,7 @@ def client_with(tmp_path: Path, data: dict[str, Any] | None, card: str | None = 
     return client
 
 
-@pytest.fixture(autouse=True)
-def _database(context: Context, tmp_path: Path) -> None:
-    Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path)}).database_file.symlink_to(
-        tmp_path / "db.sqlite"
-    )
+pytestmark = pytest.mark.usefixtures("context")  # there has to be a database
 
 
 def test_limits_come_first_then_every_figure(tmp_path: Path) -> None:

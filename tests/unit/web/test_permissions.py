@@ -117,7 +117,6 @@ def test_a_token_ends(app: Flask, context: Context) -> None:
 
 def test_a_server_that_waits_for_its_administrator_serves_its_link_alone(context: Context, tmp_path: Path) -> None:
     settings = Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path), "SETUP_LINK": "1"})
-    settings.database_file.symlink_to(tmp_path / "db.sqlite")
     app = create_app(settings)
     client = app.test_client()
     link = service.make_link(context, service.first_admin(context))
