@@ -1,7 +1,14 @@
 """Fixtures that several kinds of tests share."""
 
-import logging
 import os
+
+# What is not about engines predicts with torch, since converting takes seconds for each bundle; and with one thread:
+# several that wait for each other burn CPU time, ten times as much as the work itself where the cores are shared.
+# Before torch is loaded, and for every process that a test starts.
+os.environ |= {"ENGINE": "torch", "TORCH_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+# isort: split
+import logging
 from collections.abc import Iterator
 from functools import cache
 from io import BytesIO
@@ -15,9 +22,6 @@ from testing.bundles import write_bundle
 from testing.stores import open_store
 from training.phantom import chest_phantom
 from training.release import finish
-
-# converting takes seconds for each bundle: what is not about engines reads with torch
-os.environ["ENGINE"] = "torch"
 
 REAL_FILMS = Path(__file__).resolve().parents[2] / "shared" / "data" / "nih-1024"
 

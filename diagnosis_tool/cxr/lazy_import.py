@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def lazy_import(*packages: str) -> Iterator[None]:
-    """Inside the block, `import` of these top-level packages costs nothing; names from them load theirs when called.
+    """Inside the block, `import` of these packages ('a', 'a.b') costs nothing; names from them load theirs when called.
 
     What was imported before stays as it is. Afterwards `import` gives the packages themselves again. The packages need
     not be installed: then calling is the ImportError. Names serve for calls and attributes, not as base classes.
@@ -24,7 +24,9 @@ def lazy_import(*packages: str) -> Iterator[None]:
     finally:
         sys.meta_path.remove(finder)
         for name in finder.given:
-            del sys.modules[name]
+            given, (parent, _, child) = sys.modules.pop(name), name.rpartition(".")
+            if parent in sys.modules and vars(sys.modules[parent]).get(child) is given:
+                delattr(sys.modules[parent], child)
 
 
 class _Name:
@@ -59,7 +61,7 @@ class _Finder(MetaPathFinder, Loader):
         self.given: list[str] = []
 
     def find_spec(self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None) -> Any:
-        if fullname.partition(".")[0] not in self._packages:
+        if not any(fullname == package or fullname.startswith(f"{package}.") for package in self._packages):
             return None
         return ModuleSpec(fullname, self, is_package=True)
 

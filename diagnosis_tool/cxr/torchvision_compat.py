@@ -4,6 +4,9 @@ The registries' torchvision is linked to CUDA; beside CPU torch its C++ library 
 fails because two operators are missing. Declaring their schemas is enough for models, transforms and box arithmetic.
 torchvision.ops.nms and torchvision.io then do not work; nothing here uses them. Where torchvision is whole, or torch
 has CUDA, this is a no-op.
+
+It is imported without torch's compiler, which one operator of its names and nobody needs to read an image: a second of
+CPU time for each process.
 """
 
 import importlib.util
@@ -11,6 +14,8 @@ import warnings
 from pathlib import Path
 
 import torch
+
+from diagnosis_tool.cxr.lazy_import import lazy_import
 
 _OPERATORS = ("nms", "qnms")
 _library: torch.library.Library | None = None  # must outlive the process: dropping it removes the schemas
@@ -44,3 +49,5 @@ def _own_library_loads() -> bool:
 
 
 declare_missing_operators()
+with lazy_import("torch._dynamo"):
+    import torchvision  # noqa: F401

@@ -1,6 +1,6 @@
 """A bundle's weights, loaded into its network or into the head alone."""
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -27,33 +27,35 @@ def load_network(bundle: Bundle) -> ChestNetwork:
     return network.eval()
 
 
+_DRAWING: Final = frozenset({torch.Tensor.normal_, torch.Tensor.uniform_})
+
+
 class _NoRandomStart(TorchFunctionMode):
     """Within it nothing is drawn for weights that will be loaded; for a VGG-16 that takes as long as the loading.
 
-    Source: PyTorch, torch.overrides.TorchFunctionMode; torch.nn.init's functions ask for it.
+    Source: PyTorch, torch.overrides.TorchFunctionMode; most of torch.nn.init's functions ask for it.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == nn.init.__name__:
+        if func in _DRAWING or getattr(func, "__module__", "") == nn.init.__name__:
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         return func(*args, **kwargs)
 
 
 def load_head(bundle: Bundle) -> nn.Module:
     """The head alone of load_network's network: the backbone's weights are neither read nor given room."""
-    with torch.device("meta"):
+    with torch.device("meta"), _NoRandomStart():  # else torch draws by its compiler there, which loads for a second
         head = build_network(bundle.metadata.network, len(bundle.metadata.outputs)).head
-    head = head.to_empty(device="cpu")
     state = {}
     try:
         for item in bundle.metadata.weights:
             with safe_open(bundle.path / item.file, framework="pt") as tensors:
                 own = [name for name in tensors.keys() if name.startswith("head.")]  # noqa: SIM118  no mapping
                 state.update({name.removeprefix("head."): tensors.get_tensor(name).float() for name in own})
-        head.load_state_dict(state, strict=True)
+        head.load_state_dict(state, strict=True, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise _do_not_fit(bundle, error) from error
     return head.eval().requires_grad_(False)
