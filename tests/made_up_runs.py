@@ -1,18 +1,15 @@
 """Runs and evaluations that nobody trained: scores are labels with noise, for tests of reports."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from diagnosis_tool.cxr.bundle import CONVERTER, Output
+from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING, OutputKind
-from diagnosis_tool.cxr.types import ModelIdentity
 from tests.recipes import tiny_recipe
-from training.datasets.base import Record, Split
-from training.evaluate.evaluation import Read, judge
+from training.evaluate.evaluation import evaluation_json, judge
 from training.evaluate.metrics import auc, mean_defined, per_output
 from training.evaluate.predictions import Predictions, write_predictions
 from training.train.run_folder import EpochRecord, RunFolder
@@ -120,25 +117,15 @@ def write_evaluation(file: Path, said: Predictions, *, bundle: str = "made-up", 
         thresholds_K=np.full(len(said.outputs), 0.2),
         thresholds_from="nih validation",
     )
-    records = tuple(
-        Record(image=image, path=Path(image), patient=patient, labels=tuple(map(int, row)), split=Split.TEST)
-        for image, patient, row in zip(said.images, said.patients, said.labels_NK, strict=True)
+    evaluation = replace(
+        judge(whole),
+        bundle=bundle,
+        bundle_sha256="0" * 64,
+        engine="torch",
+        precision="f32",
+        images_per_s=12.0,
     )
-    read = Read(
-        records=records,
-        outputs=said.outputs,
-        probabilities_NK=shares,
-        located=(),
-        box_threshold=0.5,
-        refused=(),
-        seconds=len(records) / 12,
-    )
-    name, _, version = bundle.rpartition("-")
-    identity = ModelIdentity(
-        bundle_name=name, bundle_version=version, bundle_sha256="0" * 64, engine="torch", precision="f32"
-    )
-    report = judge(read, identity, said.outputs, dataset=said.dataset, split="test")
-    file.write_text(json.dumps(CONVERTER.unstructure(report)))
+    file.write_text(evaluation_json(evaluation))
     if kept:
         write_predictions(file.with_suffix(".npz"), whole)
     return file

@@ -14,6 +14,7 @@ from diagnosis_tool.errors import DiagnosisToolError
 from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
 from training.errors import RecipeInvalid
+from training.evaluate.evaluation import evaluation_json, summary
 from training.evaluate.predictions import write_predictions
 from training.evidence.command import add_evidence
 from training.files import write_whole
@@ -24,7 +25,7 @@ from training.prepare.fold_manifest import COMMITTED
 from training.recipes.config import NIH_REFERENCES
 from training.recipes.load import load_recipe
 from training.release.explain import table
-from training.release.finish import calibrate_run, evaluate_and_keep, points_on, release_run, report_json, summary
+from training.release.finish import calibrate_run, evaluate_bundle, points_on, release_run
 from training.report.command import add_compare, write_evaluation_page
 from training.start_weights.unpack import FOLDER, SOURCES, unpack
 from training.train.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
@@ -321,14 +322,14 @@ def _evaluate(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe) if options.recipe else None
     dataset = read_dataset(options.dataset, options.data, _references(options))
     classifier = load_classifier(resolve_bundle(options.models, options.bundle))
-    report, predictions = evaluate_and_keep(classifier, dataset, options.split, recipe)
-    text = report_json(report, points_on(predictions, recipe.seed) if recipe else ())
+    evaluation, predictions = evaluate_bundle(classifier, dataset, options.split, recipe)
     if options.html:
-        write_evaluation_page(json.loads(text), predictions, options.html)
+        write_evaluation_page(evaluation, predictions, options.html)
+    text = evaluation_json(evaluation, points_on(predictions, recipe.seed) if recipe else ())
     if options.json:
         write_predictions(options.json.with_suffix(".npz"), predictions)
         write_whole(options.json, text.encode())
-        print(summary(report))
+        print(summary(evaluation))
     else:
         print(text, end="")
     return 0

@@ -100,10 +100,10 @@ class Localisation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """Figures on one split. auc has None for an output without positives or without negatives; mean_auc is over the
-    findings that have one. mean_ece: expected calibration error, 15 equal-mass bins, mean over findings.
-    localisation: None where the data set has no boxes.
+class EvaluationRecord:
+    """What a bundle keeps of an evaluation. auc has None for an output without positives or without negatives;
+    mean_auc is over the findings that have one. mean_ece: expected calibration error, 15 equal-mass bins, mean over
+    findings. localisation: None where the data set has no boxes.
     """
 
     dataset: str
@@ -178,7 +178,7 @@ class BundleMetadata:
     operating_points: tuple[OperatingPoint, ...]
     allowed_views: tuple[ViewPosition, ...]
     training: TrainingRecord
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[EvaluationRecord, ...]
     weights: tuple[FileHash, ...]
     golden: Golden
     admitted: tuple[PrecisionValidation, ...]

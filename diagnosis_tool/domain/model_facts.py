@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from diagnosis_tool.cxr.bundle import BundleMetadata, Evaluation, Interval, OperatingPoint
+from diagnosis_tool.cxr.bundle import BundleMetadata, EvaluationRecord, Interval, OperatingPoint
 from diagnosis_tool.cxr.findings import OutputKind, anatomical_rank
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.language import gettext as _
@@ -44,7 +44,7 @@ class Dot:
     other: float | None
 
 
-def headline(metadata: BundleMetadata) -> Evaluation | None:
+def headline(metadata: BundleMetadata) -> EvaluationRecord | None:
     """The figures to show: on test images, else on others; None where nothing was measured."""
     return min(metadata.evaluations, key=lambda e: e.split != "test", default=None)
 

@@ -1,6 +1,9 @@
 """The comparison page in a real browser: it draws, asks for nothing, runs nothing from data, and fits 1280 pixels."""
 
+import io
+
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser
 
 from tests.made_up_runs import made_up, outputs_named, write_folds, write_run
@@ -24,13 +27,15 @@ def test_the_page_draws_in_both_themes(tmp_path, scheme, browser: Browser):
     page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     page.on("request", lambda request: asked.append(request.url))
     page.goto((tmp_path / "out" / "comparison.html").as_uri())
-    page.wait_for_selector("html[data-drawn=yes]", state="attached")
-    drawn = page.locator(".js-plotly-plot .main-svg").count()
+    drawn = page.locator("figure > svg").count()
+    page.add_style_tag(content="figure path:not(.mark) { visibility: hidden; }")
+    marks = Image.open(io.BytesIO(page.locator("figure").first.screenshot())).convert("RGB")
     wide = page.evaluate(
         "Math.max(...[...document.querySelectorAll('.wide, html')].map(e => e.scrollWidth - e.clientWidth))"
     )
     page.close()
     assert said == []
     assert len(asked) == 1
-    assert drawn >= 2 * 3 + 2 * 4
+    assert drawn == 2 * 3 + 2 * 4
+    assert (0x2F, 0x7F, 0xD6) in {colour for _, colour in marks.getcolors(marks.width * marks.height)}
     assert wide <= 0

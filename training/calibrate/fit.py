@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from diagnosis_tool.cxr.bundle import Evaluation, Interval, OperatingPoint, Output
+from diagnosis_tool.cxr.bundle import EvaluationRecord, OperatingPoint, Output
 from diagnosis_tool.cxr.calibration import Activation, Calibration, CalibrationMethod, sigmoid
-from training.evaluate.metrics import Array, Labels, interval, patient_weights, share_replicates
+from training.evaluate.metrics import Array, Labels, patient_weights, share
 
 _NEWTON_STEPS = 50
 _CONVERGED = 1e-10
@@ -27,7 +26,7 @@ class Calibrated:
 
     calibration: Calibration
     operating_points: tuple[OperatingPoint, ...]
-    evaluation: Evaluation
+    evaluation: EvaluationRecord
     notes: tuple[str, ...]
 
 
@@ -164,7 +163,7 @@ def operating_points(
 
     Intervals: 95%, patients drawn with replacement, the threshold held fixed.
     """
-    weights_RN = patient_weights(patients, seed).astype(np.float64)
+    weights_RN = patient_weights(patients, seed)
     points = []
     for k, output in enumerate(outputs):
         positive_n = labels_nK[:, k] > 0
@@ -172,17 +171,19 @@ def operating_points(
             continue
         for criterion, threshold_of in CRITERIA.items():
             threshold = threshold_of(probabilities_nK[:, k], labels_nK[:, k])
-            called_n = probabilities_nK[:, k] >= threshold
-            points.append(
-                OperatingPoint(
-                    output=output.name,
-                    criterion=criterion,
-                    threshold=threshold,
-                    sensitivity=_share(called_n, positive_n, weights_RN),
-                    specificity=_share(~called_n, ~positive_n, weights_RN),
-                    source=source,
+            right_n = (probabilities_nK[:, k] >= threshold) == positive_n
+            sensitivity, specificity = (share(right_n, among_n, weights_RN) for among_n in (positive_n, ~positive_n))
+            if sensitivity and specificity:  # both are there, as both kinds of label are
+                points.append(
+                    OperatingPoint(
+                        output=output.name,
+                        criterion=criterion,
+                        threshold=threshold,
+                        sensitivity=sensitivity,
+                        specificity=specificity,
+                        source=source,
+                    )
                 )
-            )
     return tuple(points)
 
 
@@ -218,11 +219,6 @@ CRITERIA: Final[dict[str, Callable[[Array, Labels], float]]] = {
     "sensitivity_90": sensitivity_threshold,
 }
 """How a threshold is chosen, by the name that it has in bundles; diagnosis_tool.cxr.bundle.OperatingPoint explains."""
-
-
-def _share(hit_n: NDArray[np.bool_], among_n: NDArray[np.bool_], weights_RN: Array) -> Interval:
-    low, high = interval(share_replicates(hit_n, among_n, weights_RN))
-    return Interval(value=float(hit_n[among_n].mean()), low=low, high=high)
 
 
 def _cross_entropy(z: Array, target: Array | Labels, weights: Array) -> float:

@@ -1,37 +1,42 @@
-"""Judges a released bundle on labelled images, through the very Classifier that the worker uses; nothing is fitted."""
+"""Judges predictions, and a bundle through the very Classifier that the worker uses; nothing is fitted."""
 
+import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from tqdm import tqdm
 
-from diagnosis_tool.cxr.bundle import Evaluation, Interval, Localisation, Output
-from diagnosis_tool.cxr.findings import OutputKind
+from diagnosis_tool.cxr.bundle import (
+    CONVERTER,
+    BundleMetadata,
+    EvaluationRecord,
+    Interval,
+    Localisation,
+    OperatingPoint,
+    Output,
+)
+from diagnosis_tool.cxr.findings import NO_FINDING, OutputKind
 from diagnosis_tool.cxr.types import Classifier, ModelIdentity
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
-from training.datasets.base import AnnotatedBox, Record, read_radiograph
+from training.datasets.base import AnnotatedBox, Dataset, Record, labels_NK, read_radiograph
 from training.errors import DatasetInvalid
 from training.evaluate.localise import Located, localisation, locate
 from training.evaluate.metrics import (
-    Array,
-    Labels,
-    auc,
-    auc_replicates,
+    auc_with_replicates,
     average_precision,
+    average_precision_replicates,
     expected_calibration_error,
-    interval,
     mean_defined,
+    mean_with_interval,
     patient_weights,
     per_output,
-    row_means,
+    with_interval,
 )
-
-SEED: Final = 2017
-"""Of the bootstrap, so that an evaluation gives the same intervals every time."""
+from training.evaluate.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,187 +48,232 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """Everything that the classifier said. probabilities_NK: (N, K) calibrated, columns as in `outputs`.
+class Evaluation:
+    """A judged run. Dicts are by output; what is not defined or not known is None or left out, never a number.
 
-    located: each box on a read image, and what the heatmap of its finding was worth there. box_threshold: the part of
-    a heatmap's maximum above which its region was taken.
+    Intervals are of patients drawn with replacement; their ends are NaN where only the value was kept. Means are over
+    the findings (No Finding apart). ece: 15 bins of equal mass. images: that were read. bundle to missing,
+    images_per_s (decoding, reading and heatmaps) and localisation (None without boxes): of a bundle that read them.
     """
 
-    records: tuple[Record, ...]
-    outputs: tuple[Output, ...]
-    probabilities_NK: Array
-    located: tuple[Located, ...]
-    box_threshold: float
-    refused: tuple[Refused, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confidence:
-    """95% intervals [low, high], patients drawn with replacement; null where a figure is."""
-
-    mean_auc: tuple[float, float] | None
-    auc: dict[str, tuple[float, float] | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """The JSON of `evaluate`. Figures are null where they are not defined, never a number.
-
-    mean_auc and mean_ece are over findings (No Finding apart); left_out names those that the labels cannot judge.
-    ece: 15 bins of equal mass. localisation: pointing and overlap with readers' boxes, beside a prior that never looks
-    at the image; None without boxes. images_per_s: decoding, reading and heatmaps. n: images that were read.
-    """
-
-    bundle: str
-    bundle_sha256: str
-    engine: str
-    precision: str
+    bundle: str = ""
+    bundle_sha256: str = ""
+    engine: str = ""
+    precision: str = ""
     dataset: str
     split: str
-    n: int
-    patients: int
-    refused: tuple[Refused, ...]
-    missing: tuple[str, ...]
-    mean_auc: float | None
-    left_out: tuple[str, ...]
-    auc: dict[str, float | None]
-    ci: Confidence
-    auprc: dict[str, float | None]
-    ece: dict[str, float | None]
-    mean_ece: float | None
+    images: int | None
+    patients: int | None
+    refused: tuple[Refused, ...] = ()
+    missing: tuple[str, ...] = ()
+    kinds: dict[str, OutputKind]
     positives: dict[str, int]
-    localisation: Localisation | None
-    images_per_s: float
+    mean_auc: Interval | None
+    auc: dict[str, Interval | None]
+    mean_auprc: Interval | None
+    auprc: dict[str, Interval | None]
+    mean_ece: float | None
+    ece: dict[str, float | None]
+    localisation: Localisation | None = None
+    images_per_s: float | None = None
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The outputs that are findings."""
+        return tuple(name for name, kind in self.kinds.items() if kind is OutputKind.FINDING)
 
 
-def read_all(
+def judge(predictions: Predictions) -> Evaluation:
+    """All metrics that need no operating point."""
+    scores_NK, labels_NK, names = predictions.scores_NK, predictions.labels_NK, predictions.names
+    weights_RN = patient_weights(predictions.patients)
+    auc_K, auc_RK = auc_with_replicates(scores_NK, labels_NK, weights_RN)
+    auprc_K = per_output(average_precision, scores_NK, labels_NK)
+    auprc_RK = average_precision_replicates(scores_NK, labels_NK, weights_RN)
+    ece_K = per_output(expected_calibration_error, scores_NK, labels_NK)
+    found = predictions.findings
+    return Evaluation(
+        dataset=predictions.dataset,
+        split=predictions.split,
+        images=len(predictions.images),
+        patients=len(set(predictions.patients)),
+        kinds={output.name: output.kind for output in predictions.outputs},
+        positives={name: int(labels_NK[:, k].sum()) for k, name in enumerate(names)},
+        mean_auc=mean_with_interval([auc_K[k] for k in found], auc_RK[:, found]),
+        auc={name: with_interval(auc_K[k], auc_RK[:, k]) for k, name in enumerate(names)},
+        mean_auprc=mean_with_interval([auprc_K[k] for k in found], auprc_RK[:, found]),
+        auprc={name: with_interval(auprc_K[k], auprc_RK[:, k]) for k, name in enumerate(names)},
+        mean_ece=mean_defined([ece_K[k] for k in found]),
+        ece=dict(zip(names, ece_K, strict=True)),
+    )
+
+
+def evaluate(
     classifier: Classifier,
-    bundle_outputs: Sequence[Output],
+    metadata: BundleMetadata,
+    dataset: Dataset,
     records: Sequence[Record],
-    boxes: Sequence[AnnotatedBox],
+    split: str,
     *,
-    box_threshold: float,
-) -> Read:
-    """Reads every record once. box_threshold: the bundle's. Raises DatasetInvalid when there is none."""
+    boxes: Sequence[AnnotatedBox] = (),
+) -> tuple[Evaluation, Predictions]:
+    """Reads every record once, and judges what the bundle predicts for the outputs that the data set labels.
+
+    Raises DatasetInvalid when there are no images or no such outputs.
+    """
     if not records:
         raise DatasetInvalid("There is no image to evaluate: look into the split lists and the files.")
-    boxed: dict[str, list[AnnotatedBox]] = {}
-    for box in boxes:
-        boxed.setdefault(box.image, []).append(box)
     read, rows, located, refused = [], [], [], []
     started = time.perf_counter()
     for record in tqdm(records, unit="image", desc="reading"):
         try:
-            reading = classifier.predict(read_radiograph(record.path))
+            outputs = classifier.predict(read_radiograph(record.path)).outputs
         except (UnreadableInput, UnsupportedImage, OSError) as error:
             refused.append(Refused(image=record.image, reason=str(error)))
             continue
         read.append(record)
-        rows.append([output.probability for output in reading.outputs])
-        maps = {output.name: output.heatmap for output in reading.outputs}
+        rows.append([output.probability for output in outputs])
+        maps = {output.name: output.heatmap for output in outputs}
         located += [
-            locate(maps[box.finding], box, record.patient, box_threshold)
-            for box in boxed.get(record.image, [])
-            if box.finding in maps
+            locate(maps[box.finding], box, record.patient, metadata.explanation.box_threshold)
+            for box in boxes
+            if box.image == record.image and box.finding in maps
         ]
-    return Read(
-        records=tuple(read),
-        outputs=tuple(bundle_outputs),
-        probabilities_NK=np.array(rows, dtype=np.float64).reshape(len(rows), len(bundle_outputs)),
-        located=tuple(located),
-        box_threshold=box_threshold,
-        refused=tuple(refused),
-        seconds=time.perf_counter() - started,
+    seconds = time.perf_counter() - started
+    predictions = _predictions(read, rows, metadata, dataset, split)
+    return _of_bundle(predictions, classifier.identity, located, refused, metadata, seconds), predictions
+
+
+def _predictions(
+    read: Sequence[Record], rows: list[list[float]], metadata: BundleMetadata, dataset: Dataset, split: str
+) -> Predictions:
+    pairs = common_columns(metadata.outputs, dataset.outputs)
+    if not pairs or not read:
+        raise DatasetInvalid("No image was read, or the bundle answers nothing that this data set labels.")
+    answered = [k for k, _ in pairs]
+    outputs = tuple(metadata.outputs[k] for k in answered)
+    thresholds = [metadata.threshold(output.name) for output in outputs]
+    return Predictions(
+        dataset=dataset.name,
+        split=split,
+        recipe=metadata.training.recipe,
+        outputs=outputs,
+        activation=metadata.activation,
+        images=tuple(record.image for record in read),
+        patients=tuple(record.patient for record in read),
+        labels_NK=labels_NK(tuple(read))[:, [k for _, k in pairs]],
+        scores_NK=np.array(rows, dtype=np.float64)[:, answered],
+        calibrated=True,
+        thresholds_K=np.array(thresholds, dtype=np.float64),  # NaN for None
+        thresholds_from=", ".join(sorted({point.source for point in metadata.operating_points})),
     )
 
 
-def judge(
-    read: Read,
-    identity: ModelIdentity,
-    labelled: Sequence[Output],
-    *,
-    dataset: str,
-    split: str,
-    missing: Sequence[str] = (),
-) -> Report:
-    """All figures of one pass. labelled: the data set's outputs, in the order of its labels.
+def common_columns(answered: Sequence[Output], labelled: Sequence[Output]) -> list[tuple[int, int]]:
+    """Where each output that a bundle answers and a data set labels stands on both sides, in the data set's order."""
+    column = {output.name: k for k, output in enumerate(answered)}
+    return [(column[output.name], k) for k, output in enumerate(labelled) if output.name in column]
 
-    Raises DatasetInvalid when the bundle answers nothing that the data set labels.
-    """
-    names, scores_NK, labels_NK = common_columns(read, labelled)
-    kinds = {output.name: output.kind for output in read.outputs}
-    values = dict(zip(names, per_output(auc, scores_NK, labels_NK), strict=True))
-    ece = dict(zip(names, per_output(expected_calibration_error, scores_NK, labels_NK), strict=True))
-    findings = [name for name in names if kinds[name] is OutputKind.FINDING]
-    return Report(
+
+def _of_bundle(
+    predictions: Predictions,
+    identity: ModelIdentity,
+    located: Sequence[Located],
+    refused: Sequence[Refused],
+    metadata: BundleMetadata,
+    seconds: float,
+) -> Evaluation:
+    return replace(
+        judge(predictions),
         bundle=identity.bundle,
         bundle_sha256=identity.bundle_sha256,
         engine=identity.engine,
         precision=identity.precision,
-        dataset=dataset,
-        split=split,
-        n=len(read.records),
-        patients=len({record.patient for record in read.records}),
-        refused=read.refused,
-        missing=tuple(missing),
-        mean_auc=mean_defined([values[name] for name in findings]),
-        left_out=tuple(name for name in findings if values[name] is None),
-        auc=values,
-        ci=_confidence(names, findings, scores_NK, labels_NK, [record.patient for record in read.records]),
-        auprc=dict(zip(names, per_output(average_precision, scores_NK, labels_NK), strict=True)),
-        ece=ece,
-        mean_ece=mean_defined([ece[name] for name in findings]),
-        positives={name: int(labels_NK[:, k].sum()) for k, name in enumerate(names)},
-        localisation=localisation(read.located, read.box_threshold),
-        images_per_s=len(read.records) / read.seconds if read.seconds else 0.0,
+        refused=tuple(refused),
+        localisation=localisation(located, metadata.explanation.box_threshold),
+        images_per_s=len(predictions.images) / seconds if seconds else 0.0,
     )
 
 
-def common_columns(read: Read, labelled: Sequence[Output]) -> tuple[list[str], Array, Labels]:
-    """Names, probabilities and labels of the outputs that the bundle answers and the data set labels."""
-    answered = {output.name: k for k, output in enumerate(read.outputs)}
-    names = [output.name for output in labelled if output.name in answered]
-    if not names or not read.records:
-        raise DatasetInvalid("No image was read, or the bundle answers nothing that this data set labels.")
-    column = {output.name: k for k, output in enumerate(labelled)}
-    all_labels = np.array([record.labels for record in read.records], dtype=np.uint8)
-    labels_NK: NDArray[np.uint8] = all_labels[:, [column[name] for name in names]]
-    return names, read.probabilities_NK[:, [answered[name] for name in names]], labels_NK
-
-
-def _confidence(
-    names: list[str], findings: list[str], scores_NK: Array, labels_NK: Labels, patients: Sequence[str]
-) -> Confidence:
-    replicates_RK = auc_replicates(scores_NK, labels_NK, patient_weights(patients, SEED))
-    by_name = {name: _pair(replicates_RK[:, k]) for k, name in enumerate(names)}
-    judged = [k for k, name in enumerate(names) if name in findings and by_name[name] is not None]
-    # a replicate may by chance hold no positive of a rare finding: its mean is over the others
-    return Confidence(mean_auc=_pair(row_means(replicates_RK[:, judged])), auc=by_name)
-
-
-def _pair(replicates_R: Array) -> tuple[float, float] | None:
-    low, high = interval(replicates_R)
-    return (low, high) if np.isfinite(low) else None
-
-
-def as_evaluation(report: Report) -> Evaluation:
-    """The part of a report that travels in the bundle. Raises DatasetInvalid when no finding could be judged."""
-    if report.mean_auc is None or report.ci.mean_auc is None or report.mean_ece is None:
-        raise DatasetInvalid(f"{report.dataset} {report.split} has no finding with positives and negatives.")
-    mean_low, mean_high = report.ci.mean_auc
-    intervals: dict[str, Interval | None] = {}
-    for name, value in report.auc.items():
-        pair = report.ci.auc[name]
-        intervals[name] = None if value is None or pair is None else Interval(value=value, low=pair[0], high=pair[1])
-    return Evaluation(
-        dataset=report.dataset,
-        split=report.split,
-        images=report.n,
-        patients=report.patients,
-        mean_auc=Interval(value=report.mean_auc, low=mean_low, high=mean_high),
-        auc=intervals,
-        mean_ece=report.mean_ece,
-        localisation=report.localisation,
+def record_of(evaluation: Evaluation) -> EvaluationRecord:
+    """The part that travels in the bundle. Raises DatasetInvalid when no finding could be judged."""
+    if evaluation.mean_auc is None or evaluation.mean_ece is None:
+        raise DatasetInvalid(f"{evaluation.dataset} {evaluation.split} has no finding with positives and negatives.")
+    return EvaluationRecord(
+        dataset=evaluation.dataset,
+        split=evaluation.split,
+        images=evaluation.images or 0,
+        patients=evaluation.patients or 0,
+        mean_auc=evaluation.mean_auc,
+        auc=evaluation.auc,
+        mean_ece=evaluation.mean_ece,
+        localisation=evaluation.localisation,
     )
+
+
+def summary(evaluation: Evaluation) -> str:
+    """One line for the terminal."""
+    mean, found = evaluation.mean_auc, evaluation.localisation
+    if mean is None:
+        return f"{evaluation.images} images read; no finding has both positives and negatives: mean AUC n/a"
+    pointing = f"{found.pointing['mean']:.3f} (blind {found.pointing_blind['mean']:.3f})" if found else "n/a"
+    return (
+        f"{evaluation.images} images of {evaluation.patients} patients: mean AUC {mean.value:.4f} "
+        f"({mean.low:.4f} to {mean.high:.4f}), mean ECE {evaluation.mean_ece:.4f}, pointing {pointing}, "
+        f"{evaluation.images_per_s:.1f} images/s, {len(evaluation.refused)} refused"
+    )
+
+
+def evaluation_json(evaluation: Evaluation, points: tuple[OperatingPoint, ...] = ()) -> str:
+    """What `evaluate --json` writes; the metrics of heatmaps stand beside the others."""
+    data = STORED.unstructure(evaluation)
+    if points:
+        data["operating_points"] = CONVERTER.unstructure(points)
+    located = data.pop("localisation") or {"boxes": {}, "pointing": {"mean": None}}
+    return json.dumps(data | located, indent=1, allow_nan=False) + "\n"
+
+
+def kinds_of(names: Iterable[str]) -> dict[str, OutputKind]:
+    """What outputs are, where nothing but their names was kept."""
+    return {name: OutputKind.ABSENCE if name == NO_FINDING else OutputKind.FINDING for name in names}
+
+
+def _stored(evaluation: Evaluation) -> dict[str, Any]:
+    def ends(value: Interval | None) -> tuple[float, float] | None:
+        return None if value is None else (value.low, value.high)
+
+    auc_of = evaluation.auc
+    ci = {"mean_auc": ends(evaluation.mean_auc), "auc": {name: ends(value) for name, value in auc_of.items()}}
+    left_out = [name for name in evaluation.findings if auc_of[name] is None]
+    return {**_plain(evaluation), "ci": ci, "left_out": left_out}
+
+
+def _from_stored(data: dict[str, Any], _: type) -> Evaluation:
+    def joined(value: Any, ends: Any = None) -> dict[str, Any] | None:
+        low, high = ends or (float("nan"), float("nan"))
+        return None if value is None else {"value": value, "low": low, "high": high}
+
+    ci, auprc = data["ci"], data["auprc"]
+    kinds = kinds_of(data["auc"])
+    mean_auprc = mean_defined([auprc.get(name) for name, kind in kinds.items() if kind is OutputKind.FINDING])
+    whole = data | {
+        "kinds": kinds,
+        "mean_auc": joined(data["mean_auc"], ci["mean_auc"]),
+        "auc": {name: joined(value, ci["auc"].get(name)) for name, value in data["auc"].items()},
+        "mean_auprc": joined(mean_auprc),
+        "auprc": {name: joined(value) for name, value in auprc.items()},
+    }
+    return _structured(whole, Evaluation)
+
+
+STORED: Final = CONVERTER.copy(forbid_extra_keys=False)
+"""An Evaluation as `evaluate` and `evidence` store it: of an interval the value, the ends of AUCs apart under 'ci'."""
+_structured: Final = make_dict_structure_fn(
+    Evaluation, CONVERTER, images=override(rename="n"), _cattrs_forbid_extra_keys=False
+)
+STORED.register_unstructure_hook(Interval, lambda interval: interval.value)
+_plain: Final = make_dict_unstructure_fn(
+    Evaluation, STORED, images=override(rename="n"), kinds=override(omit=True), mean_auprc=override(omit=True)
+)
+STORED.register_unstructure_hook(Evaluation, _stored)
+STORED.register_structure_hook(Evaluation, _from_stored)

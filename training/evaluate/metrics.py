@@ -1,9 +1,11 @@
-"""Figures on scores and labels, each for one output, with patient-bootstrap intervals. numpy only."""
+"""Metrics of scores and labels, each for one output, with patient-bootstrap intervals. Pure."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from diagnosis_tool.cxr.bundle import Interval
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -12,6 +14,9 @@ BINS = 15
 """Equal-mass bins of the expected calibration error."""
 REPLICATES = 1000
 """Bootstrap replicates behind a 95% interval."""
+SEED = 2017
+"""Of the bootstrap, so that an evaluation gives the same intervals every time."""
+_CHUNK = 50  # bootstrap replicates that are worked on at once: 10 MB at 25,000 images
 
 
 def auc(scores_N: Array, labels_N: Labels, weights_N: Array | None = None) -> float | None:
@@ -54,20 +59,35 @@ def average_precision(scores_N: Array, labels_N: Labels) -> float | None:
     return float((np.diff(recall, prepend=0.0) * hits[last] / (last + 1)).sum())
 
 
-def expected_calibration_error(probabilities_N: Array, labels_N: Labels, bins: int = BINS) -> float | None:
-    """Mean distance of stated probability and observed share over `bins` bins of equal mass. None for no images.
+def reliability(probabilities_N: Array, labels_N: Labels, bins: int = BINS) -> tuple[Array, Array, Array] | None:
+    """Mean stated probability, observed share of positives and number of images in bins of equal mass, (B,) each.
 
-    Source: Naeini et al. 2015, with equal-mass bins as in Nguyen and O'Connor 2015.
+    None for no images.
     """
     if len(probabilities_N) == 0:
         return None
     order = np.argsort(probabilities_N, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
-    gaps = [len(part) * abs(probabilities_N[part].mean() - labels_N[part].mean()) for part in parts]
-    return float(sum(gaps) / len(probabilities_N))
+    stated_B, observed_B = (
+        np.array([values_N[part].mean() for part in parts]) for values_N in (probabilities_N, labels_N)
+    )
+    return stated_B, observed_B, np.array([float(len(part)) for part in parts])
 
 
-def patient_weights(patients: Sequence[str], seed: int, replicates: int = REPLICATES) -> NDArray[np.uint8]:
+def expected_calibration_error(probabilities_N: Array, labels_N: Labels, bins: int = BINS) -> float | None:
+    """Mean distance of stated probability and observed share over `bins` bins of equal mass. None for no images.
+
+    Source: Naeini et al. 2015, with equal-mass bins as in Nguyen and O'Connor 2015.
+    """
+    found = reliability(probabilities_N, labels_N, bins)
+    if found is None:
+        return None
+    return float(sum(count * abs(stated - observed) for stated, observed, count in zip(*found, strict=True))) / len(
+        labels_N
+    )
+
+
+def patient_weights(patients: Sequence[str], seed: int = SEED, replicates: int = REPLICATES) -> NDArray[np.uint8]:
     """(replicates, N) how often each image counts when patients are drawn with replacement."""
     _, patient_N = np.unique(np.asarray(patients), return_inverse=True)
     if len(patient_N) == 0:
@@ -89,20 +109,61 @@ def auc_replicates(scores_NK: Array, labels_NK: Labels, weights_RN: NDArray[np.u
     return result
 
 
-def share_replicates(hit_N: NDArray[np.bool_], among_N: NDArray[np.bool_], weights_RN: Array) -> Array:
+def auc_with_replicates(
+    scores_NK: Array, labels_NK: Labels, weights_RN: NDArray[np.uint8]
+) -> tuple[tuple[float | None, ...], Array]:
+    """(K,) AUC of every output, and (R, K) of every bootstrap replicate."""
+    return per_output(auc, scores_NK, labels_NK), auc_replicates(scores_NK, labels_NK, weights_RN)
+
+
+def average_precision_replicates(scores_NK: Array, labels_NK: Labels, weights_RN: NDArray[np.uint8]) -> Array:
+    """(R, K) average precision of every bootstrap replicate and output; NaN where a replicate has no positives."""
+    result = np.full((len(weights_RN), scores_NK.shape[1]), np.nan)
+    for k in range(scores_NK.shape[1]):
+        order = np.argsort(-scores_NK[:, k], kind="stable")
+        last = np.flatnonzero(np.concatenate([np.diff(scores_NK[order, k]) != 0, [True]]))
+        labels_N = labels_NK[order, k]
+        for start in range(0, len(weights_RN), _CHUNK):
+            weights_rN = weights_RN[start : start + _CHUNK, order].astype(np.float64)
+            true_rP = np.cumsum(weights_rN * labels_N, axis=1)[:, last]
+            all_rP = np.cumsum(weights_rN, axis=1)[:, last]
+            gained_rP = np.diff(true_rP, axis=1, prepend=0.0)
+            area_r = (gained_rP * true_rP / np.maximum(all_rP, 1)).sum(axis=1)
+            total_r = true_rP[:, -1]
+            result[start : start + _CHUNK, k] = np.where(total_r > 0, area_r / np.maximum(total_r, 1), np.nan)
+    return result
+
+
+def share_replicates(hit_N: NDArray[np.bool_], among_N: NDArray[np.bool_], weights_RN: NDArray[np.uint8]) -> Array:
     """(R,) the share of the images `among_N` that are hit, in every replicate; NaN in one that holds none of them."""
-    chosen_RN = weights_RN[:, among_N]
-    with np.errstate(invalid="ignore"):
-        return np.asarray((chosen_RN * hit_N[among_N]).sum(axis=1) / chosen_RN.sum(axis=1))
+    counts_R, hits_R = (weights_RN[:, mask_N].sum(axis=1, dtype=np.float64) for mask_N in (among_N, among_N & hit_N))
+    return np.asarray(np.where(counts_R > 0, hits_R / np.maximum(counts_R, 1), np.nan))
 
 
-def interval(replicates_R: Array) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentile of the replicates that are numbers; (nan, nan) when none is."""
+def share(hit_N: NDArray[np.bool_], among_N: NDArray[np.bool_], weights_RN: NDArray[np.uint8]) -> Interval | None:
+    """The share of the images `among_N` that are hit; None where there are none of them."""
+    value = float(hit_N[among_N].mean()) if among_N.any() else None
+    return with_interval(value, share_replicates(hit_N, among_N, weights_RN))
+
+
+def with_interval(value: float | None, replicates_R: Array) -> Interval | None:
+    """The value with the 2.5th and 97.5th percentile of the replicates that are numbers; None where it is not defined.
+
+    Its ends are NaN when no replicate is a number.
+    """
+    if value is None:
+        return None
     finite = replicates_R[np.isfinite(replicates_R)]
-    if len(finite) == 0:
-        return float("nan"), float("nan")
-    low, high = np.percentile(finite, (2.5, 97.5))
-    return float(low), float(high)
+    low, high = np.percentile(finite, (2.5, 97.5)) if len(finite) else (np.nan, np.nan)
+    return Interval(value=value, low=float(low), high=float(high))
+
+
+def mean_with_interval(values_K: Sequence[float | None], replicates_RK: Array) -> Interval | None:
+    """The mean of the values that are numbers. A replicate may by chance hold no positive of a rare finding: its mean
+    is over the others.
+    """
+    known = [k for k, value in enumerate(values_K) if value is not None]
+    return with_interval(mean_defined(values_K), row_means(replicates_RK[:, known]))
 
 
 def row_means(values_RK: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What a model said about labelled images, kept so that every figure can be made again: one .npz, no pickle."""
+"""What a model predicts of labelled images, kept so that every metric can be made again: one .npz, no pickle."""
 
 import io
 from collections.abc import Sequence
@@ -39,18 +39,29 @@ class Predictions:
     thresholds_K: NDArray[np.float64]
     thresholds_from: str = ""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The outputs' names in order."""
+        return tuple(output.name for output in self.outputs)
 
-def logits_of(
+    @property
+    def findings(self) -> list[int]:
+        """The columns of the findings: No Finding is none."""
+        return [k for k, output in enumerate(self.outputs) if output.kind is OutputKind.FINDING]
+
+
+def predictions_of(
     records: Sequence[Record],
-    logits_NK: NDArray[np.float32],
+    scores_NK: NDArray[np.floating],
     outputs: tuple[Output, ...],
     activation: Activation,
     *,
     dataset: str,
     split: str,
     recipe: str,
+    calibrated: bool = False,
 ) -> Predictions:
-    """The predictions of a network that nobody has calibrated yet: logits, no operating points."""
+    """The predictions of a network for records with labels of just these outputs: no operating points yet."""
     return Predictions(
         dataset=dataset,
         split=split,
@@ -60,18 +71,16 @@ def logits_of(
         images=tuple(record.image for record in records),
         patients=tuple(record.patient for record in records),
         labels_NK=labels_NK(tuple(records)),
-        scores_NK=logits_NK.astype(np.float64),
-        calibrated=False,
+        scores_NK=scores_NK.astype(np.float64),
+        calibrated=calibrated,
         thresholds_K=np.full(len(outputs), np.nan),
     )
 
 
-def mean_auc(said: Predictions) -> float | None:
+def mean_auc(predictions: Predictions) -> float | None:
     """Over the findings (No Finding apart) that have both kinds of label; None when none has."""
-    values = per_output(auc, said.scores_NK, said.labels_NK)
-    return mean_defined(
-        [v for v, output in zip(values, said.outputs, strict=True) if output.kind is OutputKind.FINDING]
-    )
+    columns = predictions.findings
+    return mean_defined(per_output(auc, predictions.scores_NK[:, columns], predictions.labels_NK[:, columns]))
 
 
 def write_predictions(file: Path, predictions: Predictions) -> None:
@@ -80,7 +89,7 @@ def write_predictions(file: Path, predictions: Predictions) -> None:
     np.savez_compressed(
         buffer,
         text=np.array([predictions.dataset, predictions.split, predictions.recipe, predictions.thresholds_from]),
-        outputs=np.array([output.name for output in predictions.outputs]),
+        outputs=np.array(predictions.names),
         kinds=np.array([output.kind.value for output in predictions.outputs]),
         activation=np.array(predictions.activation.value),
         images=np.array(predictions.images, dtype=np.str_),

@@ -7,6 +7,7 @@ from pathlib import Path
 from diagnosis_tool.cxr.bundle import CONVERTER, resolve_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from training.errors import DatasetInvalid
+from training.evaluate.evaluation import STORED
 from training.evidence.gather import gather
 from training.evidence.markdown import evidence_markdown
 from training.files import write_whole
@@ -39,8 +40,8 @@ def _evidence(options: argparse.Namespace) -> int:
         git_commit=git_commit(),
     )
     if options.json:
-        text = json.dumps(CONVERTER.unstructure(evidence), indent=1, allow_nan=False) + "\n"
-        write_whole(options.json, text.encode())
+        plain = CONVERTER.unstructure(evidence) | {"test": STORED.unstructure(evidence.test)}
+        write_whole(options.json, (json.dumps(plain, indent=1, allow_nan=False) + "\n").encode())
     _write(evidence_markdown(evidence), options.markdown)
     return 0
 

@@ -12,11 +12,10 @@ from diagnosis_tool.cxr.classifier import BundleClassifier
 from training.datasets import read_dataset
 from training.datasets.base import Dataset, Record, Split
 from training.errors import DatasetInvalid
-from training.evaluate.evaluation import SEED, Report, judge, read_all
-from training.evidence.answers import Answers, answers_of
-from training.evidence.estimates import aucs_of, each, weights_of
+from training.evaluate.evaluation import Evaluation, evaluate
+from training.evaluate.metrics import SEED
+from training.evidence.operating_points import PointsOnTest, points_on_test
 from training.evidence.robustness import Robustness, measure
-from training.evidence.said import narrowed
 from training.evidence.subgroups import Partition, partitions_of
 
 EXTERNAL_FINDING: Final = "Pneumonia"
@@ -45,11 +44,11 @@ class Evidence:
     bundle_sha256: str
     git_commit: str
     limit: int | None
-    test: Report
+    test: Evaluation
     subgroups: tuple[Partition, ...]
     robustness: Robustness
     external: External | None
-    answers: Answers
+    answers: PointsOnTest
 
 
 def find_nih(data: Path) -> Path:
@@ -81,27 +80,22 @@ def gather(
     metadata = classifier.bundle.metadata
     folder = find_nih(data)
     nih = read_dataset("nih", folder)
-    threshold = metadata.explanation.box_threshold
-    read = read_all(classifier, metadata.outputs, some(nih.of(Split.TEST), limit), (), box_threshold=threshold)
-    said = narrowed(metadata.outputs, nih.outputs, read.records, read.probabilities_NK)
-    robust = measure(
-        classifier,
-        metadata.outputs,
-        nih.outputs,
-        some(read.records, robustness_images),
-        metadata.preprocess.size_px,
-    )
+    test, predictions = evaluate(classifier, metadata, nih, some(nih.of(Split.TEST), limit), Split.TEST.value)
+    by_image = {record.image: record for record in nih.records}
+    read = [by_image[image] for image in predictions.images]
     other = find_kermany(data)
     return Evidence(
-        bundle=classifier.identity.bundle,
-        bundle_sha256=classifier.identity.bundle_sha256,
+        bundle=test.bundle,
+        bundle_sha256=test.bundle_sha256,
         git_commit=git_commit,
         limit=limit,
-        test=judge(read, classifier.identity, nih.outputs, dataset=nih.name, split=Split.TEST.value),
-        subgroups=partitions_of(said),
-        robustness=robust,
+        test=test,
+        subgroups=partitions_of(predictions, read),
+        robustness=measure(
+            classifier, metadata.outputs, nih.outputs, some(read, robustness_images), metadata.preprocess.size_px
+        ),
         external=external_of(classifier, read_dataset("kermany", other, (folder,)), limit) if other else None,
-        answers=answers_of(said, metadata.operating_points),
+        answers=points_on_test(predictions, metadata.operating_points),
     )
 
 
@@ -116,18 +110,15 @@ def some(records: Sequence[Record], count: int | None) -> tuple[Record, ...]:
 def external_of(classifier: BundleClassifier, dataset: Dataset, limit: int | None) -> External | None:
     """The pneumonia output on the test split; None when the split is empty or the bundle has no such output."""
     metadata = classifier.bundle.metadata
-    outputs = metadata.outputs
     records = some(dataset.of(Split.TEST), limit)
-    if not records or EXTERNAL_FINDING not in {output.name for output in outputs}:
+    if not records or EXTERNAL_FINDING not in {output.name for output in metadata.outputs}:
         return None
-    read = read_all(classifier, outputs, records, (), box_threshold=metadata.explanation.box_threshold)
-    said = narrowed(outputs, dataset.outputs, read.records, read.probabilities_NK)
-    (auc,) = each(aucs_of(said.probabilities_NK, said.labels_NK, weights_of(said.patients)))
+    evaluation, _ = evaluate(classifier, metadata, dataset, records, Split.TEST.value)
     return External(
         dataset=dataset.name,
-        images=len(said.records),
-        patients=len(set(said.patients)),
-        positives=int(said.labels_NK.sum()),
-        refused=len(read.refused),
-        auc=auc,
+        images=evaluation.images or 0,
+        patients=evaluation.patients or 0,
+        positives=evaluation.positives[EXTERNAL_FINDING],
+        refused=len(evaluation.refused),
+        auc=evaluation.auc[EXTERNAL_FINDING],
     )

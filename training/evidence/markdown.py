@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from diagnosis_tool.cxr.bundle import Interval
 from training.datasets.nih import subset_note
-from training.evidence.answers import Answers, AtPoint
 from training.evidence.gather import Evidence, External
+from training.evidence.operating_points import PointMetrics, PointsOnTest
 from training.evidence.robustness import Robustness
 from training.evidence.subgroups import Partition
 from training.report.published import published_on
@@ -31,13 +31,13 @@ def _head(evidence: Evidence) -> str:
         if evidence.limit
         else ""
     )
-    note = subset_note(test.dataset, test.n) or ""
+    note = subset_note(test.dataset, test.images) or ""
     return f"""
 # Evidence for {evidence.bundle}
 
 Bundle sha256 `{evidence.bundle_sha256[:16]}`, measured at commit {evidence.git_commit}.{trial}
 
-{test.n} images of {test.patients} patients of {test.dataset}'s published test list were read through the very
+{test.images} images of {test.patients} patients of {test.dataset}'s published test list were read through the very
 classifier of the tool, {len(test.refused)} were refused.
 No weight, epoch, calibration or threshold was chosen on these images.
 {note}
@@ -54,14 +54,14 @@ def _field(evidence: Evidence) -> str:
     rows = [
         [
             name,
-            _pair(test.auc[name], test.ci.auc[name]),
+            _interval(test.auc[name]),
             *(_number(system.auc.get(name)) for system in systems),
         ]
         for name in findings
     ]
     judged = tuple(name for name in findings if test.auc[name] is not None)
     means = [_number(system.mean_auc_of(judged)) for system in systems]
-    rows.append([f"**mean of {len(judged)}**", _pair(test.mean_auc, test.ci.mean_auc), *means])
+    rows.append([f"**mean of {len(judged)}**", _interval(test.mean_auc), *means])
     differs: dict[str, list[str]] = {}
     for system in systems:
         differs.setdefault(system.differs, []).append(system.title)
@@ -77,7 +77,7 @@ What differs from ours, so that no digit may be compared with another:
 """
 
 
-def _answers(answers: Answers) -> str:
+def _answers(answers: PointsOnTest) -> str:
     rows = []
     for answer in answers.findings:
         youden, sensitive = answer.at("youden"), answer.at("sensitivity_90")
@@ -105,7 +105,7 @@ look accurate though it finds nothing: read sensitivity and specificity, not acc
 """
 
 
-def _point(point: AtPoint | None) -> list[str]:
+def _point(point: PointMetrics | None) -> list[str]:
     return (
         ["n/a"] * 3 if point is None else [_interval(v) for v in (point.accuracy, point.sensitivity, point.specificity)]
     )
@@ -184,10 +184,6 @@ def _interval(value: Interval | None, *, signed: bool = False, digits: int = 3) 
         return "n/a"
     form = f"{'+' if signed else ''}.{digits}f"
     return f"{value.value:{form}} ({value.low:{form}} to {value.high:{form}})"
-
-
-def _pair(value: float | None, ends: tuple[float, float] | None) -> str:
-    return "n/a" if value is None or ends is None else f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
 
 
 def _number(value: float | None) -> str:

@@ -10,14 +10,22 @@ from PIL import Image
 from tqdm import tqdm
 
 from diagnosis_tool.cxr.bundle import Interval, Output
+from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.cxr.types import Classifier, Radiograph
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
-from training.datasets.base import Record, read_radiograph
-from training.evaluate.evaluation import SEED
-from training.evaluate.metrics import Array, mean_defined, row_means
-from training.evidence.estimates import Aucs, aucs_of, estimate, mean_of, weights_of
-from training.evidence.said import Said, narrowed
+from training.datasets.base import Record, labels_NK, read_radiograph
+from training.errors import DatasetInvalid
+from training.evaluate.evaluation import common_columns
+from training.evaluate.metrics import (
+    SEED,
+    Array,
+    Labels,
+    auc_with_replicates,
+    mean_with_interval,
+    patient_weights,
+    with_interval,
+)
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Change = Callable[[Pixels, np.random.Generator], Pixels]
@@ -133,43 +141,54 @@ def measure(
         except (UnreadableInput, UnsupportedImage, OSError):
             continue
         read.append(record)
-    probabilities_NCK = np.array(rows, dtype=np.float64).reshape(len(rows), 1 + len(changes), len(answered))
-    variants = [narrowed(answered, labelled, read, probabilities_NCK[:, c]) for c in range(1 + len(changes))]
-    return _judged(variants, tuple(changes), left_out=len(records) - len(read))
+    pairs = [(k, column) for k, column in common_columns(answered, labelled) if answered[k].kind is OutputKind.FINDING]
+    if not read or not pairs:
+        raise DatasetInvalid("No image was read, or the bundle answers no finding that this data set labels.")
+    predicted_NCK = np.array(rows, dtype=np.float64)
+    return _judged(
+        [predicted_NCK[:, c][:, [k for k, _ in pairs]] for c in range(1 + len(changes))],
+        labels_NK(tuple(read))[:, [column for _, column in pairs]],
+        [record.patient for record in read],
+        [answered[k].name for k, _ in pairs],
+        tuple(changes),
+        left_out=len(records) - len(read),
+    )
 
 
 def _probabilities(classifier: Classifier, film: Radiograph) -> list[float]:
     return [output.probability for output in classifier.predict(film).outputs]
 
 
-def _judged(variants: Sequence[Said], names: Sequence[str], *, left_out: int) -> Robustness:
-    base = variants[0]
-    weights_RN = weights_of(base.patients)
-    aucs = [aucs_of(said.probabilities_NK, said.labels_NK, weights_RN) for said in variants]
-    judged = [k for k, value in enumerate(aucs[0][0]) if value is not None]
+def _judged(
+    variants: Sequence[Array],
+    truth_NK: Labels,
+    patients: Sequence[str],
+    findings: Sequence[str],
+    changes: Sequence[str],
+    *,
+    left_out: int,
+) -> Robustness:
+    """variants: (N, K) probabilities, of the images as they are first."""
+    weights_RN = patient_weights(patients)
+    (base_K, base_RK), *changed = (auc_with_replicates(scores_NK, truth_NK, weights_RN) for scores_NK in variants)
+    judged = [k for k, value in enumerate(base_K) if value is not None]
     effects = []
-    for name, said, found in zip(names, variants[1:], aucs[1:], strict=True):
-        moved_N = np.abs(said.probabilities_NK - base.probabilities_NK).mean(axis=1)
-        replicates_R = weights_RN @ moved_N / weights_RN.sum(axis=1)
+    for change, scores_NK, (auc_K, auc_RK) in zip(changes, variants[1:], changed, strict=True):
+        moved_N = np.abs(scores_NK - variants[0]).mean(axis=1)
+        differences = [(auc_K[k] or 0.0) - (base_K[k] or 0.0) for k in judged]
         effects.append(
             Effect(
-                change=name,
-                mean_auc=mean_of(found, judged),
-                difference=_difference(found, aucs[0], judged),
-                moved=estimate(float(moved_N.mean()), replicates_R),
+                change=change,
+                mean_auc=mean_with_interval([auc_K[k] for k in judged], auc_RK[:, judged]),
+                difference=mean_with_interval(differences, (auc_RK - base_RK)[:, judged]),
+                moved=with_interval(float(moved_N.mean()), weights_RN @ moved_N / weights_RN.sum(axis=1)),
             )
         )
     return Robustness(
-        images=len(base.records),
-        patients=len(set(base.patients)),
+        images=len(patients),
+        patients=len(set(patients)),
         left_out=left_out,
-        judged=tuple(base.findings[k] for k in judged),
-        mean_auc=mean_of(aucs[0], judged),
+        judged=tuple(findings[k] for k in judged),
+        mean_auc=mean_with_interval([base_K[k] for k in judged], base_RK[:, judged]),
         effects=tuple(effects),
     )
-
-
-def _difference(changed: Aucs, base: Aucs, judged: Sequence[int]) -> Interval | None:
-    chosen = list(judged)
-    value = mean_defined([(changed[0][k] or 0.0) - (base[0][k] or 0.0) for k in chosen])
-    return estimate(value, row_means((changed[1] - base[1])[:, chosen]))

@@ -1,6 +1,6 @@
 """Does the model read some patients worse than others: AUC by sex, age and view position."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.types import ViewPosition
 from training.datasets.base import Record
-from training.evidence.estimates import aucs_of, each, mean_of, weights_of
-from training.evidence.said import Said
+from training.evaluate.metrics import auc_with_replicates, mean_with_interval, patient_weights, with_interval
+from training.evaluate.predictions import Predictions
 
 NOT_STATED: Final = "not stated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Subgroup:
     """mean_auc: over the partition's `common` findings. auc: by finding, None without positives or negatives."""
 
     name: str
@@ -35,7 +35,7 @@ class Partition:
 
     name: str
     common: tuple[str, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[Subgroup, ...]
 
 
 def age_band(record: Record) -> str:
@@ -54,32 +54,37 @@ PARTITIONS: Final[dict[str, tuple[tuple[str, ...], Callable[[Record], str]]]] = 
 """By name: the groups that are always shown, and which one a record is in; others are shown where they occur."""
 
 
-def partitions_of(said: Said) -> tuple[Partition, ...]:
-    """All partitions of one pass."""
+def partitions_of(predictions: Predictions, records: Sequence[Record]) -> tuple[Partition, ...]:
+    """All partitions of one pass. records: of the predictions' images, in their order."""
     result = []
     for name, (shown, group_of) in PARTITIONS.items():
-        group_n = np.array([group_of(record) for record in said.records])
+        group_n = np.array([group_of(record) for record in records])
         others = sorted(set(group_n.tolist()) - set(shown))
-        result.append(_partition(said, name, {group: group_n == group for group in (*shown, *others)}))
+        result.append(_partition(predictions, name, {group: group_n == group for group in (*shown, *others)}))
     return tuple(result)
 
 
-def _partition(said: Said, name: str, masks: dict[str, NDArray[np.bool_]]) -> Partition:
-    patients = np.array(said.patients)
+def _partition(predictions: Predictions, name: str, masks: dict[str, NDArray[np.bool_]]) -> Partition:
+    columns, patients = predictions.findings, np.array(predictions.patients)
+    names = [predictions.names[k] for k in columns]
     found = {
-        group: aucs_of(said.probabilities_NK[mask_n], said.labels_NK[mask_n], weights_of(patients[mask_n].tolist()))
-        for group, mask_n in masks.items()
-    }
-    judging = [values for values, _ in found.values() if any(value is not None for value in values)]
-    common = [k for k in range(len(said.findings)) if judging and all(values[k] is not None for values in judging)]
-    groups = tuple(
-        Group(
-            name=group,
-            images=int(mask_n.sum()),
-            patients=len(set(patients[mask_n].tolist())),
-            mean_auc=mean_of(found[group], common),
-            auc=dict(zip(said.findings, each(found[group]), strict=True)),
+        group: auc_with_replicates(
+            predictions.scores_NK[mask_n][:, columns],
+            predictions.labels_NK[mask_n][:, columns],
+            patient_weights(patients[mask_n].tolist()),
         )
         for group, mask_n in masks.items()
+    }
+    judging = [values_K for values_K, _ in found.values() if any(value is not None for value in values_K)]
+    common = [k for k in range(len(columns)) if judging and all(values_K[k] is not None for values_K in judging)]
+    groups = tuple(
+        Subgroup(
+            name=group,
+            images=int(masks[group].sum()),
+            patients=len(set(patients[masks[group]].tolist())),
+            mean_auc=mean_with_interval([values_K[k] for k in common], replicates_RK[:, common]),
+            auc={n: with_interval(values_K[k], replicates_RK[:, k]) for k, n in enumerate(names)},
+        )
+        for group, (values_K, replicates_RK) in found.items()
     )
-    return Partition(name=name, common=tuple(said.findings[k] for k in common), groups=groups)
+    return Partition(name=name, common=tuple(names[k] for k in common), groups=groups)

@@ -1,6 +1,6 @@
 """MODEL_CARD.md: the figures of bundle.json in words and tables, and nothing that is not in it."""
 
-from diagnosis_tool.cxr.bundle import BundleMetadata, Evaluation, Interval, Localisation
+from diagnosis_tool.cxr.bundle import BundleMetadata, EvaluationRecord, Interval, Localisation
 from diagnosis_tool.cxr.calibration import Activation, CalibrationMethod
 from diagnosis_tool.cxr.findings import OutputKind
 from training.datasets.nih import subset_note
@@ -59,7 +59,7 @@ def _data(metadata: BundleMetadata) -> str:
 """
 
 
-def _figures(metadata: BundleMetadata, evaluation: Evaluation) -> str:
+def _figures(metadata: BundleMetadata, evaluation: EvaluationRecord) -> str:
     fitted = evaluation.split == "validation"
     remark = (
         "The epoch, the calibration and the thresholds were chosen on these images: the figures flatter."

@@ -18,6 +18,7 @@ from diagnosis_tool.cxr.bundle import (
     CONVERTER,
     SCHEMA_VERSION,
     BundleMetadata,
+    EvaluationRecord,
     FileHash,
     Golden,
     GoldenInput,
@@ -34,7 +35,6 @@ from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
 from diagnosis_tool.cxr.types import Radiograph, ViewPosition
 from training.calibrate.fit import Calibrated
 from training.errors import TrainingFailed
-from training.evaluate.evaluation import Report, as_evaluation
 from training.files import whole_folder
 from training.phantom import Anatomy, chest_phantom
 from training.prepare.splits import split_sha256
@@ -52,7 +52,7 @@ _GOLDEN_PEOPLE: Final = (
     (12, Anatomy(heart_size=1.35)),
     (13, Anatomy(effusion=0.35, nodule=0.04)),
 )
-Evaluate = Callable[[BundleClassifier], Report]
+Evaluate = Callable[[BundleClassifier], EvaluationRecord]
 ValidatePrecisions = Callable[[BundleClassifier], tuple[PrecisionValidation, ...]]
 
 
@@ -92,7 +92,7 @@ def release(
 ) -> BundleMetadata:
     """Writes the bundle folder `target`, whole or not at all.
 
-    Each of `evaluate` judges the very bundle that is being released, read through its classifier; its figures are then
+    Each of `evaluate` judges the very bundle that is being released, read through its classifier; its metrics are then
     written into it, and so are the precisions that `admit` finds to be as good as float32. Raises BundleInvalid when
     the written bundle does not reproduce its own golden logits.
     """
@@ -103,8 +103,8 @@ def release(
         metadata = _metadata(inputs, weights, golden)
         _write_metadata(metadata, scratch)
         classifier = load_classifier(scratch)
-        figures = tuple(as_evaluation(one(classifier)) for one in evaluate)
-        metadata = replace(metadata, evaluations=metadata.evaluations + figures, admitted=admit(classifier))
+        evaluations = (*metadata.evaluations, *(one(classifier) for one in evaluate))
+        metadata = replace(metadata, evaluations=evaluations, admitted=admit(classifier))
         _write_metadata(metadata, scratch)
         size = sum((scratch / item.file).stat().st_size for item in weights)
         card = model_card(metadata, inputs.calibrated.notes, weights_bytes=size)

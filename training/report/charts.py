@@ -1,71 +1,52 @@
-"""Charts as plain Plotly JSON: pure. Colours of text, grid and paper are the page's own (page.js), by its theme.
+"""What is drawn of runs: curves and intervals as series, for training.report.svg. Pure."""
 
-Plotly reads a little HTML in names and hover texts: everything that comes from data goes through `safe`.
-"""
-
-import html
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from diagnosis_tool.cxr.findings import display_name
-from training.report.curves import thinned
-from training.report.judged import Finding, Judged, folds_mean
+from training.evaluate.metrics import Array, Labels
+from training.evaluate.metrics import reliability as reliability_bins
+from training.report import curves
+from training.report.calls import Confusion, best_confusion, confusion
+from training.report.runs import Run, Spread, folds_mean
+from training.report.svg import CIRCLE, DIAMOND, HUES, RING, Chart, Series, short
 from training.train.run_folder import EpochRecord
 
-Figure = dict[str, Any]
-"""A figure as Plotly reads it: {'data': [...], 'layout': {...}}; beside them 'wide' for one with a row of its own."""
-
-# eight hues that stand out from white and from #161b22 alike; the second round is dashed: never colour alone
-_COLOURS: Final = ("#2f7fd6", "#c2700a", "#229068", "#a05fd0", "#d0506b", "#1b93a8", "#8f8320", "#7d8894")
-_DASHES: Final = ("solid", "dash", "dot")
 _POINTS: Final = 160  # of a curve that is some 400 pixels wide
-_LONGEST: Final = 30
+_UNIT: Final = (-0.02, 1.02)
+
+Epoch = tuple[int, float, Spread | None]
+"""Its number, the mean over the folds that got so far, and their spread where they are several."""
 
 
-def safe(text: str, longest: int = _LONGEST) -> str:
-    """Text for a Plotly label: cut to `longest` characters, markup made harmless."""
-    cut = text if len(text) <= longest else text[: longest - 1] + "…"
-    return html.escape(cut)
-
-
-def auc_per_epoch(runs: Sequence[Judged]) -> Figure | None:
+def auc_per_epoch(runs: Sequence[Run]) -> Chart | None:
     """Validation mean AUC of each run after each epoch, with a band of ± one standard deviation over folds."""
-    traces: list[Figure] = []
-    for n, judged in enumerate(runs):
-        traces += _with_band(judged.run.title, n, per_epoch(judged.run.histories, "mean_auc"))
-    return _epochs(traces, "mean AUC on validation") if traces else None
+    points = [(run.title, n, per_epoch(run.histories, "mean_auc")) for n, run in enumerate(runs)]
+    return _epochs([_course(*each) for each in points if each[2]], "mean AUC on validation")
 
 
-def finding_auc_per_epoch(judged: Judged) -> Figure | None:
+def finding_auc_per_epoch(run: Run) -> Chart | None:
     """One run's validation AUC of each output after each epoch, mean over folds."""
-    traces: list[Figure] = []
-    for n, finding in enumerate(judged.findings):
-        epochs = per_epoch(judged.run.histories, finding.name)
-        traces += _with_band(display_name(finding.name), n, epochs)[-1:]
-    return _epochs(traces, "AUC on validation") if traces else None
+    points = [(display_name(name), n, per_epoch(run.histories, name)) for n, name in enumerate(run.names)]
+    return _epochs([_course(*each, band=False) for each in points if each[2]], "AUC on validation")
 
 
-def loss_per_epoch(runs: Sequence[Judged]) -> Figure | None:
+def loss_per_epoch(runs: Sequence[Run]) -> Chart | None:
     """Training (dotted, hollow) and validation loss (solid) of each run after each epoch, mean over folds."""
-    traces: list[Figure] = []
-    for n, judged in enumerate(runs):
-        for what, dash, symbol in (("train", "dot", "circle-open"), ("validation", "solid", "circle")):
-            points = per_epoch(judged.run.histories, f"{what}_loss")
+    series = []
+    for n, run in enumerate(runs):
+        for what, dash, mark in (("train", 2, RING), ("validation", 0, CIRCLE)):
+            points = per_epoch(run.histories, f"{what}_loss")
             if points:
-                name = f"{safe(judged.run.title, 24)}, {what}"
-                traces.append(_line(name, [p[0] for p in points], [p[1] for p in points], n, dash, symbol))
-    return _epochs(traces, "loss") if traces else None
+                name = f"{short(run.title, 20)}, {what}"
+                series.append(_course(name, n, points, band=False, dash=dash, mark=mark))
+    return _epochs(series, "loss")
 
 
-def per_epoch(
-    histories: Sequence[Sequence[EpochRecord]], what: str
-) -> list[tuple[int, float, tuple[float, float] | None]]:
-    """(epoch, mean, (mean, standard deviation) or None) over the folds that got so far.
-
-    what: 'mean_auc', 'train_loss', 'validation_loss', or an output's name for its AUC.
-    """
+def per_epoch(histories: Sequence[Sequence[EpochRecord]], what: str) -> list[Epoch]:
+    """what: 'mean_auc', 'train_loss', 'validation_loss', or an output's name for its AUC."""
     points = []
     for epoch in range(1, max((len(history) for history in histories), default=0) + 1):
         records = [history[epoch - 1] for history in histories if len(history) >= epoch]
@@ -77,198 +58,140 @@ def per_epoch(
 
 
 def _value(record: EpochRecord, what: str) -> float | None:
-    plain = {
-        "mean_auc": record.mean_auc,
-        "train_loss": record.train_loss,
-        "validation_loss": record.validation_loss,
-    }
+    plain = {"mean_auc": record.mean_auc, "train_loss": record.train_loss, "validation_loss": record.validation_loss}
     return plain[what] if what in plain else record.auc.get(what)
 
 
-def _with_band(title: str, n: int, points: list[tuple[int, float, tuple[float, float] | None]]) -> list[Figure]:
-    if not points:
-        return []
-    colour, spread = _COLOURS[n % len(_COLOURS)], [(p[0], *p[2]) for p in points if p[2]]
-    line = _line(safe(title), [p[0] for p in points], [p[1] for p in points], n, None, "circle")
-    if not spread:
-        return [line]
-    epochs = [epoch for epoch, _, _ in spread]
-    band = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": epochs + epochs[::-1],
-        "y": [_short(mean + std) for _, mean, std in spread] + [_short(mean - std) for _, mean, std in spread][::-1],
-        "fill": "toself",
-        "fillcolor": colour + "33",
-        "line": {"width": 0},
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
-    said = {epoch: f" ± {std:.3f} over folds" for epoch, _, std in spread}
-    line["customdata"] = [said.get(p[0], "") for p in points]
-    line["hovertemplate"] = "%{fullData.name}<br>epoch %{x}: %{y:.3f}%{customdata}<extra></extra>"
-    return [band, line]
+def _course(name: str, n: int, points: list[Epoch], *, band: bool = True, **style: Any) -> Series:
+    name = short(name, 32)
+    spreads = [(epoch, mean - std, mean + std) for epoch, _, spread in points if spread for mean, std in [spread]]
+    return Series(
+        name=name,
+        x=[epoch for epoch, _, _ in points],
+        y=[value for _, value, _ in points],
+        n=n,
+        hints=[
+            f"{name}, epoch {epoch}: {value:.3f}" + (f" ± {spread[1]:.3f} over folds" if spread else "")
+            for epoch, value, spread in points
+        ],
+        band=spreads if band else (),
+        **{"mark": CIRCLE, **style},
+    )
 
 
-def _line(name: str, x: Sequence[float], y: Sequence[float], n: int, dash: str | None, symbol: str) -> Figure:
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": name,
-        "x": list(x),
-        "y": [_short(value) for value in y],
-        "line": {"color": _COLOURS[n % len(_COLOURS)], "dash": dash or _dash(n), "width": 2},
-        "marker": {"size": 6, "symbol": symbol},
-        "hovertemplate": "%{fullData.name}<br>epoch %{x}: %{y:.3f}<extra></extra>",
-    }
+def _epochs(series: list[Series], title: str) -> Chart | None:
+    if not series:
+        return None
+    last = max(max(one.x) for one in series)
+    values = [value for one in series for value in (*one.y, *(end for _, *ends in one.band for end in ends))]
+    room = 0.05 * (max(values) - min(values)) or 0.01
+    return Chart(
+        x_title="epoch",
+        y_title=title,
+        series=series,
+        x_range=(0.5, last + 0.5),
+        x_step=1,
+        y_range=(min(values) - room, max(values) + room),
+    )
 
 
-def _dash(n: int) -> str:
-    return _DASHES[(n // len(_COLOURS)) % len(_DASHES)]
-
-
-def _short(value: float) -> float:
-    return round(float(value), 5)
-
-
-def _epochs(traces: list[Figure], title: str) -> Figure:
-    last = max(max(trace["x"]) for trace in traces)
-    whole = {"dtick": 1} if last <= 20 else {}  # else Plotly marks halves of epochs
-    return {"data": traces, "layout": _layout("epoch", title, traces, x={"range": [0.5, last + 0.5], **whole})}
-
-
-def auc_intervals(runs: Sequence[Judged]) -> Figure | None:
+def auc_intervals(runs: Sequence[Run]) -> Chart | None:
     """AUC with its interval for every finding (rows) and run (marks)."""
-    names = list(dict.fromkeys(f.name for judged in runs for f in judged.findings if f.auc))
+    known = [{name: value for name, value in run.evaluation.auc.items() if value} for run in runs]
+    names = list(dict.fromkeys(name for each in known for name in each))
     if not names:
         return None
-    step = 0.7 / max(len(runs), 1)
-    traces = []
-    for n, judged in enumerate(runs):
-        known = [(f, f.auc) for f in judged.findings if f.auc]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": safe(judged.run.title),
-                "x": [_short(value.value) for _, value in known],
-                "y": [names.index(f.name) + (n - (len(runs) - 1) / 2) * step for f, _ in known],
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [_short((v.high or v.value) - v.value) for _, v in known],
-                    "arrayminus": [_short(v.value - (v.low or v.value)) for _, v in known],
-                    "thickness": 1.5,
-                    "width": 0,
-                },
-                "marker": {"size": 7, "color": _COLOURS[n % len(_COLOURS)], "symbol": n % 8},
-                "customdata": [safe(display_name(f.name)) for f, _ in known],
-                "hovertemplate": "%{customdata}: %{x:.3f}<br>%{fullData.name}<extra></extra>",
-            }
+    step = 0.7 / len(runs)
+    series = [
+        Series(
+            name=short(run.title),
+            x=[value.value for value in each.values()],
+            y=[names.index(name) + (n - (len(runs) - 1) / 2) * step for name in each],
+            n=n,
+            line=False,
+            dash=0,
+            mark=n % HUES,
+            hints=[f"{display_name(name)}: {value.value:.3f}, {run.title}" for name, value in each.items()],
+            ends=[(np.fmin(v.low, v.value), np.fmax(v.high, v.value)) for v in each.values()],
         )
-    rows = {
-        "tickvals": list(range(len(names))),
-        "ticktext": [safe(display_name(name)) for name in names],
-        "range": [len(names) - 0.4, -0.6],
-    }
-    layout = _layout("AUC, 95% interval", "", traces, y=rows)
-    layout["height"] = max(240, 100 + len(names) * (14 + 5 * len(runs)))
-    return {"data": traces, "layout": layout, "wide": True}
+        for n, (run, each) in enumerate(zip(runs, known, strict=True))
+    ]
+    ends = [end for one in series for end in (*one.x, *(end for pair in one.ends for end in pair))]
+    return Chart(
+        x_title="AUC, 95% interval",
+        y_title="",
+        series=series,
+        x_range=(min(ends) - 0.02, max(ends) + 0.02),
+        y_range=(len(names) - 0.4, -0.6),
+        rows=[short(display_name(name)) for name in names],
+        width=1300,
+        least_height=max(240, 100 + len(names) * (14 + 5 * len(runs))),
+    )
 
 
-def roc(judged: Judged) -> Figure | None:
+def roc(run: Run) -> Chart | None:
     """ROC curves; a filled diamond where the tool decides, a ring at the largest Youden's J of these very images."""
-    traces: list[Figure] = []
-    for n, f in enumerate(judged.findings):
-        if f.roc is None or f.auc is None:
+    series: list[Series] = []
+    for name, n, scores_N, labels_N in _columns(run):
+        curve, area, threshold = curves.roc(scores_N, labels_N), run.evaluation.auc[name], run.threshold(name)
+        if curve is None or area is None:
             continue
-        x, y = thinned(f.roc.false_positive_P, f.roc.true_positive_P, _POINTS)
-        traces.append(_curve(f, n, x, y, f"{f.auc.value:.3f}"))
-        traces.append(_mark(f, n, f.roc.false_positive_P[f.roc.best], f.roc.true_positive_P[f.roc.best],
-                            "circle-open", f"largest Youden's J {f.roc.youden:.3f}"))  # fmt: skip
-        used = np.flatnonzero(f.roc.thresholds_P >= f.threshold)[-1] if f.threshold is not None else None
-        if used is not None:
-            traces.append(_mark(f, n, f.roc.false_positive_P[used], f.roc.true_positive_P[used], "diamond",
-                                f"operating point {f.threshold:.3f}"))  # fmt: skip
-    if not traces:
-        return None
-    return {"data": [_diagonal(), *traces], "layout": _unit("1 − specificity", "sensitivity", traces)}
+        series.append(_curve(name, n, curve, area.value))
+        best = best_confusion(scores_N, labels_N)
+        series.append(_mark(name, n, best, RING, f"largest Youden's J {best.youden:.3f}"))
+        if threshold is not None:
+            used = confusion(scores_N >= threshold, labels_N)
+            series.append(_mark(name, n, used, DIAMOND, f"operating point {threshold:.3f}"))
+    return _unit("1 − specificity", "sensitivity", [_guide(1), *series]) if series else None
 
 
-def precision_recall(judged: Judged) -> Figure | None:
+def precision_recall(run: Run) -> Chart | None:
     """Precision-recall curves with the area under each."""
-    traces = []
-    for n, f in enumerate(judged.findings):
-        if f.precision_recall is not None and f.auprc is not None:
-            x, y = thinned(f.precision_recall.recall_P, f.precision_recall.precision_P, _POINTS)
-            traces.append(_curve(f, n, x, y, f"{f.auprc.value:.3f}"))
-    return {"data": traces, "layout": _unit("recall", "precision", traces)} if traces else None
+    series = []
+    for name, n, scores_N, labels_N in _columns(run):
+        curve, area = curves.precision_recall(scores_N, labels_N), run.evaluation.auprc[name]
+        if curve and area:
+            series.append(_curve(name, n, curve, area.value))
+    return _unit("recall", "precision", series) if series else None
 
 
-def reliability(judged: Judged) -> Figure | None:
+def reliability(run: Run) -> Chart | None:
     """Observed share over stated probability in bins of equal mass, with each output's ECE."""
-    traces = []
-    for n, f in enumerate(judged.findings):
-        if f.reliability is not None and f.ece is not None:
-            curve = _curve(f, n, f.reliability.stated_B, f.reliability.observed_B, f"{f.ece:.3f}")
-            traces.append({**curve, "mode": "lines+markers", "marker": {"size": 5}})
-    if not traces:
+    series = []
+    for name, n, scores_N, labels_N in _columns(run):
+        bins, error = reliability_bins(scores_N, labels_N), run.ece(name)
+        if bins and error is not None:
+            series.append(_curve(name, n, bins[:2], error, mark=CIRCLE))
+    if not series:
         return None
-    top = max(max(max(t["x"]), max(t["y"])) for t in traces) * 1.05
-    layout = _unit("stated probability", "observed share", traces)
-    layout["xaxis"]["range"] = layout["yaxis"]["range"] = [-0.02 * top, min(1.02, top)]
-    return {"data": [_diagonal(), *traces], "layout": layout}
+    top = max(max(*one.x, *one.y) for one in series) * 1.05
+    ends = (-0.02 * top, min(1.02, top))
+    return _unit("stated probability", "observed share", [_guide(ends[1]), *series], ends)
 
 
-def _curve(finding: Finding, n: int, x: Any, y: Any, figure: str) -> Figure:
-    name = safe(display_name(finding.name), 24)
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": f"{name} {figure}",
-        "legendgroup": str(n),
-        "x": [_short(value) for value in x],
-        "y": [_short(value) for value in y],
-        "line": {"color": _COLOURS[n % len(_COLOURS)], "dash": _dash(n), "width": 1.8},
-        "hovertemplate": name + "<br>%{x:.3f}, %{y:.3f}<extra></extra>",
-    }
+def _columns(run: Run) -> list[tuple[str, int, Array, Labels]]:
+    said = run.predictions
+    return (
+        []
+        if said is None
+        else [(name, n, said.scores_NK[:, n], said.labels_NK[:, n]) for n, name in enumerate(run.names)]
+    )
 
 
-def _mark(finding: Finding, n: int, x: float, y: float, symbol: str, what: str) -> Figure:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "legendgroup": str(n),
-        "showlegend": False,
-        "x": [_short(x)],
-        "y": [_short(y)],
-        "marker": {"symbol": symbol, "size": 9, "color": _COLOURS[n % len(_COLOURS)], "line": {"width": 1.5}},
-        "hovertemplate": f"{safe(display_name(finding.name))}<br>{what}"
-        "<br>sensitivity %{y:.3f}, 1 − specificity %{x:.3f}<extra></extra>",
-    }
+def _curve(name: str, n: int, curve: curves.Curve, metric: float, **style: Any) -> Series:
+    x_P, y_P = curves.thinned(curve, _POINTS)
+    return Series(name=f"{short(display_name(name), 24)} {metric:.3f}", x=x_P.tolist(), y=y_P.tolist(), n=n, **style)
 
 
-def _diagonal() -> Figure:
-    line = {"color": "#7d8894", "width": 1, "dash": "dot"}
-    return {"type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "line": line, "hoverinfo": "skip",
-            "showlegend": False}  # fmt: skip
+def _guide(end: float) -> Series:
+    return Series(name="", x=(0, end), y=(0, end), n=None)
 
 
-def _unit(x_title: str, y_title: str, traces: Sequence[Figure]) -> Figure:
-    unit = {"range": [-0.02, 1.02]}
-    return _layout(x_title, y_title, traces, x=dict(unit), y=dict(unit))
+def _mark(name: str, n: int, at: Confusion, mark: int, what: str) -> Series:
+    sensitivity, fall_out = at.sensitivity or 0.0, 1 - (at.specificity or 0.0)
+    hint = f"{display_name(name)}: {what}, sensitivity {sensitivity:.3f}, 1 − specificity {fall_out:.3f}"
+    return Series(name="", x=[fall_out], y=[sensitivity], n=n, line=False, mark=mark, hints=[hint])
 
 
-def _layout(
-    x_title: str, y_title: str, traces: Sequence[Figure], x: Figure | None = None, y: Figure | None = None
-) -> Figure:
-    shown = [trace for trace in traces if trace.get("showlegend", True)]
-    return {
-        "height": max(380, 90 + 20 * len(shown)),
-        "margin": {"l": 8, "r": 8, "t": 12, "b": 8},
-        "xaxis": {"title": {"text": x_title}, "automargin": True, **(x or {})},
-        "yaxis": {"title": {"text": y_title}, "automargin": True, **(y or {})},
-        "legend": {"x": 1.02, "y": 1, "yanchor": "top", "font": {"size": 12}, "tracegroupgap": 0},
-        "showlegend": True,
-        "hovermode": "closest",
-    }
+def _unit(x_title: str, y_title: str, series: Sequence[Series], ends: tuple[float, float] = _UNIT) -> Chart:
+    return Chart(x_title=x_title, y_title=y_title, series=series, x_range=ends, y_range=ends)

@@ -3,14 +3,15 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from training.evaluate.evaluation import Evaluation
 from training.evaluate.predictions import Predictions
 from training.files import write_whole
 from training.provenance import git_commit
-from training.report.judged import judge_run
-from training.report.runs import Run, evaluation_of, load_runs, of_evaluation
-from training.report.tables import figures_csv, figures_json
+from training.report.page import page
+from training.report.runs import Run, load_runs, of_evaluation
+from training.report.tables import metrics_csv, metrics_json
 
 OUT: Final = Path("build/comparison")
 
@@ -33,21 +34,18 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def write_evaluation_page(report: dict[str, Any], predictions: Predictions, file: Path) -> tuple[Path, ...]:
-    """The page of one evaluation. report: what `evaluate --json` writes, as plain values."""
-    run = of_evaluation(evaluation_of(report), predictions)
-    return write_report([run], file, title=f"{run.title} on {run.dataset}, {run.split}")
+def write_evaluation_page(evaluation: Evaluation, predictions: Predictions, file: Path) -> tuple[Path, ...]:
+    """The page of one evaluation."""
+    run = of_evaluation(evaluation, predictions)
+    return write_report([run], file, title=f"{run.title} on {evaluation.dataset}, {evaluation.split}")
 
 
 def write_report(runs: Sequence[Run], file: Path, *, title: str) -> tuple[Path, ...]:
     """Writes FILE.html, FILE-figures.csv and FILE-figures.json, each whole or not at all; returns their paths."""
-    from training.report.page import page  # plotly takes a while to import: only who writes a page waits
-
-    judged = [judge_run(run) for run in runs]
     commit = git_commit()
     table, values = (file.with_name(f"{file.stem}-figures{end}") for end in (".csv", ".json"))
-    html = page(judged, title=title, commit=commit, beside=(table.name, values.name))
-    write_whole(table, figures_csv(judged).encode())
-    write_whole(values, figures_json(judged, commit=commit).encode())
+    html = page(runs, title=title, commit=commit, beside=(table.name, values.name))
+    write_whole(table, metrics_csv(runs).encode())
+    write_whole(values, metrics_json(runs, commit=commit).encode())
     write_whole(file, html.encode())
     return file, table, values

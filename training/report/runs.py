@@ -1,47 +1,28 @@
 """Reads what `compare` is given: run folders, folders of folds, and the JSON files of `evaluate`."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from diagnosis_tool.cxr.bundle import CONVERTER
-from diagnosis_tool.cxr.calibration import Calibration, CalibrationMethod, probabilities
+from diagnosis_tool.cxr.bundle import CONVERTER, Interval
+from diagnosis_tool.cxr.calibration import Activation, Calibration, CalibrationMethod, probabilities
 from training.calibrate.fit import Calibrated
 from training.errors import TrainingFailed
+from training.evaluate.evaluation import STORED, Evaluation, judge, kinds_of
 from training.evaluate.metrics import mean_defined
 from training.evaluate.predictions import Predictions, read_predictions
 from training.recipes.config import DataConfig, Recipe, ReleaseConfig
+from training.report.calls import FITTED_HERE, CallMetrics, judge_calls, with_points
 from training.train.run_folder import EpochRecord, RunFolder
 from training.train.selection import best_epoch
 
-FITTED_HERE = "these images"
-"""Where an operating point comes from that was chosen on the very images it is judged on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A figure, with its 95% interval (patients drawn with replacement) where one was made."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stated:
-    """Figures that were read and cannot be made again, because no predictions were kept. Keys are outputs' names."""
-
-    images: int | None = None
-    patients: int | None = None
-    mean_auc: Estimate | None = None
-    mean_ece: float | None = None
-    auc: dict[str, Estimate | None]
-    auprc: dict[str, float | None]
-    ece: dict[str, float | None]
-    positives: dict[str, int]
+_OF_READING: Final = ("bundle", "engine", "precision", "refused", "missing", "images_per_s")
+Spread = tuple[float, float]
+"""Mean and sample standard deviation over folds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +30,77 @@ class Run:
     """One row of a comparison: a run, all folds of a cross-validation, or an evaluation.
 
     histories: the learning curve of each fold; chosen: the epoch that each fold kept. predictions: probabilities of all
-    folds together, or None with `stated` instead. timed: what images_per_s measures. notes: what the reader must know.
+    folds together, with the operating points of `calls`; None, as calls are, where none were kept. at_half: by
+    probability 0.5, None for exclusive classes. timed: what images_per_s measures. notes: what the reader must know.
     """
 
     title: str
     recipe: str
-    dataset: str
-    split: str
+    evaluation: Evaluation
     histories: tuple[tuple[EpochRecord, ...], ...] = ()
     chosen: tuple[EpochRecord, ...] = ()
     predictions: Predictions | None = None
-    stated: Stated | None = None
+    calls: CallMetrics | None = None
+    at_half: CallMetrics | None = None
     images_per_s: float | None = None
     timed: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The outputs' names in order."""
+        return tuple(self.evaluation.kinds)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it is known to answer exclusive classes."""
+        return self.predictions is not None and self.predictions.activation is Activation.SOFTMAX
+
+    def ece(self, name: str) -> float | None:
+        """None, as everything here, for an output without positives."""
+        return self.evaluation.ece.get(name) if self.evaluation.positives.get(name) else None
+
+    @property
+    def mean_ece(self) -> float | None:
+        """Over the findings with positives."""
+        return mean_defined([self.ece(name) for name in self.evaluation.findings])
+
+    def negatives(self, name: str) -> int | None:
+        """How many images are without it."""
+        images, positives = self.evaluation.images, self.evaluation.positives.get(name)
+        return None if images is None or positives is None else images - positives
+
+    def all_negative(self, name: str) -> float | None:
+        """The accuracy of never calling it."""
+        negatives, images = self.negatives(name), self.evaluation.images
+        return negatives / images if negatives is not None and images and negatives < images else None
+
+    def threshold(self, name: str) -> float | None:
+        """The operating point."""
+        if self.predictions is None or not self.evaluation.positives[name]:
+            return None
+        value = float(self.predictions.thresholds_K[self.names.index(name)])
+        return None if np.isnan(value) else value
+
+    def threshold_from(self, name: str) -> str | None:
+        """The data that the operating point was chosen on, or would have been."""
+        source = self.predictions.thresholds_from if self.predictions else ""
+        return None if source == FITTED_HERE and self.threshold(name) is None else source or None
+
+    def auc_of_folds(self, name: str) -> Spread | None:
+        """Each fold at its chosen epoch."""
+        return folds_mean([record.auc.get(name) for record in self.chosen])
+
+    @property
+    def mean_auc_of_folds(self) -> Spread | None:
+        """Each fold at its chosen epoch."""
+        return folds_mean([record.mean_auc for record in self.chosen])
+
+
+def folds_mean(values: Sequence[float | None]) -> Spread | None:
+    """Mean and sample standard deviation of the values that are numbers; None for fewer than two."""
+    known = [value for value in values if value is not None]
+    return (float(np.mean(known)), float(np.std(known, ddof=1))) if len(known) > 1 else None
 
 
 def load_runs(paths: list[Path]) -> tuple[Run, ...]:
@@ -119,16 +157,16 @@ def _of_folds(folders: list[RunFolder]) -> Run:
     if not any(histories):
         raise TrainingFailed(f"{folders[0].path} has no finished epoch yet: train it first.")
     chosen = tuple(best for history in histories if (best := best_epoch(history, recipe.loop.select)))
-    predictions, notes = _pooled(members)
-    return Run(
+    pooled, notes = _pooled(members)
+    split = _split_name(recipe.data, sorted(by_fold))
+    predictions = None if pooled is None else replace(pooled, split=split)
+    return _with_calls(
+        judge(predictions) if predictions else _from_history(recipe.data.dataset, split, chosen),
+        predictions,
         title=recipe.name,
         recipe=recipe.name,
-        dataset=recipe.data.dataset,
-        split=_split_name(recipe.data, sorted(by_fold)),
         histories=histories,
         chosen=chosen,
-        predictions=predictions,
-        stated=None if predictions else _from_history(chosen),
         images_per_s=mean_defined([record.images_per_s for history in histories for record in history]),
         timed="training steps",
         notes=notes,
@@ -199,18 +237,39 @@ def _as_probabilities(part: Predictions, found: Calibrated | None) -> Prediction
     )
 
 
-def _from_history(chosen: tuple[EpochRecord, ...]) -> Stated:
-    def mean(values: list[float | None]) -> Estimate | None:
+def _with_calls(evaluation: Evaluation, predictions: Predictions | None, **facts: Any) -> Run:
+    if predictions is None:
+        return Run(evaluation=evaluation, **facts)
+    predictions = with_points(predictions)
+    exclusive = predictions.activation is Activation.SOFTMAX
+    return Run(
+        evaluation=evaluation,
+        predictions=predictions,
+        calls=judge_calls(predictions),
+        at_half=None if exclusive else judge_calls(predictions, half=True),
+        **facts,
+    )
+
+
+def _from_history(dataset: str, split: str, chosen: tuple[EpochRecord, ...]) -> Evaluation:
+    def mean(values: list[float | None]) -> Interval | None:
         found = mean_defined(values)
-        return None if found is None else Estimate(value=found)
+        return None if found is None else Interval(value=found, low=np.nan, high=np.nan)
 
     names = list(dict.fromkeys(name for record in chosen for name in record.auc))
-    return Stated(
+    return Evaluation(
+        dataset=dataset,
+        split=split,
+        images=None,
+        patients=None,
+        kinds=kinds_of(names),
+        positives={},
         mean_auc=mean([record.mean_auc for record in chosen]),
         auc={name: mean([record.auc.get(name) for record in chosen]) for name in names},
+        mean_auprc=None,
         auprc={},
+        mean_ece=None,
         ece={},
-        positives={},
     )
 
 
@@ -220,80 +279,38 @@ def read_evaluation(file: Path) -> Run:
     Raises TrainingFailed when it is no such JSON, or the two files are of different evaluations.
     """
     try:
-        run = evaluation_of(json.loads(file.read_text(encoding="utf-8")))
+        stated = STORED.structure(json.loads(file.read_text(encoding="utf-8")), Evaluation)
     except OSError as error:
         raise TrainingFailed(f"{file} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # cattrs raises groups of nearly anything
         raise TrainingFailed(f"{file} is no JSON of `evaluate --json`: {error!r}.") from error
     beside = file.with_suffix(".npz")
     if not beside.is_file():
+        run = of_evaluation(stated, None)
         return replace(run, notes=(*run.notes, f"{beside.name} is not beside it: no curves can be drawn."))
     predictions = read_predictions(beside)
-    stated = run.stated
-    if (
-        stated is None
-        or len(predictions.images) != stated.images
-        or set(stated.auc) != {o.name for o in predictions.outputs}
-    ):
+    if len(predictions.images) != stated.images or set(stated.auc) != set(predictions.names):
         raise TrainingFailed(f"{beside} belongs to another evaluation than {file}: evaluate again.")
-    return of_evaluation(run, predictions)
+    of_reading = {name: getattr(stated, name) for name in _OF_READING}
+    return of_evaluation(replace(judge(predictions), **of_reading), predictions)  # not all of an evaluation is stored
 
 
-def evaluation_of(data: dict[str, Any]) -> Run:
-    """A run from the plain values of an evaluation's JSON. Raises ValueError, KeyError, TypeError, AttributeError."""
-    return Run(
-        title=str(data["bundle"]),
-        recipe="",
-        dataset=str(data["dataset"]),
-        split=str(data["split"]),
-        stated=_stated(data),
-        images_per_s=_number(data["images_per_s"]),
+def of_evaluation(evaluation: Evaluation, predictions: Predictions | None) -> Run:
+    """A bundle that was evaluated."""
+    notes = [f"Read with {evaluation.engine} in {evaluation.precision}."]
+    if evaluation.refused:
+        notes.append(f"{len(evaluation.refused)} images were refused and are not in the figures.")
+    if evaluation.missing:
+        notes.append(f"{len(evaluation.missing)} files of the index were missing.")
+    return _with_calls(
+        evaluation,
+        predictions,
+        title=evaluation.bundle,
+        recipe=predictions.recipe if predictions else "",
+        images_per_s=evaluation.images_per_s,
         timed="reading with heatmaps",
-        notes=_evaluation_notes(data),
+        notes=tuple(notes),
     )
-
-
-def of_evaluation(run: Run, predictions: Predictions) -> Run:
-    """The run with predictions instead of stated figures."""
-    return replace(run, recipe=predictions.recipe, predictions=predictions, stated=None)
-
-
-def _evaluation_notes(data: dict[str, Any]) -> tuple[str, ...]:
-    notes = [f"Read with {data['engine']} in {data['precision']}."]
-    if data.get("refused"):
-        notes.append(f"{len(data['refused'])} images were refused and are not in the figures.")
-    if data.get("missing"):
-        notes.append(f"{len(data['missing'])} files of the index were missing.")
-    return tuple(notes)
-
-
-def _stated(data: dict[str, Any]) -> Stated:
-    return Stated(
-        images=int(data["n"]),
-        patients=int(data["patients"]),
-        mean_auc=_estimate(data["mean_auc"], data["ci"]["mean_auc"]),
-        mean_ece=_number(data["mean_ece"]),
-        auc={str(name): _estimate(value, data["ci"]["auc"].get(name)) for name, value in data["auc"].items()},
-        auprc={str(name): _number(value) for name, value in data["auprc"].items()},
-        ece={str(name): _number(value) for name, value in data["ece"].items()},
-        positives={str(name): int(value) for name, value in data["positives"].items()},
-    )
-
-
-def _number(value: object) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected a number, found {value!r}")  # noqa: TRY004  one kind of error for a bad file
-    return float(value)
-
-
-def _estimate(value: object, pair: Any) -> Estimate | None:
-    number = _number(value)
-    if number is None:
-        return None
-    low, high = pair if pair else (None, None)
-    return Estimate(value=number, low=_number(low), high=_number(high))
 
 
 def _named_apart(runs: list[Run]) -> tuple[Run, ...]:
@@ -301,7 +318,7 @@ def _named_apart(runs: list[Run]) -> tuple[Run, ...]:
     seen: dict[tuple[str, str, str], int] = {}
     named = []
     for run in runs:
-        key = (run.title, run.dataset, run.split)
+        key = (run.title, run.evaluation.dataset, run.evaluation.split)
         seen[key] = seen.get(key, 0) + 1
         named.append(run if seen[key] == 1 else replace(run, title=f"{run.title} ({seen[key]})"))
     return tuple(named)

@@ -1,16 +1,19 @@
-"""The figures beside the page: CSV with one line for each run and output, JSON with everything but the curves."""
+"""The metrics beside the page: CSV with one line for each run and output, JSON with everything but the curves."""
 
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from training.report.curves import Confusion
-from training.report.judged import Answers, Judged
-from training.report.runs import Estimate
-from training.report.view import auc_rows, beside, groups
+from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from diagnosis_tool.cxr.bundle import CONVERTER, Interval
+from training.report.calls import CallMetrics, best_constant_accuracy, class_matrix
+from training.report.runs import Run, Spread
+from training.report.view import auc_rows, beside, comparable
 
 _HEADER = (
     "run", "recipe", "dataset", "split", "images", "patients", "output", "kind", "positives", "best",
@@ -22,106 +25,101 @@ _HEADER = (
 _MEAN = "mean of findings"
 
 
-def figures_csv(runs: Sequence[Judged]) -> str:
+def metrics_csv(runs: Sequence[Run]) -> str:
     """One line a run and output, and one for each run's means; what is not defined says n/a."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_HEADER)
     best = _best(runs)
-    for judged in runs:
-        for line in (*_output_lines(judged), _mean_line(judged)):
-            known = {"best": "yes" if (id(judged), line["output"]) in best else "", **_run_cells(judged), **line}
+    for run in runs:
+        for line in (*(_output(run, name) for name in run.names), _means(run)):
+            known = {"best": "yes" if (id(run), line["output"]) in best else "", **_head(run), **line}
             writer.writerow([_cell(known.get(name)) for name in _HEADER])
     return stream.getvalue()
 
 
-def _best(runs: Sequence[Judged]) -> set[tuple[int, object]]:
+def _best(runs: Sequence[Run]) -> set[tuple[int, object]]:
     """Runs and outputs that are marked best in the page's table."""
-    marked: set[tuple[int, object]] = set()
-    for group in groups(runs):
-        for judged, row in zip(group.runs, auc_rows(group), strict=False):  # ours come first
-            marked |= {(id(judged), name) for name, cell in zip((*group.names, _MEAN), row.values, strict=True)
-                       if cell.best}  # fmt: skip
-    return marked
+    return {
+        (id(run), name)
+        for group in comparable(runs)
+        for run, row in zip(group.runs, auc_rows(group), strict=False)  # ours come first
+        for name, best in zip((*group.names, _MEAN), row.best, strict=True)
+        if best
+    }
 
 
-def _run_cells(judged: Judged) -> dict[str, object]:
-    run = judged.run
+def _head(run: Run) -> dict[str, object]:
+    evaluation = run.evaluation
     return {
         "run": run.title,
         "recipe": run.recipe,
-        "dataset": run.dataset,
-        "split": run.split,
-        "images": judged.images,
-        "patients": judged.patients,
+        "dataset": evaluation.dataset,
+        "split": evaluation.split,
+        "images": evaluation.images,
+        "patients": evaluation.patients,
     }
 
 
-def _output_lines(judged: Judged) -> list[dict[str, object]]:
-    lines = []
-    for k, finding in enumerate(judged.findings):
-        answers, half = judged.answers, judged.at_half
-        at_half = half.accuracy_K[k] if half else None
-        lines.append(
-            {
-                "output": finding.name,
-                "kind": finding.kind.value,
-                "positives": finding.positives,
-                **_estimate_cells("auc", finding.auc),
-                **_fold_cells(finding.fold_auc),
-                **_estimate_cells("auprc", finding.auprc),
-                "ece": finding.ece,
-                "rule": answers.rule.value if answers else None,
-                "threshold": finding.threshold,
-                "threshold_from": finding.threshold_from or None,
-                **_confusion_cells(answers.confusions_K[k] if answers else None),
-                **_estimate_cells("accuracy", answers.accuracy_K[k] if answers else None),
-                "accuracy_at_half": at_half.value if at_half else None,
-                "accuracy_all_negative": finding.all_negative,
-            }
-        )
-    return lines
+def _output(run: Run, name: str) -> dict[str, object]:
+    evaluation, calls, half = run.evaluation, run.calls, run.at_half
+    at_half = half.accuracies.get(name) if half else None
+    return {
+        "output": name,
+        "kind": evaluation.kinds[name].value,
+        "positives": evaluation.positives.get(name),
+        **_interval("auc", evaluation.auc.get(name)),
+        **_spread(run.auc_of_folds(name)),
+        **_interval("auprc", evaluation.auprc.get(name)),
+        "ece": run.ece(name),
+        "rule": calls.rule.value if calls else None,
+        "threshold": run.threshold(name),
+        "threshold_from": run.threshold_from(name),
+        **_confusion(calls, name),
+        **_interval("accuracy", calls.accuracies.get(name) if calls else None),
+        "accuracy_at_half": at_half.value if at_half else None,
+        "accuracy_all_negative": run.all_negative(name),
+    }
 
 
-def _mean_line(judged: Judged) -> dict[str, object]:
-    answers, half = judged.answers, judged.at_half
-    weighted = answers.weighted if answers else None
+def _means(run: Run) -> dict[str, object]:
+    evaluation, calls, half = run.evaluation, run.calls, run.at_half
+    weighted = calls.weighted if calls else None
     return {
         "output": _MEAN,
         "kind": "",
-        **_estimate_cells("auc", judged.mean_auc),
-        **_fold_cells(judged.fold_mean_auc),
-        **_estimate_cells("auprc", judged.mean_auprc),
-        "ece": judged.mean_ece,
-        "rule": answers.rule.value if answers else None,
+        **_interval("auc", evaluation.mean_auc),
+        **_spread(run.mean_auc_of_folds),
+        **_interval("auprc", evaluation.mean_auprc),
+        "ece": run.mean_ece,
+        "rule": calls.rule.value if calls else None,
         "sensitivity": weighted.recall if weighted else None,
         "precision": weighted.precision if weighted else None,
         "f1": weighted.f1 if weighted else None,
-        **_estimate_cells("accuracy", answers.mean_accuracy if answers else None),
+        **_interval("accuracy", calls.mean_accuracy if calls else None),
         "accuracy_at_half": half.mean_accuracy.value if half and half.mean_accuracy else None,
-        "accuracy_all_negative": answers.all_negative if answers else None,
+        "accuracy_all_negative": calls.mean_accuracy_all_negative if calls else None,
     }
 
 
-def _estimate_cells(name: str, value: Estimate | None) -> dict[str, object]:
-    if value is None:
-        return {}
-    return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+def _interval(name: str, value: Interval | None) -> dict[str, object]:
+    return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high} if value else {}
 
 
-def _fold_cells(value: tuple[float, float] | None) -> dict[str, object]:
+def _spread(value: Spread | None) -> dict[str, object]:
     return {"auc_folds_mean": value[0], "auc_folds_std": value[1]} if value else {}
 
 
-def _confusion_cells(value: Confusion | None) -> dict[str, object]:
-    if value is None:
+def _confusion(calls: CallMetrics | None, name: str) -> dict[str, object]:
+    found = calls.confusions.get(name) if calls else None
+    if found is None:
         return {}
-    shares = {name: getattr(value, name) for name in ("sensitivity", "specificity", "precision", "f1")}
-    return {**shares, "youden_j": value.youden, **asdict(value)}
+    shares = {share: getattr(found, share) for share in ("sensitivity", "specificity", "precision", "f1")}
+    return {**shares, "youden_j": found.youden, **CONVERTER.unstructure(found)}
 
 
 def _cell(value: object) -> str:
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "n/a"
     if isinstance(value, float):
         return f"{value:.6g}"
@@ -130,47 +128,48 @@ def _cell(value: object) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def figures_json(runs: Sequence[Judged], *, commit: str) -> str:
-    """Every figure of the page, null where it is not defined; curves and bins are left out."""
+def metrics_json(runs: Sequence[Run], *, commit: str) -> str:
+    """Every metric of the page, null where it is not defined; curves and bins are left out."""
     whole = {
         "commit": commit,
-        "runs": [_run_value(judged) for judged in runs],
-        "published": [{"dataset": group.dataset, **asdict(item)} for group in groups(runs) for item in beside(group)],
+        "runs": [_run(run) for run in runs],
+        "published": [
+            {"dataset": group.dataset, **CONVERTER.unstructure(item)}
+            for group in comparable(runs)
+            for item in beside(group)
+        ],
     }
-    return json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(_PLAIN.unstructure(whole), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _run_value(judged: Judged) -> dict[str, Any]:
-    run, answers = judged.run, judged.answers
+def _run(run: Run) -> dict[str, Any]:
+    matrix = class_matrix(run.predictions) if run.predictions else None
     return {
-        **_run_cells(judged),
-        "notes": list(run.notes),
+        **_head(run),
+        "notes": run.notes,
         "images_per_s": run.images_per_s,
         "images_per_s_of": run.timed,
-        "mean_auc": _plain(judged.mean_auc),
-        "mean_auc_folds": judged.fold_mean_auc,
-        "mean_auprc": _plain(judged.mean_auprc),
-        "mean_ece": judged.mean_ece,
-        "answers": _answers_value(answers),
-        "at_half": _answers_value(judged.at_half),
-        "best_constant_accuracy": judged.constant,
-        "class_matrix": None if judged.matrix_KK is None else judged.matrix_KK.tolist(),
-        "outputs": {line["output"]: {k: v for k, v in line.items() if k != "output"} for line in _output_lines(judged)},
-        "epochs": [[asdict(record) for record in history] for history in run.histories],
+        "mean_auc": run.evaluation.mean_auc,
+        "mean_auc_folds": run.mean_auc_of_folds,
+        "mean_auprc": run.evaluation.mean_auprc,
+        "mean_ece": run.mean_ece,
+        "answers": run.calls,
+        "at_half": run.at_half,
+        "best_constant_accuracy": best_constant_accuracy(run.predictions) if run.predictions else None,
+        "class_matrix": None if matrix is None else matrix.tolist(),
+        "outputs": {name: {k: v for k, v in _output(run, name).items() if k != "output"} for name in run.names},
+        "epochs": run.histories,
     }
 
 
-def _answers_value(answers: Answers | None) -> dict[str, Any] | None:
-    if answers is None:
-        return None
-    return {
-        "rule": answers.rule.value,
-        "accuracy": _plain(answers.accuracy),
-        "mean_accuracy": _plain(answers.mean_accuracy),
-        "mean_accuracy_all_negative": answers.all_negative,
-        "weighted": asdict(answers.weighted) if answers.weighted else None,
-    }
+def _plain() -> Converter:
+    converter = CONVERTER.copy()
+    converter.register_unstructure_hook(float, lambda value: None if math.isnan(value) else value)
+    omitted = override(omit=True)
+    hook = make_dict_unstructure_fn(CallMetrics, converter, confusions=omitted, accuracies=omitted)
+    converter.register_unstructure_hook(CallMetrics, hook)
+    return converter
 
 
-def _plain(value: Estimate | None) -> dict[str, float | None] | None:
-    return asdict(value) if value else None
+_PLAIN: Final = _plain()
+"""An interval's ends that were not kept are null, and what is made of each output stands with the outputs."""

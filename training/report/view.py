@@ -1,43 +1,33 @@
-"""What the page shows, arranged: runs by data set, the best of a comparable column, published figures beside ours."""
+"""What the page shows, arranged: runs by data set, the best of a comparable column, published metrics beside ours."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from diagnosis_tool.cxr.calibration import Activation
-from diagnosis_tool.cxr.findings import OutputKind
+from diagnosis_tool.cxr.bundle import Interval
 from training.datasets.nih import subset_note
-from training.report.judged import Judged
+from training.report.calls import best_constant_accuracy
 from training.report.published import Published, published_on
-
-_METRICS = {
-    "mean_auc": "mean AUC",
-    "mean_accuracy": "mean accuracy of the findings",
-    "accuracy": "accuracy",
-    "f1": "F1",
-}
+from training.report.runs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """A figure in a comparison; best: the highest of the runs that read the same images."""
+class AucRow:
+    """A line of the AUC table: one value a finding, the mean last. theirs: published, not ours.
 
-    value: float | None
-    best: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A line of the AUC table: one cell a finding, the mean last. theirs: published, not ours."""
+    best: where it is the highest of the runs that read the same images.
+    """
 
     title: str
     remark: str
-    values: tuple[Cell, ...]
+    values: tuple[float | None, ...]
+    best: tuple[bool, ...]
     theirs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """A published figure and ours in words, with what differs in the data."""
+    """A published metric and ours in words, with what differs in the data."""
 
     title: str
     metric: str
@@ -47,67 +37,54 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Comparable:
     """All runs on one data set that answer the same outputs. names: the outputs."""
 
     dataset: str
     names: tuple[str, ...]
-    runs: tuple[Judged, ...]
+    runs: tuple[Run, ...]
 
     @property
     def findings(self) -> tuple[str, ...]:
         """The outputs that are findings."""
-        return tuple(f.name for f in self.runs[0].findings if f.kind is OutputKind.FINDING)
+        return self.runs[0].evaluation.findings
 
 
-def groups(runs: Sequence[Judged]) -> tuple[Group, ...]:
+def comparable(runs: Sequence[Run]) -> tuple[Comparable, ...]:
     """The runs by data set and outputs, in the order in which each first appears."""
-    found: dict[tuple[str, tuple[str, ...]], list[Judged]] = {}
-    for judged in runs:
-        found.setdefault((judged.run.dataset, judged.names), []).append(judged)
-    return tuple(Group(dataset=key[0], names=key[1], runs=tuple(members)) for key, members in found.items())
+    found: dict[tuple[str, tuple[str, ...]], list[Run]] = {}
+    for run in runs:
+        found.setdefault((run.evaluation.dataset, run.names), []).append(run)
+    return tuple(Comparable(dataset=key[0], names=key[1], runs=tuple(members)) for key, members in found.items())
 
 
-def auc_rows(group: Group) -> tuple[Row, ...]:
+def auc_rows(group: Comparable) -> tuple[AucRow, ...]:
     """Ours with the best marked, then what others published on the data set and its findings."""
-    values = [[*(f.auc.value if f.auc else None for f in j.findings), j.mean_auc.value if j.mean_auc else None]
-              for j in group.runs]  # fmt: skip
-    ours = [
-        Row(
-            title=judged.run.title,
-            remark=judged.run.split,
-            values=tuple(Cell(value=v, best=_is_best(group.runs, values, i, k)) for k, v in enumerate(values[i])),
-        )
-        for i, judged in enumerate(group.runs)
-    ]
-    theirs = [
-        Row(
-            title=system.title,
-            remark="published",
-            values=(
-                *(Cell(value=system.auc.get(name)) for name in group.names),
-                Cell(value=system.mean_auc_of(group.findings)),
-            ),
-            theirs=True,
-        )
-        for system in _with_table(group)
-    ]
-    return (*ours, *theirs)
+    ours = [[_value(run.evaluation.auc.get(name)) for name in group.names] + [_value(run.evaluation.mean_auc)]
+            for run in group.runs]  # fmt: skip
+    rows = []
+    for run, values in zip(group.runs, ours, strict=True):
+        rivals = [theirs for other, theirs in zip(group.runs, ours, strict=True) if _images(other) == _images(run)]
+        known = [[value for value in column if value is not None] for column in zip(*rivals, strict=True)]
+        best = tuple(len(k) > 1 and value == max(k) for k, value in zip(known, values, strict=True))
+        rows.append(AucRow(title=run.title, remark=run.evaluation.split, values=tuple(values), best=best))
+    for system in _with_table(group):
+        published = (*(system.auc.get(name) for name in group.names), system.mean_auc_of(group.findings))
+        none = (False,) * len(published)
+        rows.append(AucRow(title=system.title, remark="published", values=published, best=none, theirs=True))
+    return tuple(rows)
 
 
-def _is_best(runs: Sequence[Judged], values: list[list[float | None]], i: int, k: int) -> bool:
-    rivals = [values[j][k] for j, judged in enumerate(runs) if _images(judged) == _images(runs[i])]
-    known = [value for value in rivals if value is not None]
-    return len(known) > 1 and values[i][k] == max(known)
+def _value(interval: Interval | None) -> float | None:
+    return interval.value if interval else None
 
 
-def _images(judged: Judged) -> tuple[str, object]:
+def _images(run: Run) -> tuple[str, object]:
     """Equal for runs that were judged on the same images, as far as the files can tell."""
-    said = judged.run.predictions
-    return judged.run.split, frozenset(said.images) if said else judged.images
+    return run.evaluation.split, frozenset(run.predictions.images) if run.predictions else run.evaluation.images
 
 
-def what_differs(group: Group) -> tuple[str, ...]:
+def what_differs(group: Comparable) -> tuple[str, ...]:
     """A sentence for each way in which the data behind the published rows of the AUC table differ."""
     by_text: dict[str, list[str]] = {}
     for system in _with_table(group):
@@ -115,71 +92,70 @@ def what_differs(group: Group) -> tuple[str, ...]:
     return tuple(f"{'; '.join(titles)}. {text}" for text, titles in by_text.items())
 
 
-def on_a_subset(group: Group) -> tuple[str, ...]:
+def on_a_subset(group: Comparable) -> tuple[str, ...]:
     """The sentence that must stand beside figures on a part of NIH's test list, if any run here has such."""
-    notes = {subset_note(group.dataset, judged.images) for judged in group.runs}
+    notes = {subset_note(group.dataset, run.evaluation.images) for run in group.runs}
     return tuple(note for note in notes if note)
 
 
-def _with_table(group: Group) -> list[Published]:
+def _with_table(group: Comparable) -> list[Published]:
     return [system for system in published_on(group.dataset) if set(system.auc) & set(group.names)]
 
 
-def beside(group: Group) -> tuple[Beside, ...]:
-    """Published figures with ours of the same kind: mean AUC where a run repeats the recipe, all others always."""
+def beside(group: Comparable) -> tuple[Beside, ...]:
+    """Published metrics with ours of the same kind: mean AUC where a run repeats the recipe, all others always."""
     found = []
     for system in published_on(group.dataset):
-        same = [judged for judged in group.runs if system.recipe and judged.run.recipe == system.recipe]
+        same = [run for run in group.runs if system.recipe and run.recipe == system.recipe]
         mean = system.mean_auc_stated
         if mean is None:
             mean = system.mean_auc_of(group.findings)
-        figures = {"mean_auc": mean, **system.metrics} if same and mean is not None else system.metrics
-        for metric, value in figures.items():
-            ours = [text for judged in same or group.runs if (text := _OURS[metric](judged))]
-            found.append(
-                Beside(
-                    title=system.title, metric=_METRICS[metric], value=value, ours=tuple(ours), differs=system.differs
-                )
-            )
+        metrics = {"mean_auc": mean, **system.metrics} if same and mean is not None else system.metrics
+        for metric, value in metrics.items():
+            name, in_words = _METRICS[metric]
+            ours = tuple(f"{run.title}: {text}, {_where(run)}" for run in same or group.runs if (text := in_words(run)))
+            found.append(Beside(title=system.title, metric=name, value=value, ours=ours, differs=system.differs))
     return tuple(found)
 
 
-def _mean_auc(judged: Judged) -> str:
-    return f"{judged.run.title}: {judged.mean_auc.value:.3f}, {_where(judged)}" if judged.mean_auc else ""
+def _mean_auc(run: Run) -> str:
+    mean = run.evaluation.mean_auc
+    return f"{mean.value:.3f}" if mean else ""
 
 
-def _mean_accuracy(judged: Judged) -> str:
-    half = judged.at_half
-    if half is None or half.mean_accuracy is None or half.all_negative is None:
+def _mean_accuracy(run: Run) -> str:
+    half = run.at_half
+    if half is None or half.mean_accuracy is None or half.mean_accuracy_all_negative is None:
         return ""
-    guess = f"all-negative guess {half.all_negative:.3f}"
-    return f"{judged.run.title}: {half.mean_accuracy.value:.3f} at 0.5, {guess}, {_where(judged)}"
+    return f"{half.mean_accuracy.value:.3f} at 0.5, all-negative guess {half.mean_accuracy_all_negative:.3f}"
 
 
-def _accuracy(judged: Judged) -> str:
-    used = judged.at_half or judged.answers
-    if used is None or used.accuracy is None or judged.constant is None:
+def _accuracy(run: Run) -> str:
+    calls = run.at_half or run.calls
+    constant = best_constant_accuracy(run.predictions) if run.predictions else None
+    if calls is None or calls.accuracy is None or constant is None:
         return ""
-    guess = f"best constant answer {judged.constant:.3f}"
-    return f"{judged.run.title}: {used.accuracy.value:.3f} {used.rule}, {guess}, {_where(judged)}"
+    return f"{calls.accuracy.value:.3f} {calls.rule}, best constant answer {constant:.3f}"
 
 
-def _f1(judged: Judged) -> str:
-    used = judged.at_half or judged.answers
-    if used is None or used.weighted is None:
+def _f1(run: Run) -> str:
+    calls = run.at_half or run.calls
+    if calls is None or calls.weighted is None:
         return ""
-    own = used.confusions_K[0].f1 if judged.activation is Activation.SIGMOID and used.confusions_K[0] else None
-    of_positives = "" if own is None else f" ({own:.3f} of the positives)"
-    return f"{judged.run.title}: {used.weighted.f1:.3f} weighted{of_positives} {used.rule}, {_where(judged)}"
+    first = None if run.exclusive else calls.confusions.get(run.names[0])
+    of_positives = f" ({first.f1:.3f} of the positives)" if first and first.f1 is not None else ""
+    return f"{calls.weighted.f1:.3f} weighted{of_positives} {calls.rule}"
 
 
-def _where(judged: Judged) -> str:
-    return judged.run.split if judged.images is None else f"{judged.images:,} images, {judged.run.split}"
+def _where(run: Run) -> str:
+    images, split = run.evaluation.images, run.evaluation.split
+    return split if images is None else f"{images:,} images, {split}"
 
 
-_OURS: dict[str, Callable[[Judged], str]] = {
-    "mean_auc": _mean_auc,
-    "mean_accuracy": _mean_accuracy,
-    "accuracy": _accuracy,
-    "f1": _f1,
+_METRICS: Final[dict[str, tuple[str, Callable[[Run], str]]]] = {
+    "mean_auc": ("mean AUC", _mean_auc),
+    "mean_accuracy": ("mean accuracy of the findings", _mean_accuracy),
+    "accuracy": ("accuracy", _accuracy),
+    "f1": ("F1", _f1),
 }
+"""By the name in published.csv: what it is called, and ours in words, '' where it cannot be given."""

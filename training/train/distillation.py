@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from diagnosis_tool.cxr.calibration import sigmoid
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.datasets import read_dataset
-from training.datasets.base import labels_NK
 from training.errors import TrainingFailed
-from training.evaluate.predictions import Predictions
+from training.evaluate.predictions import Predictions, predictions_of
 from training.prepare.data import Samples, open_caches, samples_of
 from training.train.loop import predict_logits
 from training.train.run_folder import RunFolder
@@ -41,18 +40,15 @@ def soft_labels(runs: Sequence[RunFolder], folder: Path | None, cache: Path, dev
         network = build_network(recipe.network, len(dataset.outputs)).to(device)
         network.load_state_dict(run.best())
         said.append(_probabilities(network, samples, device))
-    return Predictions(
+    return predictions_of(
+        samples.records,
+        np.mean(said, axis=0),
+        dataset.outputs,
+        dataset.activation,
         dataset=dataset.name,
         split="train",
         recipe=", ".join(run.recipe().name for run in runs),
-        outputs=dataset.outputs,
-        activation=dataset.activation,
-        images=tuple(record.image for record in samples.records),
-        patients=samples.patients,
-        labels_NK=labels_NK(samples.records),
-        scores_NK=np.mean(said, axis=0),
         calibrated=True,
-        thresholds_K=np.full(len(dataset.outputs), np.nan),
     )
 
 

@@ -13,7 +13,7 @@ import torch
 
 from diagnosis_tool.cxr.network import build_network
 from training.errors import RecipeInvalid, TrainingFailed
-from training.evaluate.predictions import logits_of, mean_auc
+from training.evaluate.predictions import mean_auc, predictions_of
 from training.prepare.data import TrainingData
 from training.recipes.config import Recipe
 from training.recipes.load import checked
@@ -43,7 +43,7 @@ def interpolate_weights(
     state = _mean(before.best(), after.best(), share)
     network = build_network(recipe.network, len(data.outputs))
     network.load_state_dict(state)
-    said = logits_of(
+    said = predictions_of(
         data.validation.records,
         predict_logits(network, data.validation, recipe.loop.batch_size, torch.device("cpu")),
         data.outputs,

@@ -18,7 +18,7 @@ from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.errors import TrainingFailed
 from training.evaluate.metrics import auc, mean_defined, per_output
-from training.evaluate.predictions import logits_of
+from training.evaluate.predictions import predictions_of
 from training.prepare.boxes import last_layer, location_loss
 from training.prepare.data import Samples, TrainingData, fetched
 from training.prepare.pixel_statistics import with_pixel_statistics
@@ -336,7 +336,7 @@ def _write_epoch(state: TrainingState, job: _Job, record: EpochRecord, logits_nK
     if best_epoch(state.history, job.loop.select) is record:
         run.write_best(state.kept_weights())
         run.write_validation(
-            logits_of(data.validation.records, logits_nK, data.outputs, data.activation,
+            predictions_of(data.validation.records, logits_nK, data.outputs, data.activation,
                       dataset=data.dataset, split="validation", recipe=job.recipe.name)
         )  # fmt: skip
     run.write_history(state.history)

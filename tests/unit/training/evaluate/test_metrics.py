@@ -7,9 +7,9 @@ from training.evaluate.metrics import (
     auc_replicates,
     average_precision,
     expected_calibration_error,
-    interval,
     mean_defined,
     patient_weights,
+    with_interval,
 )
 
 
@@ -76,11 +76,12 @@ def test_intervals_hold_the_value_and_narrow_with_more_patients():
     for count in (100, 1600):
         scores, labels = _scores(5, count)
         weights = patient_weights([str(n) for n in range(count)], seed=1)
-        low, high = interval(auc_replicates(scores[:, None], labels[:, None], weights)[:, 0])
-        assert low < auc(scores, labels) < high
-        widths.append(high - low)
+        found = with_interval(auc(scores, labels), auc_replicates(scores[:, None], labels[:, None], weights)[:, 0])
+        assert found.low < found.value < found.high
+        widths.append(found.high - found.low)
     assert widths[1] < widths[0] / 3
-    assert np.isnan(interval(np.array([np.nan, np.nan]))).all()
+    assert np.isnan(with_interval(0.5, np.array([np.nan, np.nan])).low)
+    assert with_interval(None, np.array([0.1, 0.2])) is None
 
 
 def test_no_images_have_no_weights():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from diagnosis_tool.cxr.bundle import Interval, OperatingPoint, Output
+from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import ModelIdentity, PredictedOutput, Prediction, Radiograph, ViewPosition
 from diagnosis_tool.errors import UnsupportedImage
@@ -15,9 +16,10 @@ from tests.nih_phantoms import write_nih
 from tests.small_datasets import write_small_kermany
 from training.commands import main
 from training.datasets.base import Record, Split
-from training.evidence.answers import answers_of
+from training.evaluate.evaluation import common_columns
+from training.evaluate.predictions import Predictions, predictions_of
+from training.evidence.operating_points import points_on_test
 from training.evidence.robustness import changes_at, measure
-from training.evidence.said import Said, narrowed
 from training.evidence.subgroups import NOT_STATED, partitions_of
 from training.phantom import save_phantom
 
@@ -36,15 +38,23 @@ def _record(n: int, labels: tuple[int, ...] = (0, 0), **more: object) -> Record:
     )
 
 
-def _said(records: list[Record], probabilities: list[list[float]]) -> Said:
-    return narrowed((A, B), (A, B), records, np.array(probabilities))
+def _predictions(records: list[Record], probabilities: list[list[float]]) -> Predictions:
+    return predictions_of(
+        records, np.array(probabilities), (A, B), Activation.SIGMOID,
+        dataset="nih", split="test", recipe="", calibrated=True,
+    )  # fmt: skip
 
 
-def test_only_findings_that_both_sides_know_are_judged_each_with_its_own_column() -> None:
-    said = narrowed((B, NOTHING, ABSENT, A), (A, NOTHING, B), [_record(0, (0, 0, 1))], np.array([[0.1, 0.2, 0.3, 0.4]]))
-    assert said.findings == ("B", "A")
-    assert said.probabilities_NK.tolist() == [[0.1, 0.4]]
-    assert said.labels_NK.tolist() == [[1, 0]]
+def test_only_outputs_that_both_sides_know_are_judged_each_with_its_own_column() -> None:
+    assert common_columns((B, NOTHING, ABSENT, A), (A, NOTHING, B)) == [(3, 0), (1, 1), (0, 2)]
+    mixed = predictions_of(
+        [_record(0, (0, 1))], np.array([[0.2, 0.1]]), (NOTHING, B), Activation.SIGMOID,
+        dataset="nih", split="test", recipe="",
+    )  # fmt: skip
+    assert [mixed.names[k] for k in mixed.findings] == ["B"]
+    assert [one.finding for one in points_on_test(mixed, ()).findings] == ["B"]
+    (sex, *_) = partitions_of(mixed, [_record(0, (0, 1), sex="F")])
+    assert set(sex.groups[0].auc) == {"B"}
 
 
 def test_groups_are_judged_apart_and_their_means_are_over_the_same_findings() -> None:
@@ -54,7 +64,7 @@ def test_groups_are_judged_apart_and_their_means_are_over_the_same_findings() ->
         records.append(_record(n, (int(positive), int(n == 0)), sex=sex, age_years=70 if n < 20 else None,
                                view_position=ViewPosition.AP))  # fmt: skip
         probabilities.append([0.5 + (0.1 if positive == (sex == "F") else -0.1), 0.9 if n == 0 else 0.1])
-    by_name = {one.name: one for one in partitions_of(_said(records, probabilities))}
+    by_name = {one.name: one for one in partitions_of(_predictions(records, probabilities), records)}
     women, men = by_name["sex"].groups
     assert by_name["sex"].common == ("A",)
     assert (women.name, women.images, men.images) == ("women", 20, 20)
@@ -72,13 +82,13 @@ def test_groups_are_judged_apart_and_their_means_are_over_the_same_findings() ->
 
 def test_answers_at_each_point_beside_always_no() -> None:
     records = [_record(n, (int(n < 2), 0)) for n in range(10)]
-    said = _said(records, [[p, 0.1] for p in (0.9, 0.4, 0.8, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)])
+    predictions = _predictions(records, [[p, 0.1] for p in (0.9, 0.4, 0.8, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)])
     some = Interval(value=0.5, low=0.4, high=0.6)
     points = [
         OperatingPoint(output="A", criterion=c, threshold=t, sensitivity=some, specificity=some, source="x")
         for c, t in (("youden", 0.5), ("sensitivity_90", 0.3))
     ]
-    answers = answers_of(said, points)
+    answers = points_on_test(predictions, points)
     a, b = answers.findings
     assert (a.positives, a.all_negative, b.all_negative) == (2, 0.8, 1.0)
     youden, sensitive = a.at("youden"), a.at("sensitivity_90")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
@@ -9,18 +11,18 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from training.evaluate.metrics import average_precision, expected_calibration_error, patient_weights
-from training.report.curves import (
+from tests.made_up_runs import SIGMOID, SOFTMAX, THREE, made_up
+from training.evaluate.metrics import (
+    average_precision,
     average_precision_replicates,
-    class_matrix,
-    confusion,
-    precision_recall,
+    expected_calibration_error,
+    patient_weights,
     reliability,
-    roc,
+    share,
     share_replicates,
-    thinned,
-    weighted,
 )
+from training.report.calls import best_confusion, class_matrix, confusion, weighted
+from training.report.curves import precision_recall, roc, thinned
 
 
 def _scores(seed, count=300):
@@ -33,17 +35,16 @@ def _scores(seed, count=300):
 def test_roc_agrees_with_scikit_learn(seed):
     scores, labels = _scores(seed)
     mine = roc(scores, labels)
-    false, true, thresholds = roc_curve(labels, scores, drop_intermediate=False)
-    np.testing.assert_allclose(mine.false_positive_P, false)
-    np.testing.assert_allclose(mine.true_positive_P, true)
-    np.testing.assert_allclose(mine.thresholds_P, thresholds)
-    assert mine.youden == pytest.approx((true - false).max())
+    false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
+    np.testing.assert_allclose(mine[0], false)
+    np.testing.assert_allclose(mine[1], true)
+    assert best_confusion(scores, labels).youden == pytest.approx((true - false).max())
 
 
 def test_of_equal_youden_points_the_lowest_threshold_is_taken():
-    curve = roc(np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 0, 1, 0], np.uint8))
-    assert curve.youden == pytest.approx(0.5)
-    assert curve.thresholds_P[curve.best] == 0.7
+    best = best_confusion(np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 0, 1, 0], np.uint8))
+    assert best.youden == pytest.approx(0.5)
+    assert (best.true_positive, best.false_positive) == (2, 1)  # 0.7 and above
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -51,8 +52,8 @@ def test_precision_recall_agrees_with_scikit_learn(seed):
     scores, labels = _scores(seed)
     mine = precision_recall(scores, labels)
     precision, recall, _ = precision_recall_curve(labels, scores)
-    np.testing.assert_allclose(mine.precision_P, precision[:-1][::-1])  # its last point is its own convention
-    np.testing.assert_allclose(mine.recall_P, recall[:-1][::-1])
+    np.testing.assert_allclose(mine[0], recall[:-1][::-1])
+    np.testing.assert_allclose(mine[1], precision[:-1][::-1])  # its last point is its own convention
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 2.0])
@@ -90,7 +91,9 @@ def test_class_matrix_and_its_weighted_averages_agree_with_scikit_learn():
     shares = rng.dirichlet([1, 1, 1], 120) + 0.5 * np.eye(3)[truth]
     labels = np.eye(3, dtype=np.uint8)[truth]
     said = shares.argmax(axis=1)
-    np.testing.assert_array_equal(class_matrix(shares, labels), confusion_matrix(truth, said))
+    exclusive = replace(made_up(THREE, SOFTMAX, count=120), scores_NK=shares, labels_NK=labels)
+    np.testing.assert_array_equal(class_matrix(exclusive), confusion_matrix(truth, said))
+    assert class_matrix(replace(exclusive, activation=SIGMOID)) is None
     averages = weighted([confusion(said == k, labels[:, k]) for k in range(3)])
     p, r, f, _ = precision_recall_fscore_support(truth, said, average="weighted")
     assert (averages.precision, averages.recall, averages.f1) == pytest.approx((p, r, f))
@@ -100,11 +103,11 @@ def test_reliability_bins_are_those_of_the_calibration_error():
     rng = np.random.default_rng(2)
     shares = rng.random(300)
     labels = (rng.random(300) < shares).astype(np.uint8)
-    bins = reliability(shares, labels, 15)
+    mine_stated, mine_observed, counts = reliability(shares, labels, 15)
     observed, stated = calibration_curve(labels, shares, n_bins=15, strategy="quantile")
-    np.testing.assert_allclose(bins.stated_B, stated, atol=1e-12)
-    np.testing.assert_allclose(bins.observed_B, observed, atol=1e-12)
-    gap = np.abs(bins.stated_B - bins.observed_B) @ bins.count_B / bins.count_B.sum()
+    np.testing.assert_allclose(mine_stated, stated, atol=1e-12)
+    np.testing.assert_allclose(mine_observed, observed, atol=1e-12)
+    gap = np.abs(mine_stated - mine_observed) @ counts / counts.sum()
     assert gap == pytest.approx(expected_calibration_error(shares, labels))
 
 
@@ -112,11 +115,14 @@ def test_replicates_count_images_as_copies_would():
     scores, labels = _scores(3, 80)
     weights = patient_weights([str(n // 2) for n in range(80)], 0, 70)
     replicates = average_precision_replicates(scores[:, None], labels[:, None], weights)
-    shares = share_replicates((labels == 1)[:, None], weights)
+    even = np.arange(80) % 2 == 0
+    shares = share_replicates(labels == 1, even, weights)
     for r in (0, 51, 69):  # in both chunks
         copies = np.repeat(np.arange(80), weights[r])
         assert replicates[r, 0] == pytest.approx(average_precision_score(labels[copies], scores[copies]))
-        assert shares[r, 0] == pytest.approx(labels[copies].mean())
+        assert shares[r] == pytest.approx(labels[copies[copies % 2 == 0]].mean())
+    assert share(labels == 1, even, weights).value == labels[even].mean()
+    assert share(labels == 1, np.zeros(80, bool), weights) is None
     once = average_precision_replicates(scores[:, None], labels[:, None], np.ones((1, 80), np.uint8))
     assert once[0, 0] == pytest.approx(average_precision(scores, labels))
     none = average_precision_replicates(scores[:, None], np.zeros((80, 1), np.uint8), weights)
@@ -140,10 +146,10 @@ def test_thinning_keeps_ends_and_area():
     rng = np.random.default_rng(4)
     labels = (rng.random(20_000) < 0.2).astype(np.uint8)
     curve = roc(rng.normal(labels, 1.0), labels)
-    x, y = thinned(curve.false_positive_P, curve.true_positive_P, 150)
+    x, y = thinned(curve, 150)
     assert len(x) <= 150
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
-    full = np.trapezoid(curve.true_positive_P, curve.false_positive_P)
+    full = np.trapezoid(curve[1], curve[0])
     assert np.trapezoid(y, x) == pytest.approx(full, abs=2e-3)
     straight = np.linspace(0, 1, 50)
-    assert len(thinned(straight, straight, 10)[0]) <= 10
+    assert len(thinned((straight, straight), 10)[0]) <= 10
