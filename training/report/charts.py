@@ -136,7 +136,7 @@ def roc(run: Run) -> Chart | None:
         curve, area, threshold = curves.roc(scores_N, labels_N), run.evaluation.auc[name], run.threshold(name)
         if curve is None or area is None:
             continue
-        series.append(_curve(name, n, curve, area.value))
+        series.append(_curve(name, n, curves.thinned(curve, _POINTS), area.value))
         best = best_confusion(scores_N, labels_N)
         series.append(_mark(name, n, best, RING, f"largest Youden's J {best.youden:.3f}"))
         if threshold is not None:
@@ -151,7 +151,7 @@ def precision_recall(run: Run) -> Chart | None:
     for name, n, scores_N, labels_N in _columns(run):
         curve, area = curves.precision_recall(scores_N, labels_N), run.evaluation.auprc[name]
         if curve and area:
-            series.append(_curve(name, n, curve, area.value))
+            series.append(_curve(name, n, curves.thinned(curve, _POINTS), area.value))
     return _unit("recall", "precision", series) if series else None
 
 
@@ -179,8 +179,9 @@ def _columns(run: Run) -> list[tuple[str, int, Array, Labels]]:
 
 
 def _curve(name: str, n: int, curve: curves.Curve, metric: float, **style: Any) -> Series:
-    x_P, y_P = curves.thinned(curve, _POINTS)
-    return Series(name=f"{short(display_name(name), 24)} {metric:.3f}", x=x_P.tolist(), y=y_P.tolist(), n=n, **style)
+    return Series(
+        name=f"{short(display_name(name), 24)} {metric:.3f}", x=curve[0].tolist(), y=curve[1].tolist(), n=n, **style
+    )
 
 
 def _guide(end: float) -> Series:

@@ -71,7 +71,7 @@ def draw(chart: Chart) -> Markup:
     """The SVG element; all text in it is escaped."""
     named = [series for series in chart.series if series.name]
     height = max(chart.least_height, _TOP + _BOTTOM + _LINE * len(named))
-    left, right, low = 170 if chart.rows else 58, chart.width - _LEGEND, height - _BOTTOM
+    left, right, low = 170 if chart.rows else 68, chart.width - _LEGEND, height - _BOTTOM
     x, y = _scale(chart.x_range, left, right), _scale(chart.y_range, low, _TOP)
     rows = enumerate(chart.rows) if chart.rows else ((tick, f"{tick:g}") for tick in ticks(*chart.y_range))
     parts = [
@@ -86,7 +86,7 @@ def draw(chart: Chart) -> Markup:
             for tick, text in rows
         ),
         f'<text x="{(left + right) / 2:g}" y="{height - 8}">{escape(chart.x_title)}</text>',
-        f'<text transform="translate(14 {(_TOP + low) / 2:g}) rotate(-90)">{escape(chart.y_title)}</text>',
+        f'<text transform="translate(13 {(_TOP + low) / 2:g}) rotate(-90)">{escape(chart.y_title)}</text>',
         *(part for series in chart.series for part in _drawn(series, x, y)),
         *(_legend(series, right + 12, _TOP + _LINE * n + 9) for n, series in enumerate(named)),
         "</svg>",
