@@ -4,23 +4,20 @@ The English text is the message's id, so code reads as the page does. `make mess
 ngettext("…", "…", n) with plain string literals; values go in by name: gettext("Read by %(name)s", name=name).
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache
 from gettext import NullTranslations
 from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """A language by its code (BCP 47, 'de') and its catalogue. with_values: its texts with %(name)s, longest first."""
+    """A language by its code (BCP 47, 'de') and its catalogue."""
 
     code: str
     translations: NullTranslations = field(repr=False)
-    with_values: tuple[str, ...] = field(default=(), repr=False)
 
 
 ENGLISH: Final = Language(code="en", translations=NullTranslations())
@@ -59,33 +56,6 @@ def gettext(message: str, **values: object) -> str:
 def ngettext(one: str, many: str, n: int, **values: object) -> str:
     """The form for this number of things, with %(n)s and other values filled in."""
     return current().translations.ngettext(one, many, n) % {"n": n, **values}
-
-
-def retold(sentence: str) -> str:
-    """A sentence that was made in English and kept (a refusal's reason), in the language in use.
-
-    Recognised by the message it was made from, whose values it holds; a sentence that is none of them stays as it is.
-    """
-    language = current()
-    if (said := language.translations.gettext(sentence)) != sentence:
-        return said
-    for message in language.with_values:
-        if found := _pattern(message).fullmatch(sentence):
-            return language.translations.gettext(message) % found.groupdict()
-    return sentence
-
-
-@cache
-def _pattern(message: str) -> re.Pattern[str]:
-    seen: set[str] = set()
-
-    def group(value: re.Match[str]) -> str:
-        name = value[1]
-        first = name not in seen
-        seen.add(name)
-        return f"(?P<{name}>.+?)" if first else f"(?P={name})"
-
-    return re.compile(re.sub(r"%\\\((\w+)\\\)s", group, re.escape(message)), re.DOTALL)
 
 
 def gettext_noop(message: str) -> str:

@@ -1,10 +1,12 @@
 """Study and Instance: values, and the rules of an instance's state. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from diagnosis_tool.cxr.types import NOBODY, Prediction, Radiograph, Subject, ViewPosition
+from diagnosis_tool.errors import DiagnosisToolError
 
 
 class InstanceState(StrEnum):
@@ -24,6 +26,25 @@ class InstanceState(StrEnum):
     def is_final(self) -> bool:
         """True once nothing more will happen by itself."""
         return self in {InstanceState.DONE, InstanceState.REFUSED, InstanceState.FAILED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why an image has no prediction, kept so that it is worded when it is shown (wording.outcome). str(): in English.
+
+    message: the message's id, as in DiagnosisToolError. values: what stands for its %(name)s.
+    """
+
+    message: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, error: DiagnosisToolError) -> "Reason":
+        """What the error says."""
+        return cls(message=error.message, values={name: str(value) for name, value in error.values.items()})
+
+    def __str__(self) -> str:
+        return self.message % self.values if self.values else self.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +76,7 @@ class Instance:
     """One uploaded file and what became of it.
 
     file_name: as the sender called it, cleaned for display; never used as a path.
-    width_px, height_px: None until the image was decoded. error: for the reader, when REFUSED or FAILED.
+    width_px, height_px: None until the image was decoded. error: when REFUSED or FAILED.
     prediction: set exactly when state is DONE; predicted_at: when it was made, in predict_s seconds.
     patient_id: the file's, or what the sender called the patient of the upload. This and what follows: None where it is
     not known (yet). bits: of each pixel that the source uses, 8 until the image was decoded.
@@ -69,7 +90,7 @@ class Instance:
     sha256: str
     size_bytes: int
     state: InstanceState
-    error: str | None
+    error: Reason | None
     width_px: int | None
     height_px: int | None
     has_thumbnail: bool

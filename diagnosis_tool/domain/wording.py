@@ -11,7 +11,7 @@ from diagnosis_tool.cxr.findings import OutputKind, display_name
 from diagnosis_tool.cxr.types import PredictedOutput, Prediction
 from diagnosis_tool.domain.access import Permission, Role
 from diagnosis_tool.domain.language import gettext as _
-from diagnosis_tool.domain.language import gettext_noop, retold
+from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.reviews import Opinion, Review, ReviewState, Verdict
 from diagnosis_tool.domain.studies import Instance, InstanceState, StudyProgress
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistRow
@@ -161,7 +161,8 @@ def outcome(instance: Instance) -> str:
         return prediction_outcome(instance.prediction)
     if instance.state in _UNFINISHED:
         return _(_UNFINISHED[instance.state])
-    reason = retold(instance.error) if instance.error else _("no reason was recorded. Send the file again.")
+    error = instance.error
+    reason = _(error.message, **error.values) if error else _("no reason was recorded. Send the file again.")
     if instance.state is InstanceState.REFUSED:
         return _("Refused: %(reason)s", reason=reason)
     return _("Not read: %(reason)s", reason=reason)

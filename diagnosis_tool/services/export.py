@@ -58,7 +58,7 @@ def _about(instance: Instance) -> list[str]:
         instance.acquired_at.isoformat() if instance.acquired_at else "",
         instance.received_at.isoformat() if instance.received_at else "",
         instance.state,
-        instance.error or "",
+        str(instance.error or ""),
         instance.prediction.identity.bundle if instance.prediction else "",
     ]
 

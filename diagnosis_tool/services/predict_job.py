@@ -21,8 +21,8 @@ from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.audit import NotRead
 from diagnosis_tool.domain.jobs import Job
 from diagnosis_tool.domain.language import gettext_noop
-from diagnosis_tool.domain.studies import ImageFacts
-from diagnosis_tool.errors import Conflict, StorageFull, UnreadableInput, UnsupportedImage
+from diagnosis_tool.domain.studies import ImageFacts, Reason
+from diagnosis_tool.errors import Conflict, DiagnosisToolError, StorageFull, UnreadableInput, UnsupportedImage
 from diagnosis_tool.services.context import Context
 
 _log = logging.getLogger(__name__)
@@ -69,9 +69,9 @@ def prepare(context: Context, classifier: Classifier, job: Job) -> Prepared | No
     return None
 
 
-def _refuse(context: Context, job: Job, refusal: Exception, facts: ImageFacts | None = None) -> None:
+def _refuse(context: Context, job: Job, refusal: DiagnosisToolError, facts: ImageFacts | None = None) -> None:
     why = NotRead.UNREADABLE if isinstance(refusal, UnreadableInput) else NotRead.UNSUPPORTED
-    context.jobs.refuse(job, str(refusal), why, facts)
+    context.jobs.refuse(job, Reason.of(refusal), why, facts)
     _log.info("job %d: refused", job.id)
 
 
@@ -134,7 +134,7 @@ def give_back(context: Context, job: Job) -> None:
 
 def _broke_down(context: Context, job: Job) -> None:
     _log.exception("job %d: attempt %d broke down", job.id, job.attempt)
-    context.jobs.fail(job, _BROKE % {"job": job.id})
+    context.jobs.fail(job, Reason(message=_BROKE, values={"job": str(job.id)}))
 
 
 @contextmanager

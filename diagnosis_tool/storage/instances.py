@@ -1,11 +1,12 @@
 """Rows of the table `instances`: the facts that a worker learns of an image are written and read back here."""
 
+import json
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, select, update
 
 from diagnosis_tool.cxr.types import Prediction, ViewPosition
-from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState
+from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState, Reason
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 
@@ -41,7 +42,7 @@ def instance_of(row: Any, prediction: Prediction | None) -> Instance:
         sha256=row.sha256,
         size_bytes=row.size_bytes,
         state=InstanceState(row.state),
-        error=row.error,
+        error=Reason(**json.loads(row.error)) if row.error else None,
         width_px=row.width_px,
         height_px=row.height_px,
         has_thumbnail=bool(row.has_thumbnail),
@@ -58,6 +59,11 @@ def instance_of(row: Any, prediction: Prediction | None) -> Instance:
         bits=row.bits or 8,
         received_at=row.received_at,
     )
+
+
+def reason_text(reason: Reason | None) -> str | None:
+    """As the column `error` holds it: JSON of the message's id and its values."""
+    return json.dumps({"message": reason.message, "values": dict(reason.values)}) if reason else None
 
 
 def store_facts(db: Connection, instance_id: int, values: dict[str, Any]) -> int:

@@ -10,20 +10,23 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from diagnosis_tool.domain.audit import Action, Event, NotRead, Outcome
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, JobState, Priority, WorkerState, WorkerStatus
-from diagnosis_tool.domain.studies import ImageFacts, InstanceState
+from diagnosis_tool.domain.language import gettext_noop
+from diagnosis_tool.domain.studies import ImageFacts, InstanceState, Reason
 from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.audit import AuditLog, AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
-from diagnosis_tool.storage.instances import facts_row, store_facts
+from diagnosis_tool.storage.instances import facts_row, reason_text, store_facts
 
 LEASE_S: Final = 120.0
 """Far longer than any image takes: a worker that holds a job this long hangs."""
-BROKE_DOWN: Final = (
-    f"Reading this image broke down {MAX_ATTEMPTS} times. Nothing is known about it; try another export of the image."
+_BROKE_DOWN: Final = Reason(
+    message=gettext_noop(
+        "Reading this image broke down %(n)s times. Nothing is known about it; try another export of the image."
+    ),
+    values={"n": str(MAX_ATTEMPTS)},
 )
-
 
 _OUTCOMES: Final = {
     InstanceState.DONE: Outcome.SUCCESS,
@@ -72,7 +75,7 @@ class JobStore:
                 for row in rows:
                     job = _job(row, worker)
                     if row.attempts >= MAX_ATTEMPTS:
-                        self.close(db, job, InstanceState.FAILED, detail=NotRead.BROKE_DOWN, error=BROKE_DOWN)
+                        self.close(db, job, InstanceState.FAILED, detail=NotRead.BROKE_DOWN, error=_BROKE_DOWN)
                     elif row.attempts == 0 or not claimed:
                         self._lease(db, job)
                         claimed.append(job)
@@ -114,24 +117,24 @@ class JobStore:
                 db.execute(update(t.jobs).where(j.id.in_(held), j.attempts > 0).values(attempts=j.attempts - 1))
         return len(held)
 
-    def refuse(self, job: Job, message: str, why: NotRead, facts: ImageFacts | None = None) -> None:
-        """Marks the image refused, with the reason for the reader. Raises Conflict when the lease was lost.
+    def refuse(self, job: Job, reason: Reason, why: NotRead, facts: ImageFacts | None = None) -> None:
+        """Marks the image refused. Raises Conflict when the lease was lost.
 
         why: for the audit log and metrics. facts: when the image could be decoded at least.
         """
         with self.held(job) as db:
             if facts is not None:
                 store_facts(db, job.instance_id, facts_row(facts))
-            self.close(db, job, InstanceState.REFUSED, detail=why, error=message)
+            self.close(db, job, InstanceState.REFUSED, detail=why, error=reason)
 
-    def fail(self, job: Job, message: str) -> None:
+    def fail(self, job: Job, reason: Reason) -> None:
         """Puts the job back for another attempt, or marks the image failed after the last one.
 
         Raises Conflict when the lease was lost.
         """
         with self.held(job) as db:
             if job.attempt >= MAX_ATTEMPTS:
-                self.close(db, job, InstanceState.FAILED, detail=NotRead.BROKE_DOWN, error=message)
+                self.close(db, job, InstanceState.FAILED, detail=NotRead.BROKE_DOWN, error=reason)
             else:
                 self._put_back(db, [job.id])
 
@@ -145,7 +148,9 @@ class JobStore:
                 raise Conflict("Job %(job)s was taken over by another worker.", job=job.id)
             yield db
 
-    def close(self, db: Connection, job: Job, state: InstanceState, *, detail: str, error: str | None = None) -> None:
+    def close(
+        self, db: Connection, job: Job, state: InstanceState, *, detail: str, error: Reason | None = None
+    ) -> None:
         """The job is over, its image in this state for the reason `error`; detail: for the audit row."""
         i = t.instances.c
         db.execute(
@@ -153,7 +158,7 @@ class JobStore:
             .where(t.jobs.c.id == job.id)
             .values(state=JobState.DONE, finished_at=self._now(), lease_until=None)
         )
-        db.execute(update(t.instances).where(i.id == job.instance_id).values(state=state, error=error))
+        db.execute(update(t.instances).where(i.id == job.instance_id).values(state=state, error=reason_text(error)))
         worklist.refresh_of(db, [job.instance_id])
         study_uid = select(t.studies.c.uid).join_from(t.instances, t.studies).where(i.id == job.instance_id)
         event = Event(

@@ -43,7 +43,7 @@ def content(context: Context, search: str | None, allowed: Set[Permission]) -> t
         place = facts.Place(study=browse.get_study(context, instance.study_uid), older=older, newer=newer)
         shown = shown_of(context, place, instance)
     except NotFound as error:
-        return layout.message_view(_("Not found"), _(str(error))), True
+        return layout.message_view(_("Not found"), _(error.message, **error.values)), True
     if shown is None:
         return layout.unread_view(place, instance, allowed), instance.state.is_final
     return layout.reading_view(shown, wanted, allowed), True

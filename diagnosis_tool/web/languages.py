@@ -27,8 +27,6 @@ blueprint = Blueprint("languages", __name__)
 
 COOKIE: Final = "language"
 _YEAR_S: Final = 365 * 24 * 3600
-_SENTENCE: Final = 40
-"""Letters. What is shorter ("%(n)s of %(total)s") is no reason that was kept, and would fit too much."""
 
 
 def install(app: Flask) -> None:
@@ -105,10 +103,7 @@ def language_of(code: str) -> Language:
     compiled = BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
-    sentences = [_key(m) for m in catalogue if m.id and "%(" in _key(m) and len(_key(m)) >= _SENTENCE]
-    return Language(
-        code=code, translations=Translations(compiled), with_values=tuple(sorted(sentences, key=lambda s: -len(s)))
-    )
+    return Language(code=code, translations=Translations(compiled))
 
 
 def _catalogue(code: str) -> Catalog | None:

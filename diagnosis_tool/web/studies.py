@@ -91,7 +91,7 @@ def _instance_json(instance: Instance) -> dict[str, Any]:
         "file": instance.file_name,
         "sha256": instance.sha256,
         "state": instance.state,
-        "error": instance.error,
+        "error": str(instance.error) if instance.error else None,
         "findings": [
             {"finding": o.name, "probability": o.probability, "shown": wording.probability(o.probability)}
             for o in outputs

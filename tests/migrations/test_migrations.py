@@ -7,13 +7,16 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 
 from diagnosis_tool import resources
+from diagnosis_tool.domain import language, wording
 from diagnosis_tool.domain.access import Role
+from diagnosis_tool.domain.studies import Reason
 from diagnosis_tool.domain.worklist import Strongest, WorklistQuery
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.wiring import make_context, migrate_database
 from diagnosis_tool.storage import tables, worklist
 from diagnosis_tool.storage.database import open_database, read_transaction, write_transaction
 from diagnosis_tool.storage.migrate import migrate
+from diagnosis_tool.web import languages
 
 
 def is_ours(name: str | None, kind: str, _: object) -> bool:
@@ -128,3 +131,65 @@ def test_studies_of_the_first_schema_stay_and_stand_on_the_worklist(tmp_path: Pa
         worklist.forget_findings(db, 1)
         worklist.merge_findings(db, 1, [1, 2])
     assert stored() == migrated
+
+
+_REASONS: dict[str, tuple[str, dict[str, str], str]] = {
+    "The image has only 20 x 33 pixels; at least 64 x 64 are needed. Upload the original, not a preview.": (
+        "The image has only %(width)s x %(height)s pixels; at least %(least)s x %(least)s are needed. "
+        "Upload the original, not a preview.",
+        {"width": "20", "height": "33", "least": "64"},
+        "Das Bild hat nur 20 x 33 Pixel; mindestens 64 x 64 sind nötig.",
+    ),
+    "This is a radiograph of HAND\nLEFT, not of the chest. Nothing was read.": (
+        "This is a radiograph of %(part)s, not of the chest. Nothing was read.",
+        {"part": "HAND\nLEFT"},
+        "Dies ist eine Röntgenaufnahme von HAND\nLEFT, nicht vom Thorax.",
+    ),
+    "Reading this image broke down. Nothing is known about it; the server's log says more under job 13.": (
+        "Reading this image broke down. Nothing is known about it; the server's log says more under job %(job)s.",
+        {"job": "13"},
+        "unter Auftrag 13.",
+    ),
+    "Reading this image broke down 3 times. Nothing is known about it; try another export of the image.": (
+        "Reading this image broke down %(n)s times. Nothing is known about it; try another export of the image.",
+        {"n": "3"},
+        "brach 3-mal zusammen.",
+    ),
+    "The file is empty (0 bytes). Export the image again.": (
+        "The file is empty (0 bytes). Export the image again.",
+        {},
+        "Die Datei ist leer",
+    ),
+    "Of an older release: 100% of 1 x 2 %(n)s.": (
+        "Of an older release: 100% of 1 x 2 %(n)s.",
+        {},
+        "Of an older release: 100% of 1 x 2 %(n)s.",
+    ),
+}
+"""English as it was kept before: the message's id, its values, a part of the German."""
+
+
+def test_reasons_of_the_fourth_schema_say_the_same_and_in_german_too(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "db.sqlite")
+    migrate(engine, resources.migrations_dir(), "0004")
+    with write_transaction(engine) as db:
+        db.exec_driver_sql(
+            "INSERT INTO studies (id, uid, created_at, user_id, project_id) "
+            "VALUES (1, 's', '2026-11-01 10:00:00', 1, 1)"
+        )
+        for position, sentence in enumerate([*_REASONS, None]):
+            db.exec_driver_sql(
+                "INSERT INTO instances (uid, study_id, position, file_name, sha256, size_bytes, state, error) "
+                "VALUES (?, 1, ?, 'a.png', 'a', 1, 'refused', ?)",
+                (f"i{position}", position, sentence),
+            )
+    engine.dispose()
+    migrate_database(tmp_path / "db.sqlite", resources.migrations_dir())
+    context = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite")
+    for position, (sentence, (message, values, german)) in enumerate(_REASONS.items()):
+        instance = context.studies.instance(f"i{position}")
+        assert instance.error == Reason(message=message, values=values)
+        assert str(instance.error) == sentence
+        with language.speaking(languages.language_of("de")):
+            assert german in wording.outcome(instance)
+    assert context.studies.instance(f"i{len(_REASONS)}").error is None

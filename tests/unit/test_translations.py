@@ -8,6 +8,7 @@ import pytest
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, OTHER_FINDINGS
 from diagnosis_tool.domain import language, wording
+from diagnosis_tool.domain.studies import Reason
 from diagnosis_tool.errors import DiagnosisToolError, UnreadableInput, UnsupportedImage
 from diagnosis_tool.web import languages
 from tests import translations
@@ -100,11 +101,12 @@ _SMALL = (
         (UnreadableInput("The file is empty (0 bytes). Export the image again."), "Die Datei ist leer"),
     ],
 )
-def test_a_reason_that_was_kept_in_english_is_retold(error: DiagnosisToolError, german: str) -> None:
-    assert language.retold(str(error)) == str(error)
+def test_a_reason_that_was_kept_is_worded_when_it_is_shown(error: DiagnosisToolError, german: str) -> None:
+    kept = Reason.of(error)
+    assert str(kept) == str(error)
+    assert language.gettext(kept.message, **kept.values) == str(error)
     with language.speaking(languages.language_of("de")):
-        assert german in language.retold(str(error))
-        assert language.retold("Of an older release: 1 x 2.") == "Of an older release: 1 x 2."
+        assert german in language.gettext(kept.message, **kept.values)
 
 
 def test_errors_say_what_the_extraction_finds() -> None:

@@ -4,13 +4,14 @@ import pytest
 
 from diagnosis_tool.cxr.findings import NO_FINDING
 from diagnosis_tool.domain import wording
-from diagnosis_tool.domain.studies import Instance, InstanceState
+from diagnosis_tool.domain.studies import Instance, InstanceState, Reason
 from tests.unit.viewer.test_figures import output, prediction
 
 
 def instance(state: InstanceState, error: str | None = None) -> Instance:
     return Instance(
-        uid="u", study_uid="s", position=0, file_name="a.png", sha256="0" * 64, size_bytes=1, state=state, error=error,
+        uid="u", study_uid="s", position=0, file_name="a.png", sha256="0" * 64, size_bytes=1, state=state,
+        error=Reason(message=error) if error else None,
         width_px=None, height_px=None, has_thumbnail=False, prediction=None,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 from diagnosis_tool.cxr.types import Prediction, Radiograph
 from diagnosis_tool.domain.audit import NotRead
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, Priority, WorkerState
-from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState
+from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState, Reason
 from diagnosis_tool.errors import Conflict
 from diagnosis_tool.storage import jobs as jobs_module
 from diagnosis_tool.storage.audit import AuditLog
@@ -21,6 +21,9 @@ from diagnosis_tool.storage.predictions import PredictionStore
 from diagnosis_tool.storage.studies import NewInstance, StudyStore
 from testing.stores import DATABASE, migrated_database
 from tests.fakes.classifier import FakeClassifier
+
+SMALL = Reason(message="only %(width)s px wide", values={"width": "20"})
+BROKE = Reason(message="it broke")
 
 
 class Clock:
@@ -120,9 +123,9 @@ def test_the_same_content_shares_one_prediction(queue: Queue, prediction: Predic
 
 def test_refused_is_final_and_has_its_reason(queue: Queue) -> None:
     queue.add("a")
-    queue.jobs.refuse(queue.claim(), "too small", NotRead.UNSUPPORTED)
+    queue.jobs.refuse(queue.claim(), SMALL, NotRead.UNSUPPORTED)
     instance = queue.instance("ia")
-    assert (instance.state, instance.error, instance.prediction) == (InstanceState.REFUSED, "too small", None)
+    assert (instance.state, instance.error, instance.prediction) == (InstanceState.REFUSED, SMALL, None)
     assert queue.jobs.claim("w", 1) == ()
 
 
@@ -132,9 +135,9 @@ def test_a_failure_is_tried_again_then_given_up(queue: Queue) -> None:
         assert queue.instance("ia").state is InstanceState.QUEUED
         job = queue.claim()
         assert job.attempt == attempt
-        queue.jobs.fail(job, "it broke")
+        queue.jobs.fail(job, BROKE)
     instance = queue.instance("ia")
-    assert (instance.state, instance.error) == (InstanceState.FAILED, "it broke")
+    assert (instance.state, instance.error) == (InstanceState.FAILED, BROKE)
 
 
 def test_a_lease_that_ended_is_claimed_by_another(queue: Queue, prediction: Prediction) -> None:
@@ -146,8 +149,8 @@ def test_a_lease_that_ended_is_claimed_by_another(queue: Queue, prediction: Pred
     assert quick.attempt == 2
     for outcome in (
         lambda: queue.complete(slow, prediction),
-        lambda: queue.jobs.refuse(slow, "no", NotRead.UNSUPPORTED),
-        lambda: queue.jobs.fail(slow, "no"),
+        lambda: queue.jobs.refuse(slow, SMALL, NotRead.UNSUPPORTED),
+        lambda: queue.jobs.fail(slow, BROKE),
     ):
         _lost(outcome)
     queue.complete(quick, prediction)
@@ -177,7 +180,7 @@ def test_an_image_that_kills_its_worker_is_given_up(queue: Queue) -> None:
     instance = queue.instance("ia")
     assert instance.state is InstanceState.FAILED
     assert instance.error is not None
-    assert "3 times" in instance.error
+    assert "3 times" in str(instance.error)
 
 
 def test_a_batch_is_claimed_at_once_in_order(queue: Queue) -> None:
