@@ -38,30 +38,26 @@ def run() -> None:
             page = session.new_page()
             page.goto(f"/viewer/?instance={uids[0]}")  # the scripts come from the browser's cache from now on
             _wait(page, uids[0])
-            opened_s, dash_s = zip(*(_opened_s(page, uid) for uid in uids), strict=True)
+            opened_s = [_opened_s(page, uid) for uid in uids]
         with signed_in(browser, server) as session:
             page = session.new_page()
             page.goto(f"/viewer/?instance={uids[0]}")
             _wait(page, uids[0])
-            page.wait_for_selector("body[data-dash=shown]")
             next_s = [_next_s(page, uid) for uid in uids[1:]]
     for name, seconds, how in (
         ("viewer_open_s", opened_s, "by its address, scripts in the browser's cache"),
-        ("viewer_dash_s", dash_s, "by its address until Dash has taken over, which the reader does not wait for"),
         ("viewer_next_s", next_s, "by the key j, films not seen before"),
     ):
         middle = f"median {statistics.median(seconds):.2f} s; {what}, default bundle, Chromium on the same cores"
         record(name, max(seconds), "s", f"slowest of {len(seconds)} images, {how}; {middle}")
 
 
-def _opened_s(page: Page, uid: str) -> tuple[float, float]:
+def _opened_s(page: Page, uid: str) -> float:
     page.goto("about:blank")
     start = time.perf_counter()
     page.goto(f"/viewer/?instance={uid}", wait_until="commit")
     _wait(page, uid)
-    opened_s = time.perf_counter() - start
-    page.wait_for_selector("body[data-dash=shown]")
-    return opened_s, time.perf_counter() - start
+    return time.perf_counter() - start
 
 
 def _next_s(page: Page, uid: str) -> float:

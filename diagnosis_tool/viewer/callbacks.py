@@ -2,11 +2,11 @@
 
 The others run in the browser (static/js/viewer.js):
 
-address, tick  -> content                                       server
+another address, tick -> content                                server
 content        -> film, review; selected -> course              browser
 an image that waits -> POST: it is read first                   browser
 
-All else needs no callback: the scripts in static/js do it, and they do it before Dash has started, too.
+The first content comes with the layout (mount). All else needs no callback: the scripts in static/js do it.
 """
 
 from collections.abc import Callable, Set
@@ -71,6 +71,7 @@ def _register_content(app: Dash, context: Callable[[], Context], allowed: Callab
         Output(ids.TICK, "disabled"),
         Input(ids.LOCATION, "search"),
         Input(ids.TICK, "n_intervals"),
+        prevent_initial_call=True,  # the layout brings the first content
     )
     def show(search: str | None, _ticks: int | None) -> tuple[Any, bool]:
         children, is_final = content(context(), search, allowed())

@@ -19,12 +19,16 @@ from diagnosis_tool.viewer.stage import centre
 POLL_MS: Final = 1500
 
 
-def page(content: list[Component] | None = None) -> Component:
-    """The frame. Dash fills it by the address; the page that is there before Dash has its content at once."""
+def page(content: list[Component], *, is_final: bool = True, search: str | None = None) -> Component:
+    """The frame with its content. search: the query string that the content was made for; None: it is asked for anew.
+
+    is_final: nothing more will change by itself.
+    """
     return html.Div(
         [
-            dcc.Location(id=ids.LOCATION, refresh=False),
-            dcc.Interval(id=ids.TICK, interval=POLL_MS, disabled=True),
+            # with the address's own query string it reports nothing new, and the callback is not asked for the same again
+            dcc.Location(id=ids.LOCATION, refresh=False, **({} if search is None else {"search": search})),
+            dcc.Interval(id=ids.TICK, interval=POLL_MS, disabled=is_final),
             html.Div(content, id=ids.CONTENT, className="viewer-content"),
             html.Footer(wording.research_use(), className="foot"),
         ],

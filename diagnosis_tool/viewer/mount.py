@@ -1,11 +1,11 @@
 """Mounts the Dash app on the Flask app.
 
-The page comes with the content of its address as plain HTML (markup), so that the browser shows and works with it at
-once. static/js/viewer-first.js starts Dash behind it, which takes its place when it has made the same page.
+The browser asks for layout, dependencies and film while it still reads the page, and the layout comes with the content
+of the page's address: Dash draws it in one go, without asking a callback first (docs/adr/0008).
 """
 
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from http import HTTPStatus
 from typing import Final
 
@@ -18,13 +18,14 @@ from markupsafe import escape
 from diagnosis_tool import resources
 from diagnosis_tool.domain import language
 from diagnosis_tool.domain.access import Permission
+from diagnosis_tool.errors import NotFound
+from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.viewer import callbacks, files, ids, layout, links
-from diagnosis_tool.viewer.markup import markup
+from diagnosis_tool.viewer import callbacks, files, layout, links
 
 _SCRIPTS: Final = (
     "texts", "viewer-base", "viewer-pixels", "viewer-film", "viewer-stage", "viewer-hands", "viewer-review",
-    "viewer-keys", "viewer", "viewer-first",
+    "viewer-keys", "viewer",
 )  # fmt: skip
 """static/js/*.js in the order in which they build on each other."""
 _INDEX: Final = """<!DOCTYPE html>
@@ -43,22 +44,17 @@ _INDEX: Final = """<!DOCTYPE html>
 %SCRIPTS%
 </head>
 <body>
-  <div id="first-view">%FIRST%</div>
   {%app_entry%}
   {%config%}
-  <template id="dash-scripts">
   {%scripts%}
-  {%renderer%}
-  </template>
+  <template>{%renderer%}</template>
 </body>
 </html>"""
+"""Dash's inline script that starts it may not run here: it stands in a template, and viewer.js starts Dash."""
 
 
 def mount_viewer(server: Flask, context: Callable[[], Context]) -> None:
-    """Serves the viewer at /viewer/. None of its inline scripts runs: viewer-first.js does what Dash's would.
-
-    context: gives the context of whoever asks.
-    """
+    """Serves the viewer at /viewer/. context: gives the context of whoever asks."""
     server.extensions[files.CONTEXT_KEY] = context
     server.register_blueprint(files.blueprint)
     app = Dash(
@@ -72,28 +68,39 @@ def mount_viewer(server: Flask, context: Callable[[], Context]) -> None:
         suppress_callback_exceptions=True,  # the content comes and goes with the address
     )
     _fill_index(app, context)
-    app.layout = layout.page  # made for each request: in its language
+    app.layout = lambda: _layout(context())  # made for each request: in its language, with its content
     callbacks.register(app, context, _allowed)
     server.before_request(lambda: _refuse_malformed(app))
 
 
+def _layout(context: Context) -> Component:
+    """The page with the content of the address that asks for it; empty where the browser does not say which."""
+    address, mark, query = (request.referrer or "").partition("?")
+    if not address.endswith(links.PREFIX):
+        return layout.page([])
+    search = mark + query
+    content, is_final = callbacks.content(context, search, _allowed())
+    return layout.page(content, is_final=is_final, search=search)
+
+
 def _fill_index(app: Dash, context: Callable[[], Context]) -> None:
-    """Writes language, scripts, the session's CSRF token and the address's content into the page."""
+    """Writes language, scripts, the session's CSRF token and what is fetched at once into the page."""
     plain: Callable[..., object] = app.interpolate_index
 
     def filled(**parts: str) -> str:
-        search = f"?{request.query_string.decode('ascii', 'replace')}"
-        children, _ = callbacks.content(context(), search, _allowed())
         values = {
             "CSRF": str(escape(generate_csrf())),
             "READER": str(g.user.id),  # web.auth has let them in
             "LANGUAGE": str(escape(language.current().code)),
             "TEXTS": resources.texts_address(language.current().code),
-            "PRELOAD": _preload(children),
+            "PRELOAD": _lines('<link rel="preload" as="fetch" crossorigin href="{}">', _fetched_at_once(context())),
             "ICON": resources.static_address("favicon.svg"),
-            "STYLES": _lines('<link rel="stylesheet" href="{}">', [f"css/{name}.css" for name in ("app", "viewer")]),
-            "SCRIPTS": _lines('<script src="{}" defer></script>', [f"js/{name}.js" for name in _SCRIPTS]),
-            "FIRST": markup(layout.page(children)),
+            "STYLES": _lines(
+                '<link rel="stylesheet" href="{}">', map(resources.static_address, ("css/app.css", "css/viewer.css"))
+            ),
+            "SCRIPTS": _lines(
+                '<script src="{}" defer></script>', (resources.static_address(f"js/{name}.js") for name in _SCRIPTS)
+            ),
         }
         # in one go: what is written into a place is not looked through for places
         return re.sub("%([A-Z]+)%", lambda found: values[found[1]], str(plain(**parts)))
@@ -107,15 +114,20 @@ def _allowed() -> Set[Permission]:
     return allowed
 
 
-def _lines(line: str, names: list[str]) -> str:
-    return "\n".join(f"  {line.format(resources.static_address(name))}" for name in names)
+def _lines(line: str, addresses: Iterable[str]) -> str:
+    return "\n".join(f"  {line.format(escape(address))}" for address in addresses)
 
 
-def _preload(children: list[Component]) -> str:
-    """Has the browser ask for the film while it still reads the page."""
-    stores = [child for child in children if getattr(child, "id", None) == ids.READING]
-    addresses = [links.pixels(store.data["uid"]) for store in stores]  # type: ignore[attr-defined]
-    return "\n".join(f'  <link rel="preload" as="fetch" crossorigin href="{escape(name)}">' for name in addresses)
+def _fetched_at_once(context: Context) -> list[str]:
+    """What Dash and the scripts will ask for first, the film among it where there is one to show."""
+    addresses = [f"{links.PREFIX}_dash-layout", f"{links.PREFIX}_dash-dependencies"]
+    uid = request.args.get("instance", "")
+    try:
+        if browse.get_instance(context, uid).prediction:
+            addresses.append(links.pixels(uid))
+    except NotFound:
+        pass  # the layout has words for it
+    return addresses
 
 
 def _refuse_malformed(app: Dash) -> None:

@@ -85,7 +85,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "/viewer/<path:path>": Endpoint(Permission.READ, Action.VIEW),
         "/viewer/_dash-update-component": Endpoint(Permission.READ, Action.VIEW),  # our callbacks only read
         "/viewer/_dash-dependencies": Endpoint(Permission.READ, _FRAME),
-        "/viewer/_dash-layout": Endpoint(Permission.READ, _FRAME),
+        "/viewer/_dash-layout": Endpoint(Permission.READ, Action.VIEW),
         "/viewer/_dash-component-suites/<string:package_name>/<path:fingerprinted_path>": Endpoint(
             Permission.READ, _SCRIPTS
         ),

@@ -32,12 +32,6 @@
       this.draw();
     }
 
-    // goes on where another film stood
-    take({ uid, pixels, view, window, overlay, opacity, boxes }) {
-      Object.assign(this, { uid, pixels, view, window, overlay, opacity, boxes, painted: "" });
-      this.draw();
-    }
-
     clear() {
       this.pixels = null;
       this.overlay = null;

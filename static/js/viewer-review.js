@@ -54,22 +54,8 @@
     return { status: response.status, isGood: response.ok, answer };
   }
 
-  // what was seen goes on in elements made anew: call before, then what it gives after
-  review.carry = () => {
-    const { textContent, className } = byId("review-words");
-    const { open } = byId("history-box");
-    return () => {
-      byId("review").dataset.uid = review.uid;
-      Object.assign(byId("review-words"), { textContent, className });
-      byId("history-box").open = open;
-      render();
-    };
-  };
-
   review.open = async (facts) => {
-    if (review.uid === facts.uid && byId("review").dataset.uid === facts.uid) return;
     Object.assign(review, { uid: facts.uid, ...BLANK, early: [] });
-    byId("review").dataset.uid = facts.uid;
     say("");
     render();
     try {
@@ -320,12 +306,8 @@
     if (button.dataset.resolve) resolve(button.dataset.resolve);
     else review.verdict(button.dataset.verdictChoice);
   });
-  let isGoingOn = false; // to another image in this tab, which loses nothing
-  document.addEventListener("click", (event) => {
-    isGoingOn = Boolean(event.target.closest('#first-view a[href^="/viewer/"]'));
-  });
   addEventListener("beforeunload", (event) => {
-    if ((review.isChanged && !isGoingOn) || review.early.length || review.earlyNote) event.preventDefault(); // closing the tab would lose what is kept in it
+    if (review.isChanged || review.early.length || review.earlyNote) event.preventDefault(); // closing the tab would lose what is kept in it
   });
 
   Object.assign(viewer.commands, {

@@ -21,7 +21,6 @@
     preset: "standard",
     isInverted: false,
     tool: "window",
-    loading: 0, // films that are on their way
   };
 
   const byId = (id) => document.getElementById(id);
@@ -64,20 +63,6 @@
     return true;
   };
 
-  // what was seen goes on in elements made anew: call before, then what it gives after
-  stage.carry = () => {
-    const before = ["main", "prior"].map((name) => [name, filmOf(name), wordsOf(filmOf(name)).textContent]);
-    return () => {
-      showPriorPane();
-      for (const [name, film, words] of before) {
-        filmOf(name).take(film);
-        wordsOf(filmOf(name)).textContent = words;
-      }
-      stage.pressButtons();
-      stage.refresh();
-    };
-  };
-
   const wordsOf = (film) => film.canvas.parentElement.querySelector(".pane-words");
 
   // the buttons of a page that was made anew
@@ -97,7 +82,6 @@
     film.uid = uid;
     const words = wordsOf(film);
     const late = setTimeout(() => { words.textContent = tr("Loading the film …"); }, 300);
-    stage.loading++;
     try {
       const pixels = await load(uid);
       if (film.uid !== uid) return;
@@ -116,7 +100,6 @@
       return;
     } finally {
       clearTimeout(late);
-      stage.loading--;
     }
   }
 

@@ -25,7 +25,7 @@
   // at once, for the next key may be a verdict on it; Dash is told for what it draws
   viewer.choose = (finding) => {
     select(finding);
-    if (viewer.isDash) window.dash_clientside.set_props("selected", { data: finding });
+    window.dash_clientside.set_props("selected", { data: finding });
   };
   document.addEventListener("click", (event) => {
     const item = event.target.closest("[data-finding]");
@@ -35,40 +35,22 @@
   });
 
   // an image that was read; reading: facts.ReadingFacts
-  viewer.show = (reading, selected) => {
-    if (!stage.open(reading)) return;
-    select(selected);
-    review.open(reading);
-    stage.pressButtons();
-    showOrder();
-    showInStrip();
-  };
-
-  const showInStrip = () => document.querySelector(".strip-item.is-shown")?.scrollIntoView({ block: "nearest" });
-
-  // elements made anew go on where the old ones stood: call before, then what it gives after
-  viewer.carry = () => {
-    if (!stage.facts) return () => {};
-    const after = [stage.carry(), review.carry()];
-    return () => {
-      for (const carryOn of after) carryOn();
-      markSelected();
-      showOrder();
-      showInStrip();
-    };
-  };
-
   function showImage(reading, selected) {
-    if (viewer.isDash) viewer.show(reading, selected);
-    else viewer.waiting = [reading, selected]; // Dash is not on the screen yet
+    if (stage.open(reading)) {
+      select(selected);
+      review.open(reading);
+      stage.pressButtons();
+      showOrder();
+      document.querySelector(".strip-item.is-shown")?.scrollIntoView({ block: "nearest" });
+    }
     return nothing();
   }
 
   // the film first: charts take longer, and the eye is on the film
-  viewer.painted = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume, 0)));
+  const painted = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume, 0)));
 
   async function drawTrend(selected, reading) {
-    await viewer.painted();
+    await painted();
     return reading.trends[selected] || reading.noTrend;
   }
 
@@ -134,4 +116,5 @@
   Object.assign(viewer.commands, { "save-chart": saveChart, "try-again": tryAgain });
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.viewer = { showImage, drawTrend, attend };
+  new DashRenderer(); // as Dash's inline script would, which may not run here
 })();
