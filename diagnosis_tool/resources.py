@@ -23,15 +23,9 @@ def static_dir() -> Path:
     return _folder("static")
 
 
-def static_address(name: str) -> str:
-    """Where browsers find a file of static_dir(), such as "js/viewer.js"; another content has another address."""
-    return f"/static/{name}?v={static_version(name)}"
-
-
-def static_version(name: str) -> str:
-    """Stands for the file's content. Raises FileNotFoundError."""
-    file = static_dir() / name
-    return _digest(file, file.stat().st_mtime_ns)
+def static_version() -> str:
+    """Stands for the content of all of static_dir(): modules name each other, so they change their address together."""
+    return _digest(*sorted(file for file in static_dir().rglob("*") if file.is_file()))
 
 
 def texts_address(language: str) -> str:
@@ -42,13 +36,17 @@ def texts_address(language: str) -> str:
 def texts_version(language: str) -> str:
     """Stands for the catalogue's content; English has none."""
     file = translations_dir() / language / "LC_MESSAGES" / "messages.po"
-    own = _digest(file, file.stat().st_mtime_ns) if file.is_file() else ""
-    return own + static_version("js/texts.js")  # it reads what the catalogue is written as
+    own = _digest(file) if file.is_file() else ""
+    return own + static_version()  # js/texts.js reads what the catalogue is written as
+
+
+def _digest(*files: Path) -> str:
+    return _digest_of(tuple((file, file.stat().st_mtime_ns) for file in files))
 
 
 @cache
-def _digest(file: Path, _changed_ns: int) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+def _digest_of(changed: tuple[tuple[Path, int], ...]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file, _ in changed)).hexdigest()[:12]
 
 
 def translations_dir() -> Path:

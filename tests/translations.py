@@ -18,7 +18,7 @@ from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError, SettingsInv
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TEMPLATES: Final = sorted((ROOT / "templates").glob("**/*.html"))
-SCRIPTS: Final = sorted((ROOT / "static" / "js").glob("*.js"))
+SCRIPTS: Final = sorted((ROOT / "static" / "js").rglob("*.js"))
 _SPOKEN: Final = {"alt", "aria-label", "aria-description", "aria-roledescription", "placeholder", "title"}
 _NAMES: Final = {"diagnosis-tool", "px"}
 """Stand in every language as they are."""

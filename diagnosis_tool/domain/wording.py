@@ -14,6 +14,7 @@ from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.reviews import Opinion, Review, ReviewState, Verdict
 from diagnosis_tool.domain.studies import Instance, InstanceState, StudyProgress
+from diagnosis_tool.domain.tiers import Tier
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistRow
 
 _FINDINGS: Final = {
@@ -128,6 +129,18 @@ def interval(value: Interval) -> str:
         low=probability(value.low),
         high=probability(value.high),
     )
+
+
+_TIERS: Final = {
+    Tier.POSITIVE: gettext_noop("positive"),
+    Tier.UNSURE: gettext_noop("unsure"),
+    Tier.NEGATIVE: gettext_noop("negative"),
+}
+
+
+def tier_word(tier: Tier) -> str:
+    """The tier in one word."""
+    return _(_TIERS[tier])
 
 
 def side_of_threshold(output: PredictedOutput) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from diagnosis_tool.cxr import heatmap
-from diagnosis_tool.cxr.findings import OutputKind, anatomical_rank
+from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import PredictedOutput, Prediction
+from diagnosis_tool.domain.bars import bars
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
@@ -39,17 +40,12 @@ def gather(context: Context, instance_uid: str) -> ImageReport:
         instance=instance,
         prediction=prediction,
         predicted_at=instance.predicted_at,
-        outputs=in_order(prediction),
+        bars=bars(prediction),
         film=film,
         maps=_maps(film, prediction),
         review=get_review(context, instance_uid),
         metadata=context.bundles.of(prediction.identity.bundle_sha256),
     )
-
-
-def in_order(prediction: Prediction) -> tuple[PredictedOutput, ...]:
-    """Outputs that say 'nothing found' first, then the findings in anatomical order, as in the viewer's chart."""
-    return tuple(sorted(prediction.outputs, key=lambda o: (o.kind is OutputKind.FINDING, anatomical_rank(o.name))))
 
 
 def _maps(film: Image.Image, prediction: Prediction) -> tuple[tuple[PredictedOutput, Image.Image], ...]:

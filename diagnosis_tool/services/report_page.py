@@ -9,9 +9,9 @@ from fpdf import FPDF
 from PIL import Image
 
 from diagnosis_tool.cxr.bundle import BundleMetadata
-from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import PredictedOutput, Prediction
 from diagnosis_tool.domain import language, model_facts, wording
+from diagnosis_tool.domain.bars import Bar
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.reviews import Review
 from diagnosis_tool.domain.studies import Instance, Study
@@ -39,15 +39,15 @@ _GAP: Final = 3.0
 class ImageReport:
     """All that stands on a report.
 
-    outputs: in the order of the chart. film: grey. maps: each finding above its operating point with film and heatmap
-    in one, most probable first. metadata: of the bundle that read the image, None where it is no longer here.
+    bars: as the chart on screen has them. film: grey. maps: each finding above its operating point with film and
+    heatmap in one, most probable first. metadata: of the bundle that read the image, None where it is no longer here.
     """
 
     study: Study
     instance: Instance
     prediction: Prediction
     predicted_at: datetime
-    outputs: tuple[PredictedOutput, ...]
+    bars: tuple[Bar, ...]
     film: Image.Image
     maps: tuple[tuple[PredictedOutput, Image.Image], ...]
     review: Review
@@ -58,7 +58,7 @@ def draw(report: ImageReport) -> bytes:
     """The page as a PDF; the same report in the same language gives the same bytes."""
     page = _Page(report)
     y = _head(page, report)
-    below = max(_film(page, report, y), _chart(page, report.outputs, y))
+    below = max(_film(page, report, y), _chart(page, report.bars, y))
     y = page.words(_LEFT, below + _GAP, wording.prediction_outcome(report.prediction), size=10)
     y = _maps(page, report.maps, y + 2)
     _review(page, report.review, y + 2)
@@ -168,26 +168,25 @@ def _film(page: _Page, report: ImageReport, y: float) -> float:
     return y + height
 
 
-def _chart(page: _Page, outputs: Sequence[PredictedOutput], y: float) -> float:
+def _chart(page: _Page, bars: Sequence[Bar], y: float) -> float:
     """A row an output: name, bar with the operating point as a tick, probability, on which side it lies."""
     bar_left, bar_w = _CHART_LEFT + 32, 34.0
-    row = min(6.4, _FILM_H / max(len(outputs), 1))
-    for output in outputs:
-        middle = y + row / 2
-        called = output.is_above_threshold and output.kind is OutputKind.FINDING  # no alarm for 'No Finding'
-        page.line_of(_CHART_LEFT, middle - 2, wording.finding_name(output.name), size=8.5)
+    row = min(6.4, _FILM_H / max(len(bars), 1))
+    for bar in bars:
+        output, middle = bar.output, y + row / 2
+        page.line_of(_CHART_LEFT, middle - 2, bar.name, size=8.5)
         page.set_fill_color(*LINE)
         page.rect(bar_left, middle - 1.3, bar_w, 2.6, style="F")
-        page.set_fill_color(*(ABOVE if called else BELOW))
+        page.set_fill_color(*(ABOVE if bar.is_positive else BELOW))
         page.rect(bar_left, middle - 1.3, bar_w * output.probability, 2.6, style="F")
         if output.threshold is not None:
             page.set_draw_color(*TEXT)
             page.set_line_width(0.4)
             x = bar_left + bar_w * output.threshold
             page.line(x, middle - 2, x, middle + 2)
-        page.line_of(bar_left + bar_w + 9, middle - 2, wording.probability(output.probability), size=8.5, w=-9)
+        page.line_of(bar_left + bar_w + 9, middle - 2, bar.number, size=8.5, w=-9)
         side = wording.short_side(output)
-        page.line_of(bar_left + bar_w + 11, middle - 2, side, size=8, colour=ABOVE if called else MUTED)
+        page.line_of(bar_left + bar_w + 11, middle - 2, side, size=8, colour=ABOVE if bar.is_positive else MUTED)
         y += row
     return page.words(
         _CHART_LEFT, y + 1, _("Bar: calibrated probability. Tick: operating point."), size=7.5, colour=MUTED

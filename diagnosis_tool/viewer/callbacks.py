@@ -1,6 +1,6 @@
 """How the viewer reacts. One callback asks the server, and only reads.
 
-The others run in the browser (static/js/viewer.js):
+The others run in the browser (static/js/viewer/bootstrap.js):
 
 another address, tick -> content                                server
 content        -> film, review; selected -> course              browser
@@ -46,7 +46,7 @@ def content(context: Context, search: str | None, allowed: Set[Permission]) -> t
         return layout.message_view(_("Not found"), _(error.message, **error.values)), True
     if shown is None:
         return layout.unread_view(place, instance, allowed), instance.state.is_final
-    return layout.reading_view(shown, wanted, allowed), True
+    return layout.prediction_view(shown, wanted, allowed), True
 
 
 def shown_of(context: Context, place: facts.Place, instance: Instance) -> facts.Shown | None:
@@ -85,15 +85,15 @@ def _register_browser(app: Any) -> None:  # Dash.clientside_callback has no type
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "showImage"),
         Output(ids.SHOWN, "data"),  # without one, Dash would not call it for content that comes later
-        Input(ids.READING, "data"),
+        Input(ids.FACTS, "data"),
         State(ids.SELECTED, "data"),
     )
     app.clientside_callback(
         ClientsideFunction(_NAMESPACE, "drawTrend"),
         Output(ids.TREND, "figure"),
         Input(ids.SELECTED, "data"),
-        State(ids.READING, "data"),
+        State(ids.FACTS, "data"),
     )
     app.clientside_callback(
-        ClientsideFunction(_NAMESPACE, "attend"), Output(ids.ATTENDED, "data"), Input(ids.WAITING, "data")
+        ClientsideFunction(_NAMESPACE, "raisePriority"), Output(ids.RAISED, "data"), Input(ids.WAITING, "data")
     )

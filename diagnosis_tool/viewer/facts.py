@@ -9,18 +9,18 @@ from typing import Any, Final
 
 from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.heatmap import colour_table
-from diagnosis_tool.cxr.types import PredictedOutput, Prediction
+from diagnosis_tool.cxr.types import Prediction
 from diagnosis_tool.domain import wording
-from diagnosis_tool.domain.bands import Band, band_of
+from diagnosis_tool.domain.bars import Order, Screening, bars, places
 from diagnosis_tool.domain.reviews import vocabulary
 from diagnosis_tool.domain.studies import Instance, Study
 from diagnosis_tool.viewer import links
-from diagnosis_tool.viewer.figures import EMPTY_FIGURE, Order, Screening, places
-from diagnosis_tool.viewer.trend import LEAST_POINTS, points, trend_figure
+from diagnosis_tool.viewer.charts import EMPTY_CHART
+from diagnosis_tool.viewer.trend import LEAST_POINTS, points, trend_chart
 
-ReadingFacts = dict[str, Any]
+ViewerFacts = dict[str, Any]
 """JSON: uid, outputs {name: {caption, below, heatmap, blend}}, names {finding: words}, places {order: {name: part of
-the height}}, top [name], near [uid], priors [{uid, title, outputs}], trends {name: figure}, noTrend, chart, plotly,
+the height}}, top [name], near [uid], priors [{uid, title, outputs}], trends {name: chart}, noTrend, chart, plotly,
 saveAs, title."""
 
 _LEGEND_STOPS: Final = 16
@@ -58,19 +58,15 @@ class Shown:
         earlier = [i for i in self.patient if i.prediction and own and i.dated and i.dated < own]
         return tuple(reversed(earlier))
 
-    def band(self, output: PredictedOutput) -> Band | None:
-        """On which side of the operating points the output is."""
-        return band_of(output, self.screening.get(output.name))
 
-
-def reading_facts(shown: Shown) -> ReadingFacts:
+def viewer_facts(shown: Shown) -> ViewerFacts:
     """All outputs with their words, places and addresses, and the priors."""
     instance, prediction = shown.instance, shown.prediction
     return {
         "uid": instance.uid,
         "outputs": _outputs(instance, prediction),
         "names": {name: wording.finding_name(name) for name in _names(prediction)},
-        "places": {order.value: places(prediction, order) for order in Order},
+        "places": {order.value: places(bars(prediction, order)) for order in Order},
         "top": list(prediction.top),
         "near": _near(shown.place.study, instance),
         "priors": [
@@ -79,7 +75,7 @@ def reading_facts(shown: Shown) -> ReadingFacts:
             if prior.prediction
         ],
         "trends": _trends(shown),
-        "noTrend": EMPTY_FIGURE,
+        "noTrend": EMPTY_CHART,
         "chart": links.chart(instance.uid),
         "plotly": links.PLOTLY,
         "saveAs": f"{PurePath(instance.file_name).stem}-chart",
@@ -113,7 +109,7 @@ def _near(study: Study, instance: Instance) -> list[str]:
 def _trends(shown: Shown) -> dict[str, Any]:
     outputs = [output.name for output in shown.prediction.outputs]
     return {
-        name: trend_figure(shown.patient, name, shown.instance.uid)
+        name: trend_chart(shown.patient, name, shown.instance.uid)
         for name in outputs
         if len(points(shown.patient, name)) >= LEAST_POINTS
     }

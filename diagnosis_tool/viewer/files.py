@@ -6,12 +6,13 @@ from typing import Any, Final
 import plotly
 from flask import Blueprint, Response, current_app, jsonify, request, send_from_directory
 
+from diagnosis_tool.domain.bars import Order, bars
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.bundles import screening_thresholds
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.viewer import links
-from diagnosis_tool.viewer.figures import Order, findings_figure
+from diagnosis_tool.viewer.charts import findings_chart
 
 CONTEXT_KEY: Final = "diagnosis_tool.viewer.context"
 _SCRIPTS: Final = Path(plotly.__file__).parent / "package_data"
@@ -37,7 +38,7 @@ def add_version(endpoint: str, values: dict[str, Any]) -> None:
 
 
 @blueprint.get("/figures/<uid>.json")
-def figure(uid: str) -> Response:
+def chart(uid: str) -> Response:
     """The chart of one image; ?order=probability sorts it."""
     context: Context = current_app.extensions[CONTEXT_KEY]()
     prediction = browse.get_instance(context, uid).prediction
@@ -45,4 +46,4 @@ def figure(uid: str) -> Response:
         raise NotFound("This image has no chart: it is not read (yet).")
     order = Order.PROBABILITY if request.args.get("order") == Order.PROBABILITY else Order.ANATOMICAL
     metadata = context.bundles.of(prediction.identity.bundle_sha256)
-    return jsonify(findings_figure(prediction, order, screening_thresholds(metadata) if metadata else {}))
+    return jsonify(findings_chart(bars(prediction, order, screening_thresholds(metadata) if metadata else {})))

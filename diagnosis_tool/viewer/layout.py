@@ -11,10 +11,9 @@ from diagnosis_tool.domain.access import Permission
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.studies import Instance, InstanceState, Study
 from diagnosis_tool.viewer import facts, ids, links
-from diagnosis_tool.viewer.help import help_dialog
 from diagnosis_tool.viewer.panel import panel
 from diagnosis_tool.viewer.parts import aria, command, data
-from diagnosis_tool.viewer.stage import centre
+from diagnosis_tool.viewer.viewport import centre
 
 POLL_MS: Final = 1500
 
@@ -26,7 +25,7 @@ def page(content: list[Component], *, is_final: bool = True, search: str | None 
     """
     return html.Div(
         [
-            # with the address's own query string it reports nothing new, and the callback is not asked for the same again
+            # given the address's own query string it reports none, so the callback is not asked for the same again
             dcc.Location(id=ids.LOCATION, refresh=False, **({} if search is None else {"search": search})),
             dcc.Interval(id=ids.TICK, interval=POLL_MS, disabled=is_final),
             html.Div(content, id=ids.CONTENT, className="viewer-content"),
@@ -64,18 +63,18 @@ def unread_view(place: facts.Place, instance: Instance, allowed: Set[Permission]
     waiting = dcc.Store(id=ids.WAITING, data={"uid": instance.uid, "waits": not instance.state.is_final})
     return [
         waiting,
-        dcc.Store(id=ids.ATTENDED),
+        dcc.Store(id=ids.RAISED),
         _study_bar(place, instance),
         html.Main([_strip(place.study, instance), notice], className="viewer-main unread"),
     ]
 
 
-def reading_view(shown: facts.Shown, wanted: str | None, allowed: Set[Permission]) -> list[Component]:
+def prediction_view(shown: facts.Shown, wanted: str | None, allowed: Set[Permission]) -> list[Component]:
     """Film, findings, review and what belongs to them, of an image that was read. allowed: to whom looks."""
     selected = facts.first_selected(shown.prediction, wanted)
     strip = [_strip(shown.place.study, shown.instance), *([_priors(shown)] if shown.priors else [])]
     return [
-        dcc.Store(id=ids.READING, data=facts.reading_facts(shown)),
+        dcc.Store(id=ids.FACTS, data=facts.viewer_facts(shown)),
         dcc.Store(id=ids.SELECTED, data=selected),
         dcc.Store(id=ids.SHOWN),
         _study_bar(shown.place, shown.instance),
@@ -83,7 +82,6 @@ def reading_view(shown: facts.Shown, wanted: str | None, allowed: Set[Permission
             [html.Div(strip, className="left"), centre(shown, selected, allowed), panel(shown, selected, allowed)],
             className="viewer-main",
         ),
-        help_dialog(may_review=Permission.REVIEW in allowed),
     ]
 
 

@@ -6,15 +6,14 @@ from typing import Final
 from dash import html
 from dash.development.base_component import Component
 
-from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import PredictedOutput
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.access import Permission
-from diagnosis_tool.domain.bands import Band, band_shape
+from diagnosis_tool.domain.bars import Bar, Order, bars, height_of, places
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.reviews import vocabulary
+from diagnosis_tool.domain.tiers import tier_shape
 from diagnosis_tool.viewer import facts, links
-from diagnosis_tool.viewer.figures import RANKS, Order, places, row_height
 from diagnosis_tool.viewer.parts import aria, command, data, segments
 
 _VERDICTS: Final = ("agree", "disagree", "unsure")
@@ -29,18 +28,15 @@ def panel(shown: facts.Shown, selected: str, allowed: Set[Permission]) -> Compon
 def _findings(shown: facts.Shown, selected: str, allowed: Set[Permission]) -> Component:
     orders = {Order.ANATOMICAL.value: _("Anatomical"), Order.PROBABILITY.value: _("By probability")}
     order = segments("order", _("Order of the findings"), orders, Order.ANATOMICAL.value)
-    prediction = shown.prediction
-    place = places(prediction, Order.ANATOMICAL)
-    rows = [
-        _row(shown, output, place[output.name]) for output in sorted(prediction.outputs, key=lambda o: place[o.name])
-    ]
-    height = f"{100 * row_height(prediction):.4f}%"
+    drawn = bars(shown.prediction, Order.ANATOMICAL, shown.screening)
+    place = places(drawn)
+    rows = [_row(shown, bar, place[bar.output.name]) for bar in drawn]
     return html.Section(
         [
             html.Div([html.H2(_("Findings")), order], className="findings-head"),
-            html.P(wording.prediction_outcome(prediction), className="visually-hidden"),
+            html.P(wording.prediction_outcome(shown.prediction), className="visually-hidden"),
             _heads(shown),
-            html.Div([_axis(), *rows], className="finding-rows", style={"--row": height}),
+            html.Div([_axis(), *rows], className="finding-rows", style={"--row": _part(1 / height_of(drawn))}),
             _foot(shown, selected, allowed),
         ],
         className="findings panel",
@@ -54,24 +50,22 @@ def _heads(shown: facts.Shown) -> Component:
     return html.Div([html.Span(word) for word in words], className="row-heads muted", **aria(hidden="true"))
 
 
-def _row(shown: facts.Shown, output: PredictedOutput, place: float) -> Component:
-    name, band = wording.finding_name(output.name), shown.band(output)
-    rank = shown.prediction.top.index(output.name) if output.name in shown.prediction.top else None
+def _row(shown: facts.Shown, bar: Bar, place: float) -> Component:
     texts = [
-        html.Span(f"{name} {RANKS[rank]}" if rank is not None else name, className="row-name"),
-        _bar(shown, output),
-        html.Span(wording.probability(output.probability), className="row-number"),
-        html.Span(_band_words(output, band), className="row-band"),
-        html.Span(_auc_words(shown, output.name), className="row-auc"),
+        html.Span(bar.label, className="row-name"),
+        _bar(bar),
+        html.Span(bar.number, className="row-number"),
+        html.Span(_tier_words(bar), className="row-tier"),
+        html.Span(_auc_words(shown, bar.output.name), className="row-auc"),
     ]
     return html.Button(
         texts,
         type="button",
-        className=f"finding-row band-{band or 'none'}",
-        style={"top": f"{100 * place}%"},
-        title=_tooltip(shown, output),
-        **aria(pressed="false", label=_spoken(shown, output, band)),
-        **data(finding=output.name),
+        className=f"finding-row tier-{bar.tier or 'none'}",
+        style={"top": _part(place)},
+        title=_tooltip(shown, bar.output),
+        **aria(pressed="false", label=_spoken(shown, bar)),
+        **data(finding=bar.output.name),
     )
 
 
@@ -80,30 +74,25 @@ def _axis() -> Component:
     return html.Div(html.Span("0.5"), className="findings-axis", **aria(hidden="true"))
 
 
-def _bar(shown: facts.Shown, output: PredictedOutput) -> Component:
-    """Probability, the hatched band and the operating point on a scale from 0 to 1."""
-    parts: list[Component] = [html.I(className="value", style={"width": _part(output.probability)})]
-    low, high = shown.screening.get(output.name), output.threshold
-    if high is not None:
-        if low is not None and low < high and output.kind is OutputKind.FINDING:
-            parts.append(html.I(className="unsure", style={"left": _part(low), "width": _part(high - low)}))
-        parts.append(html.I(className="tick", style={"left": _part(high)}))
-    return html.Span(parts, className=f"row-bar row-bar-{output.kind}")
+def _bar(bar: Bar) -> Component:
+    """Probability, the hatched zone and the operating point on a scale from 0 to 1."""
+    parts: list[Component] = [html.I(className="value", style={"width": _part(bar.output.probability)})]
+    if bar.unsure is not None:
+        low, high = bar.unsure
+        parts.append(html.I(className="unsure", style={"left": _part(low), "width": _part(high - low)}))
+    if bar.output.threshold is not None:
+        parts.append(html.I(className="tick", style={"left": _part(bar.output.threshold)}))
+    return html.Span(parts, className=f"row-bar row-bar-{bar.output.kind}")
 
 
 def _part(value: float) -> str:
     return f"{100 * value:.4f}%"
 
 
-def band_word(band: Band) -> str:
-    """The band in one word."""
-    return {Band.POSITIVE: _("positive"), Band.UNSURE: _("unsure"), Band.NEGATIVE: _("negative")}[band]
-
-
-def _band_words(output: PredictedOutput, band: Band | None) -> str:
-    if band is None:
-        return "" if output.kind is OutputKind.ABSENCE else _("no op. point")
-    return f"{band_shape(band)} {band_word(band)}"
+def _tier_words(bar: Bar) -> str:
+    if bar.tier is None:
+        return "" if bar.is_absence else _("no op. point")
+    return f"{tier_shape(bar.tier)} {wording.tier_word(bar.tier)}"
 
 
 def _auc_words(shown: facts.Shown, name: str) -> str:
@@ -136,11 +125,11 @@ def _interval(value: float, low: float, high: float) -> dict[str, str]:
     return {"value": f"{value:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}"}
 
 
-def _spoken(shown: facts.Shown, output: PredictedOutput, band: Band | None) -> str:
-    words = [wording.output_sentence(output)]
-    if band is not None:
-        words.append(band_word(band))
-    if auc := _auc_words(shown, output.name):
+def _spoken(shown: facts.Shown, bar: Bar) -> str:
+    words = [wording.output_sentence(bar.output)]
+    if bar.tier is not None:
+        words.append(wording.tier_word(bar.tier))
+    if auc := _auc_words(shown, bar.output.name):
         words.append(f"AUC {auc}")
     return ", ".join(words)
 
@@ -181,8 +170,6 @@ def _review(shown: facts.Shown) -> Component:
                 ],
                 className="review-foot",
             ),
-            _sign_dialog(),
-            _conflict_dialog(),
         ],
         id="review",
         className="review panel",
@@ -239,43 +226,4 @@ def _vocabulary(shown: facts.Shown) -> Component:
 def _history() -> Component:
     return html.Details(
         [html.Summary(_("History")), html.Ol(id="history")], id="history-box", className="history", hidden=True
-    )
-
-
-def _sign_dialog() -> Component:
-    return html.Dialog(
-        [
-            html.H2(_("Sign this review?")),
-            html.P(_("It is stored with your name and the time. It can be amended later; this version stays.")),
-            html.Div(
-                [
-                    command("sign-now", _("Sign"), id="sign-now", className="button primary"),
-                    command("close-dialog", _("Back"), className="button"),
-                ],
-                className="dialog-buttons",
-            ),
-        ],
-        id="sign-dialog",
-        **aria(label=_("Sign this review?")),
-    )
-
-
-def _conflict_dialog() -> Component:
-    columns = [
-        html.Div([html.H3(_("Yours, not saved")), html.Ul(id="conflict-mine")]),
-        html.Div([html.H3([_("Stored"), " · ", html.Span(id="conflict-whose")]), html.Ul(id="conflict-theirs")]),
-    ]
-    answers = {"both": _("Join both"), "mine": _("Save mine as the newest"), "theirs": _("Take theirs")}
-    buttons = [
-        html.Button(text, type="button", className="button", **data(resolve=name)) for name, text in answers.items()
-    ]
-    return html.Dialog(
-        [
-            html.H2(_("Another reader saved a review meanwhile")),
-            html.P(_("Nothing is lost: what is stored stays in the history, whatever you choose.")),
-            html.Div(columns, className="conflict-columns"),
-            html.Div([*buttons, command("close-dialog", _("Back"), className="button")], className="dialog-buttons"),
-        ],
-        id="conflict-dialog",
-        **aria(label=_("Another reader saved a review meanwhile")),
     )

@@ -17,7 +17,7 @@ def data(**values: str) -> Any:
 
 
 def command(name: str, text: str, *, title: str = "", key: str = "", **more: Any) -> Component:
-    """A button for a command of static/js/viewer-keys.js. key: what does the same, told in the tooltip."""
+    """A button for a command of static/js/viewer/keys.js. key: what does the same, told in the tooltip."""
     told = f"{title or text} ({key})" if key else title
     more.setdefault("className", "button small")
     return html.Button(text, type="button", title=told, **data(do=name), **more)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.studies import Instance
-from diagnosis_tool.viewer.figures import ACCENT, FONTS, LINE, MUTED, PANEL, POSITIVE, TEXT, Figure
+from diagnosis_tool.viewer.charts import ACCENT, FONTS, LINE, MUTED, PANEL, POSITIVE, TEXT, Chart
 
 _SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up")
 LEAST_POINTS: Final = 2
@@ -38,7 +38,7 @@ def points(images: Sequence[Instance], output: str) -> tuple[Point, ...]:
     )
 
 
-def trend_figure(images: Sequence[Instance], output: str, shown_uid: str) -> Figure:
+def trend_chart(images: Sequence[Instance], output: str, shown_uid: str) -> Chart:
     """The probability over time. images: oldest first. shown_uid: the image in the viewer, its point is larger."""
     runs = [(bundle, list(run)) for bundle, run in groupby(points(images, output), key=lambda point: point.bundle)]
     traces = [_run(run, _SYMBOLS[k % len(_SYMBOLS)], shown_uid) for k, (_, run) in enumerate(runs)]
@@ -50,7 +50,7 @@ def trend_figure(images: Sequence[Instance], output: str, shown_uid: str) -> Fig
     return {"data": [*traces, *(_thresholds(run) for _, run in runs)], "layout": layout}
 
 
-def _run(run: Sequence[Point], symbol: str, shown_uid: str) -> Figure:
+def _run(run: Sequence[Point], symbol: str, shown_uid: str) -> Chart:
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -71,7 +71,7 @@ def _run(run: Sequence[Point], symbol: str, shown_uid: str) -> Figure:
     }
 
 
-def _thresholds(run: Sequence[Point]) -> Figure:
+def _thresholds(run: Sequence[Point]) -> Chart:
     """The operating point of each image's own bundle."""
     return {
         "type": "scatter",
@@ -84,13 +84,13 @@ def _thresholds(run: Sequence[Point]) -> Figure:
     }
 
 
-def _break(at: datetime) -> Figure:
+def _break(at: datetime) -> Chart:
     x = at.isoformat()
     line = {"color": MUTED, "width": 1, "dash": "dash"}
     return {"type": "line", "xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": line}
 
 
-def _model(bundle: str, at: datetime, number: int) -> Figure:
+def _model(bundle: str, at: datetime, number: int) -> Chart:
     return {
         "text": escape(bundle),
         "x": at.isoformat(),
@@ -105,7 +105,7 @@ def _model(bundle: str, at: datetime, number: int) -> Figure:
     }
 
 
-def _layout() -> Figure:
+def _layout() -> Chart:
     axis = {"fixedrange": True, "zeroline": False, "gridcolor": LINE, "tickfont": {"size": 10, "color": MUTED}}
     return {
         "showlegend": False,

@@ -63,7 +63,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "exports.labels": Endpoint(Permission.EXPORT, Action.EXPORT),
         "exports.ask_delete": Endpoint(Permission.DELETE, "asks before deleting; shows what the worklist shows"),
         "exports.delete": Endpoint(Permission.DELETE, Action.DELETE),
-        "viewer_files.figure": Endpoint(Permission.READ, Action.VIEW),
+        "viewer_files.chart": Endpoint(Permission.READ, Action.VIEW),
         "viewer_files.plotly_script": Endpoint(Permission.READ, _SCRIPTS),
         "models.show": Endpoint(Permission.READ, _NO_STUDY),
         "models.card": Endpoint(Permission.READ, _NO_STUDY),
@@ -101,5 +101,5 @@ BEFORE_SETUP: Final = frozenset(name for name, of in ENDPOINTS.items() if of.nee
 }
 """All that is served while a server in a container waits for its first administrator."""
 
-PUBLIC_FILES: Final = frozenset({"css/app.css", "favicon.svg", "js/texts.js"})
+PUBLIC_FILES: Final = frozenset({"css/app.css", "favicon.svg"})
 """Of static/, what the sign-in page needs."""

@@ -1,29 +1,28 @@
 // Worklist: rows change where they stand while images are read and reviewed; new studies are only told of, so that no
 // row moves under the reader's hand. Arrows or j and k go from row to row, Enter opens, x chooses, / searches.
-"use strict";
+import { ntr, tr } from "./texts.js";
 
-(() => {
-  const table = document.getElementById("worklist");
-  const filters = document.getElementById("filters");
-  const pollMs = 2000;
+const table = document.getElementById("worklist");
+const filters = document.getElementById("filters");
+const pollMs = 2000;
 
-  // a choice applies at once; the button is for the search text and for those without this script
-  filters.addEventListener("change", (event) => {
-    if (event.target.matches("select, input[type=date]")) filters.requestSubmit();
-  });
-  // an empty filter needs no place in the address
-  filters.addEventListener("formdata", (event) => {
-    for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
-  });
-  document.addEventListener("keydown", (event) => {
-    const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
-    if (event.key === "/" && !typing) {
-      event.preventDefault();
-      document.getElementById("search").focus();
-    }
-  });
-  if (!table) return;
+// a choice applies at once; the button is for the search text and for those without this script
+filters.addEventListener("change", (event) => {
+  if (event.target.matches("select, input[type=date]")) filters.requestSubmit();
+});
+// an empty filter needs no place in the address
+filters.addEventListener("formdata", (event) => {
+  for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+});
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
+  if (event.key === "/" && !typing) {
+    event.preventDefault();
+    document.getElementById("search").focus();
+  }
+});
 
+function keepLive() {
   const news = document.getElementById("news");
   const finding = table.dataset.finding;
   const rows = () => [...table.tBodies[0].rows];
@@ -100,4 +99,6 @@
   }
 
   setTimeout(poll, pollMs);
-})();
+}
+
+if (table) keepLive();

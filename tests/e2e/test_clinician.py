@@ -98,7 +98,7 @@ def test_slider_and_findings_change_the_overlay_in_the_browser(page: Page, serve
 
     before = ink(page)
     page.locator("#opacity").fill("0.1")
-    expect(page.locator("#stage")).to_have_attribute("style", "--overlay-opacity: 0.1;")
+    expect(page.locator("#viewport")).to_have_attribute("style", "--overlay-opacity: 0.1;")
     assert ink(page) != before
 
     row = page.locator(".finding-row[data-finding=Hernia]")

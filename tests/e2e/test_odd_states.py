@@ -5,9 +5,9 @@ from io import BytesIO
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from testing.browser import layout_faults, signed_in
+from testing.browser import layout_faults
 from testing.serving import Server
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
@@ -111,55 +111,31 @@ def pair(server: Server) -> list[str]:
     return server.image_uids(study)
 
 
-_DASH = "**/_dash-component-suites/**"
-_STRUCTURE = """() => [...document.querySelectorAll("#content *")]
-  .filter((e) => e.localName !== "script" && !e.closest(".trend, #save-heatmap"))
-  .map((e) => [e.localName, e.id, e.className, ...["href", "title", "role", "aria-label", "data-do", "data-finding"]
-    .map((name) => e.getAttribute(name))].join())
-  .map((line) => line.replace("dash-input-container dash-input", "dash-input-container"))"""
-
-
-def test_what_is_done_before_dash_has_come_goes_on_in_it(page: Page, pair: list[str]) -> None:
-    held: list[Route] = []
-    page.route(_DASH, lambda route: held.append(route))
+def test_the_page_opens_without_asking_a_callback_and_goes_on_as_it_was_left(page: Page, pair: list[str]) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(f"/viewer/?instance={pair[1]}")
     expect(page.locator("#film")).to_have_attribute("data-state", "shown")
-    expect(page.locator("#review-state")).not_to_have_text("not loaded")
-    page.wait_for_timeout(200)  # Dash is asked for when the film is drawn
-    before = page.evaluate(_STRUCTURE)
-    page.get_by_role("button", name="By probability").click()
-    for key in ("+", "i", "x", "c", "3", "d"):
-        page.keyboard.press(key)
-    page.locator("#opacity").fill("0.3")
-    expect(page.locator("#prior-film")).to_have_attribute("data-state", "shown")
-    seen = "(({ film }) => [film.view, film.window, film.opacity])(document.getElementById('film'))"
-    done = page.evaluate(seen)
-    finding = page.locator("#verdict-of").text_content() or ""
-    page.locator("#note").focus()
-    page.keyboard.type("half a sen")
-    page.route(_DASH, lambda route: route.continue_())  # the newest route is asked first
-    for route in held:
-        route.continue_()
-    page.wait_for_timeout(1500)
-    page.keyboard.type("tence")  # while a text is written nothing is taken from under the hands
-    expect(page.locator("body")).not_to_have_attribute("data-dash", "shown")
-    page.keyboard.press("Escape")
-    expect(page.locator("body")).to_have_attribute("data-dash", "shown")
-    assert page.evaluate(_STRUCTURE) == before
-    assert page.evaluate(seen) == done
-    expect(page.locator("#note")).to_have_value("half a sentence")
-    expect(page.locator("#opacity")).to_have_value("0.3")
-    expect(page.locator("#verdict-of")).to_have_text(finding)
-    expect(page.locator(".finding-row[aria-pressed=true]")).to_have_attribute("data-verdict", "✗")
-    expect(page.locator("#invert")).to_have_attribute("aria-pressed", "true")
-    expect(page.get_by_role("button", name="By probability")).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#prior-title")).to_contain_text("2020-01-01")
     expect(page.locator("#trend .scatterlayer .point").first).to_be_visible()
+    assert not [url for url in asked if "_dash-update-component" in url]
+    assert len([url for url in asked if url.endswith(f"{pair[1]}/pixels")]) == 1
+    page.get_by_role("button", name="By probability").click()
+    page.locator("#opacity").fill("0.3")
+    page.keyboard.press("i")
     page.evaluate("window.isSamePage = true")
     page.keyboard.press("k")
     expect(page.locator("#film")).to_have_attribute("data-uid", pair[0])
     expect(page.locator("#opacity")).to_have_value("0.3")
+    expect(page.locator("#invert")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="By probability")).to_have_attribute("aria-pressed", "true")
     assert page.evaluate("window.isSamePage")
+
+
+def test_a_browser_that_does_not_say_where_it_is_asks_the_callback(page: Page, pair: list[str]) -> None:
+    page.route("**/_dash-layout", lambda route: route.continue_(headers={**route.request.headers, "referer": ""}))
+    page.goto(f"/viewer/?instance={pair[1]}")
+    expect(page.locator("#film")).to_have_attribute("data-uid", pair[1])
+    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
 
 
 def test_what_is_done_before_the_review_has_come_is_kept(page: Page, pair: list[str]) -> None:
@@ -179,21 +155,3 @@ def test_what_is_done_before_the_review_has_come_is_kept(page: Page, pair: list[
     expect(page.locator(f".finding-row[data-finding='{first}']")).to_have_attribute("data-verdict", "✗")
     page.keyboard.press("Control+s")
     expect(page.locator("#review-words")).to_have_text("Saved.")
-
-
-def test_without_dash_a_reader_still_reads(browser: Browser, server: Server, pair: list[str]) -> None:
-    with signed_in(browser, server) as session:
-        page = session.new_page()  # scripts that do not come are errors, which a watched page may not have
-        page.set_default_timeout(20_000)
-        page.route(_DASH, lambda route: route.abort())
-        page.goto(f"/viewer/?instance={pair[0]}")
-        expect(page.locator("#review-state")).not_to_have_text("not loaded")
-        page.keyboard.press("a")  # not saved: going on asks nothing and loses nothing
-        page.keyboard.press("j")
-        expect(page.locator("#film")).to_have_attribute("data-uid", pair[1])
-        page.keyboard.press("k")
-        expect(page.locator("#film")).to_have_attribute("data-uid", pair[0])
-        expect(page.locator("#review-words")).to_have_text("Your unsaved changes are still here.")
-        with page.expect_download() as chart:
-            page.get_by_role("button", name="Chart").click()
-        assert chart.value.suggested_filename == "2020-chart.png"

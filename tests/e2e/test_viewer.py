@@ -110,7 +110,7 @@ def test_mouse_on_the_film(page: Page, uids: list[str]) -> None:
 
 def centre(page: Page) -> tuple[float, float]:
     """Where on the film the middle of the screen is, in parts of it."""
-    x, y = page.evaluate("(({ x, y }) => [x, y])(viewer.stage.filmOf('main').view)")
+    x, y = page.evaluate("(({ x, y }) => [x, y])(document.getElementById('film').film.view)")
     return float(x), float(y)
 
 
@@ -319,7 +319,7 @@ def test_priors_stand_beside_and_follow(page: Page, uids: list[str]) -> None:
     page.mouse.wheel(0, -300)
     page.keyboard.press("x")
     both = page.evaluate(
-        "['main', 'prior'].map((name) => { const f = viewer.stage.filmOf(name); return [f.view, f.window]; })"
+        "['film', 'prior-film'].map((id) => { const f = document.getElementById(id).film; return [f.view, f.window]; })"
     )
     assert both[0] == both[1]
     expect(page.locator("#prior-pane .corner-turned")).to_contain_text("FLIPPED")

@@ -5,7 +5,7 @@ import pytest
 from diagnosis_tool.cxr.findings import NO_FINDING
 from diagnosis_tool.domain.labels import decided_labels
 from diagnosis_tool.domain.reviews import Opinion, Verdict
-from tests.unit.viewer.test_figures import output, prediction
+from tests.fakes.predictions import output, prediction
 
 READ = prediction(output("Mass", 0.9), output("Edema", 0.1), output(NO_FINDING, 0.2))
 AGREE, DISAGREE, UNSURE = Verdict.AGREE, Verdict.DISAGREE, Verdict.UNSURE

@@ -5,7 +5,7 @@ import pytest
 from diagnosis_tool.cxr.findings import NO_FINDING
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.studies import Instance, InstanceState, Reason
-from tests.unit.viewer.test_figures import output, prediction
+from tests.fakes.predictions import output, prediction
 
 
 def instance(state: InstanceState, error: str | None = None) -> Instance:

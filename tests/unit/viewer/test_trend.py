@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 import plotly.graph_objects as go
 
 from diagnosis_tool.domain.studies import Instance, InstanceState
-from diagnosis_tool.viewer.trend import points, trend_figure
-from tests.unit.viewer.test_figures import output, prediction
+from diagnosis_tool.viewer.trend import points, trend_chart
+from tests.fakes.predictions import output, prediction
 
 
 def image(year: int, probability: float, bundle: str = "1", *, is_read: bool = True) -> Instance:
@@ -29,27 +29,27 @@ def image(year: int, probability: float, bundle: str = "1", *, is_read: bool = T
 
 
 def test_one_line_while_the_model_stays_the_same() -> None:
-    figure = trend_figure([image(2020, 0.1), image(2021, 0.3)], "Mass", "2021")
-    lines = [trace for trace in figure["data"] if "markers" in trace["mode"]]
+    chart = trend_chart([image(2020, 0.1), image(2021, 0.3)], "Mass", "2021")
+    lines = [trace for trace in chart["data"] if "markers" in trace["mode"]]
     assert [trace["y"] for trace in lines] == [[0.1, 0.3]]
     assert lines[0]["marker"]["size"][1] > lines[0]["marker"]["size"][0]  # the image in the viewer
-    assert "shapes" not in figure["layout"]
-    go.Figure(figure)
+    assert "shapes" not in chart["layout"]
+    go.Figure(chart)
 
 
 def test_another_model_breaks_the_line_and_is_named() -> None:
     images = [image(2020, 0.1), image(2021, 0.2), image(2022, 0.8, "<2>"), image(2023, 0.7, "<2>"), image(2024, 0.1)]
-    figure = trend_figure(images, "Mass", "2024")
-    lines = [trace for trace in figure["data"] if "name" in trace]
+    chart = trend_chart(images, "Mass", "2024")
+    lines = [trace for trace in chart["data"] if "name" in trace]
     assert [(trace["name"], trace["y"]) for trace in lines] == [
         ("b-1", [0.1, 0.2]),
         ("b-<2>", [0.8, 0.7]),
         ("b-1", [0.1]),
     ]
-    assert [shape["x0"][:4] for shape in figure["layout"]["shapes"]] == ["2022", "2024"]
-    assert [note["text"] for note in figure["layout"]["annotations"]] == ["b-1", "b-&lt;2&gt;", "b-1"]
+    assert [shape["x0"][:4] for shape in chart["layout"]["shapes"]] == ["2022", "2024"]
+    assert [note["text"] for note in chart["layout"]["annotations"]] == ["b-1", "b-&lt;2&gt;", "b-1"]
     assert len({trace["marker"]["symbol"] for trace in lines}) == 3
-    go.Figure(figure)
+    go.Figure(chart)
 
 
 def test_what_was_not_read_for_it_is_no_point() -> None:

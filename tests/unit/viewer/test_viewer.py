@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from dash.development.base_component import Component
 from flask import Flask
+from flask.testing import FlaskClient
 from PIL import Image
 
+from diagnosis_tool import resources
 from diagnosis_tool.app import create_app
 from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
@@ -82,9 +84,9 @@ def test_a_read_image_has_film_overlay_chart_and_top_four(context: Context, stud
     children, is_final = content(context, f"?instance={second}")
     components = found(children)
     assert is_final
-    parts = {ids.READING, ids.SELECTED, ids.STAGE, ids.OPACITY, "save-heatmap", "film", "review", "help"}
+    parts = {ids.FACTS, ids.SELECTED, ids.VIEWPORT, ids.OPACITY, "save-heatmap", "film", "review"}
     assert parts <= set(components)
-    facts = components[ids.READING].data
+    facts = components[ids.FACTS].data
     assert len(facts["outputs"]) == 15
     assert set(facts["places"]) == {"anatomical", "probability"}
     assert components[ids.SELECTED].data == "Pneumothorax"
@@ -107,7 +109,7 @@ def test_a_bundle_of_three_outputs_or_of_one(
     children, is_final = content(context, f"?instance={uid}")
     components = found(children)
     assert is_final
-    assert list(components[ids.READING].data["outputs"]) == list(outputs)
+    assert list(components[ids.FACTS].data["outputs"]) == list(outputs)
     assert components[ids.SELECTED].data == selected  # never "normal": it says that there is nothing to see
     assert text(children).count("Show the heatmap of") == maps
 
@@ -121,7 +123,7 @@ def test_the_address_may_name_a_finding(context: Context, study: Study) -> None:
 
 def test_below_its_operating_point_a_map_is_marked(context: Context, study: Study) -> None:
     (uid,) = study(phantom_png(1))
-    facts = found(content(context, f"?instance={uid}")[0])[ids.READING].data
+    facts = found(content(context, f"?instance={uid}")[0])[ids.FACTS].data
     assert facts["outputs"]["Pneumothorax"]["below"] is False
     assert facts["outputs"]["Atelectasis"]["below"] is True
     assert "below the operating point 0.50" in facts["outputs"]["Atelectasis"]["caption"]
@@ -158,17 +160,17 @@ def test_each_row_says_probability_band_and_what_the_model_is_worth(context: Con
     shown = callbacks.shown_of(context, place, instance)
     assert shown is not None
     assert (shown.auc, shown.screening) == ({}, {})  # no bundle of that hash is here: nothing is made up
-    plain = text(layout.reading_view(shown, None, PERMISSIONS[Role.ADMIN]))
+    plain = text(layout.prediction_view(shown, None, PERMISSIONS[Role.ADMIN]))
     assert "AUC" not in plain
     assert "hatched" not in plain
     auc = Interval(value=0.834, low=0.8, high=0.868)
     rich = replace(shown, auc={"Mass": auc}, screening={"Mass": 0.1})
-    assert "hatched: unsure" in text(layout.reading_view(rich, None, PERMISSIONS[Role.ADMIN]))
-    row = row_of(layout.reading_view(rich, None, PERMISSIONS[Role.ADMIN]), "Mass")
+    assert "hatched: unsure" in text(layout.prediction_view(rich, None, PERMISSIONS[Role.ADMIN]))
+    row = row_of(layout.prediction_view(rich, None, PERMISSIONS[Role.ADMIN]), "Mass")
     words = [span.children for span in row.children]
     assert words[2] == f"{instance.prediction.output('Mass').probability:.2f}" if instance.prediction else None
     assert words[3:] == ["◆ unsure", ".83 (.80–.87)"]
-    assert "band-unsure" in row.className
+    assert "tier-unsure" in row.className
     bar = [(part.className, part.style) for part in row.children[1].children]
     probability = instance.prediction.output("Mass").probability if instance.prediction else 0
     assert bar == [
@@ -176,7 +178,7 @@ def test_each_row_says_probability_band_and_what_the_model_is_worth(context: Con
         ("unsure", {"left": "10.0000%", "width": "40.0000%"}),
         ("tick", {"left": "50.0000%"}),
     ]
-    plain_bar = row_of(layout.reading_view(shown, None, PERMISSIONS[Role.ADMIN]), "Mass").children[1]
+    plain_bar = row_of(layout.prediction_view(shown, None, PERMISSIONS[Role.ADMIN]), "Mass").children[1]
     assert [part.className for part in plain_bar.children] == ["value", "tick"]
     label = row.to_plotly_json()["props"]["aria-label"]
     assert all(part in label for part in ("Mass 0.", "below the operating point 0.50", "unsure", "AUC .83"))
@@ -202,11 +204,11 @@ def test_earlier_images_of_the_patient_stand_beside(context: Context, study: Stu
     dates = ["20200101", "20230101", "20210101"]
     films = [dicom(FILM + np.uint8(k), PatientID="P", AcquisitionDate=day) for k, day in enumerate(dates)]
     oldest, newest, middle = study(*films)
-    facts = found(content(context, f"?instance={newest}")[0])[ids.READING].data
+    facts = found(content(context, f"?instance={newest}")[0])[ids.FACTS].data
     assert [prior["uid"] for prior in facts["priors"]] == [middle, oldest]
     assert facts["priors"][0]["title"] == "2021-01-01 · PA"
     assert len(facts["trends"]["Mass"]["data"][0]["x"]) == 3
-    first = found(content(context, f"?instance={oldest}")[0])[ids.READING].data
+    first = found(content(context, f"?instance={oldest}")[0])[ids.FACTS].data
     assert first["priors"] == []
     assert facts["near"] == [middle, oldest]
 
@@ -215,7 +217,7 @@ def test_sixty_priors(context: Context, study: Study) -> None:
     uids = study(*(dicom(FILM + np.uint8(k), PatientID="P", AcquisitionDate=f"{1960 + k}0101") for k in range(61)))
     children, _ = content(context, f"?instance={uids[-1]}")
     assert text(children).count("data-prior") == 60
-    assert len(json.dumps(found(children)[ids.READING].data)) < 2_000_000
+    assert len(json.dumps(found(children)[ids.FACTS].data)) < 2_000_000
 
 
 def test_an_image_one_pixel_wide_has_words(context: Context, study: Study) -> None:
@@ -235,7 +237,7 @@ def test_a_failed_image_can_be_tried_again(context: Context, study: Study) -> No
     assert components[ids.WAITING].data == {"uid": uid, "waits": False}
 
 
-REVIEWING = ('"data-do": "save"', '"data-do": "sign"', "data-verdict-choice", "add-finding", "tool-box", "sign-dialog")
+REVIEWING = ('"data-do": "save"', '"data-do": "sign"', "data-verdict-choice", "add-finding", "tool-box")
 
 
 def test_each_role_is_offered_what_it_may_do(context: Context, study: Study) -> None:
@@ -260,11 +262,45 @@ def test_each_role_is_offered_what_it_may_do(context: Context, study: Study) -> 
         assert (links.original(failed) in text(children)) is exports
 
 
-def test_the_page_and_dash_offer_a_viewer_no_review(app: Flask, study: Study) -> None:
+def asked(client: FlaskClient, search: str | None) -> str:
+    """The layout that Dash gets on the page of this query string; without one, its browser does not say."""
+    headers = {} if search is None else {"Referer": f"http://localhost/viewer/{search}"}
+    return client.get("/viewer/_dash-layout", headers=headers).text
+
+
+def test_the_layout_comes_with_the_pages_content(app: Flask, context: Context, study: Study) -> None:
+    (uid,) = study(phantom_png(1))
+    client = browser_of(app)
+    page = client.get(f"/viewer/?instance={uid}&finding=Mass").text
+    for address in (f"/instances/{uid}/pixels", "/viewer/_dash-layout", "/viewer/_dash-dependencies"):
+        assert f'<link rel="preload" as="fetch" crossorigin href="{address}">' in page
+    frame = json.loads(asked(client, f"?instance={uid}&finding=Mass"))["props"]["children"]
+    location, tick, shown, _ = [part["props"] for part in frame]
+    assert location["search"] == f"?instance={uid}&finding=Mass"
+    assert tick["disabled"] is True
+    stores = {part["props"]["id"]: part["props"].get("data") for part in shown["children"] if part["type"] == "Store"}
+    assert stores[ids.SELECTED] == "Mass"
+    assert stores[ids.FACTS] == found(content(context, f"?instance={uid}")[0])[ids.FACTS].data
+    assert asked(client, f"?instance={uid}").count('"finding-row ') == 15
+
+
+def test_a_layout_for_no_image_has_words_or_waits_for_the_address(app: Flask, study: Study) -> None:
+    (waiting,) = study(phantom_png(1), read=False)
+    client = browser_of(app)
+    for search in ("", "?instance=none"):
+        assert 'preload" as="fetch" crossorigin href="/inst' not in client.get(f"/viewer/{search}").text
+        assert "To the worklist" in asked(client, search)
+    unsaid = json.loads(asked(client, None))["props"]["children"]
+    assert unsaid[2]["props"]["children"] == []
+    assert "search" not in unsaid[0]["props"]  # so Dash takes it from the address and asks the callback
+    assert json.loads(asked(client, f"?instance={waiting}"))["props"]["children"][1]["props"]["disabled"] is False
+    assert f"/instances/{waiting}/pixels" not in client.get(f"/viewer/?instance={waiting}").text
+
+
+def test_who_only_looks_is_offered_no_review(app: Flask, study: Study) -> None:
     (uid,) = study(phantom_png(1))
     client = browser_of(app, Role.VIEWER)
     page = client.get(f"/viewer/?instance={uid}").text
-    assert re.search(r'<textarea id="note" [^>]*readonly', page)
     location = {"id": ids.LOCATION, "property": "search", "value": f"?instance={uid}"}
     body = {
         "output": f"..{ids.CONTENT}.children...{ids.TICK}.disabled..",
@@ -274,18 +310,22 @@ def test_the_page_and_dash_offer_a_viewer_no_review(app: Flask, study: Study) ->
     }
     made = client.post("/viewer/_dash-update-component", json=body, headers={"X-CSRFToken": csrf_token(page)})
     assert made.status_code == 200
-    for shown in (page, made.text):
+    for shown in (made.text, asked(client, f"?instance={uid}")):
         assert "data-read-only" in shown
-        assert "sign-dialog" not in shown
+        assert "readOnly" in shown
         assert links.original(uid) not in shown
+    assert 'id="help"' in page
+    for dialog in ("sign-dialog", "conflict-dialog"):
+        assert dialog not in page
+        assert dialog in browser_of(app).get(f"/viewer/?instance={uid}").text
 
 
 def test_the_frame_says_that_it_is_for_research() -> None:
-    assert "Research use only, not a medical device." in text([layout.page()])
+    assert "Research use only, not a medical device." in text([layout.page([])])
 
 
 def test_no_callback_writes_and_all_know_their_browser_function(app: Flask) -> None:
-    script = (Path(app.static_folder or "") / "js" / "viewer.js").read_text()
+    script = (resources.static_dir() / "js" / "viewer" / "bootstrap.js").read_text()
     exported = re.findall(r"\w+", script.split("window.dash_clientside.viewer = {")[1].split("}")[0])
     dependencies = browser_of(app).get("/viewer/_dash-dependencies").json
     browser = [d["clientside_function"]["function_name"] for d in dependencies if d["clientside_function"]]
@@ -298,42 +338,22 @@ def test_the_page_is_labelled_and_local(app: Flask) -> None:
     assert '<html lang="en">' in page
     assert re.search('<meta name="reader" content="[0-9]+">', page)
     assert '<html lang="de">' in browser_of(app).get("/viewer/", headers={"Accept-Language": "de"}).text
-    scripts = re.findall(r'src="(/static/js/[^"]+)"', page)
-    names = [Path(name.split("?")[0]).name for name in scripts]
-    assert names[-1] == "viewer-first.js"
-    assert set(names) >= {f.name for f in Path(app.static_folder or "").glob("js/viewer*.js")}
+    modules = re.findall(r'<link rel="modulepreload" href="/static/[0-9a-f]{12}/js/viewer/([^"]+)"', page)
+    assert set(modules) == {file.name for file in (resources.static_dir() / "js" / "viewer").glob("*.js")}
+    assert re.search(r'<script type="module" src="/static/[0-9a-f]{12}/js/viewer/bootstrap.js">', page)
     assert "<title>" in page
-    assert "https://" not in page.split("<script id=")[0]
+    assert "https://" not in page
 
 
-def test_the_page_comes_with_its_content(app: Flask, context: Context, study: Study) -> None:
-    (uid,) = study(phantom_png(1))
-    page = browser_of(app).get(f"/viewer/?instance={uid}&finding=Mass").text
-    assert f'<link rel="preload" as="fetch" crossorigin href="/instances/{uid}/pixels">' in page
-    assert page.count('class="finding-row ') == 15
-    assert page.count('class="row-bar ') == 15
-    assert '<script type="application/json" id="first-selected">"Mass"</script>' in page
-    stored = re.findall('id="first-reading">(.*?)</script>', page)
-    assert json.loads(stored[0]) == found(content(context, f"?instance={uid}")[0])[ids.READING].data
-    scripts = page.split('<template id="dash-scripts">')
-    assert "_dash-component-suites" not in scripts[0]  # Dash is started by the page's own script
-    for address in ("/viewer/", "/viewer/?instance=none"):
-        nothing = browser_of(app).get(address).text
-        assert "To the worklist" in nothing
-        assert "preload" not in nothing
-
-
-def test_a_files_name_is_text_in_the_page_and_in_its_data(app: Flask, context: Context) -> None:
+def test_a_files_name_is_text_in_the_layout(app: Flask, context: Context) -> None:
     blob = context.blobs.pending()
     blob.write(phantom_png(1))
-    name = "</script><b>%CSRF%{%config%}.png"
+    name = "</script><b>{{ dash }}.png"
     (instance,) = submit_study(context, [Upload(file_name=name, blob=blob)], user_id=1).instances
     predict_all(context, FakeClassifier(outputs=NIH_OUTPUTS))
-    page = browser_of(app).get(f"/viewer/?instance={instance.uid}").text
-    assert "</script><b>" not in page
-    assert "%CSRF%{%config%}.png</h1>" in page
-    stored = re.findall('id="first-reading">(.*?)</script>', page)
-    assert json.loads(stored[0])["saveAs"] == "script><b>%CSRF%{%config%}-chart"  # the path's last part
+    client = browser_of(app)
+    assert "<b>" not in client.get(f"/viewer/?instance={instance.uid}").text
+    assert json.dumps(name)[1:-1] in asked(client, f"?instance={instance.uid}")
 
 
 @pytest.fixture
@@ -342,7 +362,7 @@ def app(context: Context, tmp_path: Path) -> Flask:
     return create_app(settings)
 
 
-def test_figures_for_the_study_page(app: Flask, study: Study) -> None:
+def test_charts_for_the_study_page(app: Flask, study: Study) -> None:
     (uid,) = study(phantom_png(1))
     client = browser_of(app)
     anatomical = client.get(f"/viewer/figures/{uid}.json").json

@@ -12,7 +12,7 @@ from diagnosis_tool.domain.access import Permission
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.viewer import facts, ids, links
-from diagnosis_tool.viewer.figures import EMPTY_FIGURE
+from diagnosis_tool.viewer.charts import EMPTY_CHART
 from diagnosis_tool.viewer.parts import aria, command, data, toggle
 
 _OPACITY: Final = 0.6
@@ -34,7 +34,7 @@ def centre(shown: facts.Shown, selected: str, allowed: Set[Permission]) -> Compo
     tools = _tools(has_priors=bool(shown.priors), may_review=Permission.REVIEW in allowed)
     return html.Div(
         [tools, html.Div(panes, className="films"), _below(shown, selected), _maps(shown)],
-        id=ids.STAGE,
+        id=ids.VIEWPORT,
         className="centre",
     )
 
@@ -130,7 +130,7 @@ def _maps(shown: facts.Shown) -> Component:
 def _course() -> Component:
     """The selected finding's probability over time; empty for one that was read only once."""
     chart = dcc.Graph(
-        id=ids.TREND, figure=EMPTY_FIGURE, config={"displayModeBar": False, "responsive": True}, className="trend"
+        id=ids.TREND, figure=EMPTY_CHART, config={"displayModeBar": False, "responsive": True}, className="trend"
     )
     words = html.Span(_("Over time; a break is another model"), className="muted")
     return html.Div([words, chart], className="course panel", role="group", **aria(label=_("Probability over time")))
