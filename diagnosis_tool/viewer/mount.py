@@ -63,9 +63,9 @@ def _allowed() -> Set[Permission]:
 def _fetched_at_once(context: Context) -> list[str]:
     """What Dash and the scripts will ask for first, the film among it where there is one to show."""
     addresses = [f"{links.PREFIX}_dash-layout", f"{links.PREFIX}_dash-dependencies"]
-    uid = request.args.get("instance", "")
+    uid = request.args.get("instance")
     try:
-        if browse.get_instance(context, uid).prediction:
+        if uid and browse.get_instance(context, uid).prediction:
             addresses.append(links.pixels(uid))
     except NotFound:
         pass  # the layout has words for it

@@ -353,7 +353,8 @@ def test_a_files_name_is_text_in_the_layout(app: Flask, context: Context) -> Non
     predict_all(context, FakeClassifier(outputs=NIH_OUTPUTS))
     client = browser_of(app)
     assert "<b>" not in client.get(f"/viewer/?instance={instance.uid}").text
-    assert json.dumps(name)[1:-1] in asked(client, f"?instance={instance.uid}")
+    name = "script><b>{{ dash }}.png"  # the path's last part
+    assert json.dumps(name) in json.dumps(json.loads(asked(client, f"?instance={instance.uid}")))
 
 
 @pytest.fixture
