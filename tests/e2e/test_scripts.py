@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Route
+from playwright.sync_api import Browser, Route
 
 from diagnosis_tool import resources
-from testing.browser import chromium
 
 pytestmark = pytest.mark.e2e
 
@@ -22,7 +21,7 @@ def view(**parts: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def call() -> Iterator[Call]:
+def call(browser: Browser) -> Iterator[Call]:
     """Runs a function of (module, …args), or an exported one by its name, in a page that may import static/js."""
 
     def serve(route: Route) -> None:
@@ -32,19 +31,17 @@ def call() -> Iterator[Call]:
         else:
             route.fulfill(body="<!DOCTYPE html>", content_type="text/html")
 
-    with chromium() as browser:
-        page = browser.new_page()
-        page.route("**/*", serve)
-        page.goto("http://scripts.test/")
+    page = browser.new_page()
+    page.route("**/*", serve)
+    page.goto("http://scripts.test/")
 
-        def run(module: str, what: str, *args: Any) -> Any:
-            function = f"({what})(m, ...args)" if "=>" in what else f"m.{what}(...args)"
-            return page.evaluate(
-                f"async (args) => {{ const m = await import('/js/viewer/{module}.js'); return {function}; }}",
-                list(args),
-            )
+    def run(module: str, what: str, *args: Any) -> Any:
+        function = f"({what})(m, ...args)" if "=>" in what else f"m.{what}(...args)"
+        imported = f"const m = await import('/js/viewer/{module}.js');"
+        return page.evaluate(f"async (args) => {{ {imported} return {function}; }}", list(args))
 
-        yield run
+    yield run
+    page.close()
 
 
 # ---- greys --------------------------------------------------------------------------------------------------------
