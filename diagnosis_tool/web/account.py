@@ -46,7 +46,7 @@ def set_password() -> AnyResponse:
 
 @blueprint.post("/tokens")
 def make_token() -> AnyResponse:
-    """A new token; its secret stands on the answer and nowhere else."""
+    """A new token; its secret stands on the page that comes back and nowhere else."""
     scopes = {scope for scope in SCOPES if scope in request.form.getlist("scope")}
     try:
         lifetime = timedelta(days=_days(request.form.get("days", "")))
@@ -86,6 +86,6 @@ def _page(
         made=made,
         has_changed=has_changed,
     )
-    answer = make_response(page, HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    response = make_response(page, HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -39,7 +39,7 @@ class _Cookies(SecureCookieSessionInterface):
 def install(app: Flask, limits: Limits, *, needs_setup: bool = False) -> None:
     """Refuses every request that nothing allows. Has to come before whatever else looks at requests.
 
-    needs_setup: nothing is served but the way in for the first administrator, until there is one.
+    needs_setup: nothing is served but the first administrator's link, until there is one.
     """
     app.extensions[_LIMITS], app.extensions[_NEEDS_SETUP] = limits, needs_setup
     app.session_interface = _Cookies()
@@ -173,7 +173,7 @@ def _limits() -> Limits:
 
 
 def _is_for_reading() -> bool:
-    """Whether a person's browser will show the answer: it then goes to the sign-in page."""
+    """Whether a person's browser will show the response: it then goes to the sign-in page."""
     return "text/html" in request.headers.get("Accept", "") and not request.path.endswith(".json")
 
 

@@ -22,7 +22,7 @@ class Endpoint:
 
 
 PUBLIC: Final = None
-"""Needs no sign-in: the way in, and whether the server lives."""
+"""Needs no sign-in: signing in itself, texts, and whether the server lives."""
 _SCRIPTS: Final = "scripts and styles"
 _FRAME: Final = "the viewer's empty frame"
 _NO_STUDY: Final = "no study is touched"
@@ -67,7 +67,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "viewer_files.plotly_script": Endpoint(Permission.READ, _SCRIPTS),
         "models.show": Endpoint(Permission.READ, _NO_STUDY),
         "models.card": Endpoint(Permission.READ, _NO_STUDY),
-        "metrics.show": Endpoint(Permission.METRICS, "figures without any study"),
+        "metrics.show": Endpoint(Permission.METRICS, "metrics without any study"),
         "account.show": Endpoint(Permission.ACCOUNT, _NO_STUDY),
         "account.set_password": Endpoint(Permission.ACCOUNT, Action.USER),
         "account.make_token": Endpoint(Permission.ACCOUNT, Action.TOKEN),

@@ -1,4 +1,4 @@
-"""/metrics for Prometheus: what requests did here, and what the database says of queue, workers and readings.
+"""/metrics for Prometheus: what requests did here, and what the database says of queue, workers and predictions.
 
 Web and workers are processes of their own, so what workers do is counted from the audit log's rows as they come in,
 from the start of this process on. No label holds anything of a patient, a user or a study.
@@ -31,7 +31,7 @@ _TENTHS: Final = tuple(k / 10 for k in range(1, 11))
 
 
 class Metrics:
-    """The figures of one app, in a registry of its own."""
+    """What is measured of one app, in a registry of its own."""
 
     def __init__(self, context: Context) -> None:
         self.registry = CollectorRegistry()
@@ -39,7 +39,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._seen = context.metrics.newest()
         self._name_requests()
-        self._name_readings()
+        self._name_predictions()
         self._name_state()
 
     def _name_requests(self) -> None:
@@ -51,10 +51,10 @@ class Metrics:
         self.uploads = counter("diagnosis_tool_uploads", "Uploads (studies)", ("outcome",))
         self.not_audited = counter("diagnosis_tool_audit_failures", "Rows of the audit log that could not be stored")
 
-    def _name_readings(self) -> None:
+    def _name_predictions(self) -> None:
         counter = partial(Counter, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
-        self.readings = counter("diagnosis_tool_readings", "Images that left the queue", ("outcome",))
+        self.predictions = counter("diagnosis_tool_readings", "Images that left the queue", ("outcome",))
         self.not_read = counter("diagnosis_tool_not_read", "Images without a reading, by reason", ("reason",))
         self.wait_s = histogram("diagnosis_tool_wait_seconds", "From upload to the reading's start", buckets=_SECONDS)
         self.read_s = histogram("diagnosis_tool_read_seconds", "Decoding and model", buckets=_SECONDS)
@@ -70,7 +70,7 @@ class Metrics:
         self.audit_rows = gauge("diagnosis_tool_audit_rows", "Rows of the audit log")
 
     def text(self) -> bytes:
-        """All figures as Prometheus reads them."""
+        """All metrics as Prometheus reads them."""
         with self._lock:  # of two who ask at once neither counts what the other has
             while rows := self._context.metrics.events(self._seen):
                 self._count(rows)
@@ -86,7 +86,7 @@ class Metrics:
             elif row.action != Action.PREDICT:
                 self.actions.labels(row.action, row.outcome).inc()
             else:
-                self.readings.labels(row.outcome).inc()
+                self.predictions.labels(row.outcome).inc()
                 if row.outcome != Outcome.SUCCESS:
                     self.not_read.labels(row.detail).inc()
                 if row.wait_s is not None:
@@ -111,7 +111,7 @@ class Metrics:
 
 @blueprint.get("/metrics")
 def show() -> Response:
-    """The figures in Prometheus's text format."""
+    """The metrics in Prometheus's text format."""
     return Response(current_metrics().text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

@@ -1,4 +1,4 @@
-"""The way in and out: by name and password, by a link that leads in once, and signing out."""
+"""Signing in, by name and password or by a link that works once, and signing out."""
 
 from http import HTTPStatus
 from typing import Final
@@ -44,9 +44,9 @@ def submit() -> AnyResponse:
         throttle.require_room(name, address)
         user = accounts.check_password(current_context(), name, request.form.get("password", ""))
     except TooManyAttempts as error:
-        answer = _again("sign_in.html", error, HTTPStatus.TOO_MANY_REQUESTS, target=target, name=name)
-        answer.headers["Retry-After"] = str(60 * MINUTES)
-        return answer
+        response = _again("sign_in.html", error, HTTPStatus.TOO_MANY_REQUESTS, target=target, name=name)
+        response.headers["Retry-After"] = str(60 * MINUTES)
+        return response
     except NotSignedIn as error:
         throttle.failed(name, address)
         audit.note(_tried(name))
@@ -106,7 +106,7 @@ def _again(template: str, error: DiagnosisToolError, status: HTTPStatus, **value
     return _unkept(make_response(render_template(template, problem=words, **values), status))
 
 
-def _unkept(answer: "str | AnyResponse") -> Response:
-    response = make_response(answer)
+def _unkept(page: "str | AnyResponse") -> Response:
+    response = make_response(page)
     response.headers["Cache-Control"] = "no-store"
     return response
