@@ -19,7 +19,10 @@ class RoomsField(fields.Field[Mapping[str, tuple[str, ...]]]):
 
 
 class RoomsContract(Contract):
-    """Each third-party library is imported, directly, in its rooms alone; one that is not in the table nowhere."""
+    """Each third-party library is imported, directly, in its rooms alone; one that is not in the table nowhere.
+
+    Modules of ours and of Python's own have rooms only where the table says so.
+    """
 
     type_name = "rooms"
 
@@ -33,11 +36,11 @@ class RoomsContract(Contract):
         if missing:
             raise ValueError(f"these rooms are no modules: {', '.join(missing)}")
         strangers = []
-        for library in sorted(name for name in graph.modules if name.split(".")[0] not in roots):
-            top = library.split(".")[0]
-            if top not in rooms and top in sys.stdlib_module_names:
+        for imported in sorted(graph.modules):
+            top = imported if imported in rooms else imported.split(".")[0]
+            if top not in rooms and (top in roots or top in sys.stdlib_module_names):
                 continue
-            for importer in sorted(graph.find_modules_that_directly_import(library)):
+            for importer in sorted(graph.find_modules_that_directly_import(imported)):
                 if not any(f"{importer}.".startswith(f"{room}.") for room in rooms.get(top, ())):
                     strangers.append((importer, top))
         return ContractCheck(kept=not strangers, metadata={"strangers": strangers, "rooms": rooms})
