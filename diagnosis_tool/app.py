@@ -3,6 +3,7 @@
 from flask import Flask
 
 from diagnosis_tool import logs, resources
+from diagnosis_tool.domain.access import NO_PROJECTS
 from diagnosis_tool.services.accounts import Limits
 from diagnosis_tool.services.bundles import find_bundles
 from diagnosis_tool.services.wiring import make_context
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> Flask:
     context = make_context(
         data_dir=settings.data_dir,
         database_file=settings.database_file,
+        projects=NO_PROJECTS,
         bundles=find_bundles(settings.models_dir, settings.bundle),
         audit_key=settings.audit_key,
         quota_bytes=settings.quota_bytes,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
 
-from diagnosis_tool.domain.access import PERMISSIONS, SCOPES, Permission, Role, User
+from diagnosis_tool.domain.access import ALL_PROJECTS, PERMISSIONS, SCOPES, Permission, Role, User
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.accounts import Limits
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.secret import stored_secret
-from diagnosis_tool.web.current import unbounded_context
+from diagnosis_tool.web.current import shared_context
 
 LOCAL_READER = "local reader"
 """The first migration's user: what tests store without a browser is theirs."""
@@ -84,9 +85,9 @@ def token_of(context: Context, user: User, scopes: Collection[Permission] | None
 
 
 def context_of(client: FlaskClient) -> Context:
-    """The context of the client's app, without bounds."""
+    """The context of the client's app, with all studies."""
     with client.application.app_context():
-        return unbounded_context()
+        return replace(shared_context(), projects=ALL_PROJECTS)
 
 
 def cookie_of(context: Context, user: User, data_dir: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Final
 
 from diagnosis_tool import resources
 from diagnosis_tool.dicom.decode import decode_radiograph
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.reviews import Opinion
 from diagnosis_tool.domain.studies import Instance, InstanceState
 from diagnosis_tool.errors import BackupInvalid
@@ -27,8 +28,7 @@ from diagnosis_tool.services.backup import restore, write_backup
 from diagnosis_tool.services.browse import get_study
 from diagnosis_tool.services.check import check_store
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.remove import delete_studies
-from diagnosis_tool.services.review import get_review, save_review
+from diagnosis_tool.services.review import save_review
 from testing.stores import DATABASE, open_store
 from tests.fakes.classifier import FakeClassifier
 from tests.killing import Run, Say, every_step, run, run_for
@@ -81,8 +81,8 @@ def _send_three(data_dir: Path, say: Say) -> None:
 
 def _delete_first(data_dir: Path, say: Say) -> None:
     context = open_store(data_dir)
-    uid = context.studies.study(_uids(context)[0]).uid
-    delete_studies(context, [uid])
+    uid = context.studies.study(_uids(context)[0], ALL_PROJECTS).uid
+    context.studies.delete([uid], ALL_PROJECTS)
     say(f"deleted {uid}")
 
 
@@ -119,7 +119,7 @@ def _restore(data_dir: Path, say: Say) -> None:
 
 def _uids(context: Context) -> list[str]:
     """Oldest first."""
-    return sorted(context.inventory.study_uids(), key=lambda uid: context.studies.study(uid).created_at)
+    return sorted(context.inventory.study_uids(), key=lambda uid: context.studies.study(uid, ALL_PROJECTS).created_at)
 
 
 def _done(context: Context) -> list[Instance]:
@@ -154,7 +154,7 @@ def _look_at(context: Context, instance: Instance, say: Say) -> None:
     found = instance.prediction.outputs if instance.prediction else ()
     if instance.state is not InstanceState.DONE or [o.probability for o in found] != [o.probability for o in expected]:
         say(f"lost: an image is {instance.state} ({instance.error}), with {len(found)} of {len(expected)} answers")
-    elif not context.studies.thumbnail(instance.uid):
+    elif not context.studies.thumbnail(instance.uid, ALL_PROJECTS):
         say("lost: a thumbnail")
 
 
@@ -189,7 +189,7 @@ def _judge_reviews(data_dir: Path, ended: Run, say: Say) -> None:
     context = recover(data_dir, say)
     for line in ended.said[-1:]:
         uid, revision = line.split()
-        review = get_review(context, uid)
+        review = context.reviews.get(uid, ALL_PROJECTS)
         if review.revision < int(revision) or review.opinion.note != f"note {review.revision}":
             say(f"lost: revision {revision} was answered with success, there is {review.revision}")
 

@@ -29,7 +29,7 @@ def send(context: Context, *files: bytes, patient: str = "") -> str:
             blob = received.enter_context(context.blobs.pending())
             blob.write(data)
             uploads.append(Upload(file_name=f"{number}.png", blob=blob))
-        return submit_study(context, uploads, user_id=1, patient=patient).uid
+        return submit_study(context, uploads, user_id=1, patient=patient)
 
 
 def rows(data_dir: Path) -> list[str]:

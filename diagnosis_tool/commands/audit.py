@@ -59,7 +59,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _head(_: argparse.Namespace) -> int:
-    head = audit.head(existing_context())
+    head = existing_context().audit.head()
     if head is None:
         raise RequestRefused("The audit log is empty: it has no head yet.")
     print(head)
@@ -70,7 +70,7 @@ def _list(options: argparse.Namespace) -> int:
     query = AuditQuery(
         user=options.user, study_uid=options.study, action=options.action, since=options.since, until=options.until
     )
-    rows = audit.lines(existing_context(), query)
+    rows = existing_context().audit.lines(query)
     if options.csv:
         sys.stdout.write(csv_line(field.name for field in fields(Line)))
         sys.stdout.writelines(csv_line("" if cell is None else str(cell) for cell in astuple(row)) for row in rows)

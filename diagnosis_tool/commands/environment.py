@@ -3,6 +3,7 @@
 import os
 
 from diagnosis_tool import resources
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.wiring import make_context
@@ -17,7 +18,12 @@ def settings_with(*, bundle: str | None = None, workers: str | None = None) -> S
 
 def context_of(settings: Settings) -> Context:
     """The stores of the settings' data folder, whose database has been migrated."""
-    return make_context(data_dir=settings.data_dir, database_file=settings.database_file, audit_key=settings.audit_key)
+    return make_context(
+        data_dir=settings.data_dir,
+        database_file=settings.database_file,
+        projects=ALL_PROJECTS,
+        audit_key=settings.audit_key,
+    )
 
 
 def existing_context() -> Context:

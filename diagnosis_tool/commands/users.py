@@ -4,7 +4,7 @@ import argparse
 
 from diagnosis_tool.commands.environment import existing_context, settings_with
 from diagnosis_tool.commands.links import own_address, told
-from diagnosis_tool.domain.access import Role, User
+from diagnosis_tool.domain.access import ALL_PROJECTS, Role, User
 from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.audit import record_command
@@ -90,7 +90,7 @@ def _reset(options: argparse.Namespace) -> int:
 
 
 def _list(_: argparse.Namespace) -> int:
-    for user in existing_context().users.all():
+    for user in existing_context().users.all(ALL_PROJECTS):
         print(_line(user))
     return 0
 

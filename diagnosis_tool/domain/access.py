@@ -56,6 +56,21 @@ class Project:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """Whose studies there are for somebody: what gives studies or images demands it, so that none is given unasked.
+
+    ids: None for all projects.
+    """
+
+    ids: frozenset[int] | None
+
+
+ALL_PROJECTS: Final = Projects(None)
+"""For the worker and the commands, and for tests: they work for everybody."""
+NO_PROJECTS: Final = Projects(frozenset())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """Somebody with an account: what is written carries their id.
@@ -72,9 +87,9 @@ class User:
     is_disabled: bool = False
 
     @property
-    def project_ids(self) -> frozenset[int]:
-        """Of the projects whose studies they see."""
-        return frozenset(project.id for project in self.projects)
+    def sees(self) -> Projects:
+        """Whose studies they see."""
+        return Projects(frozenset(project.id for project in self.projects))
 
     def may(self, permission: Permission) -> bool:
         """Whether their role allows it."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from diagnosis_tool.cxr.types import NOBODY, Prediction, Radiograph, Subject, ViewPosition
-from diagnosis_tool.errors import DiagnosisToolError
+from diagnosis_tool.errors import DiagnosisToolError, QuotaExceeded
 
 
 class InstanceState(StrEnum):
@@ -26,6 +26,17 @@ class InstanceState(StrEnum):
     def is_final(self) -> bool:
         """True once nothing more will happen by itself."""
         return self in {InstanceState.DONE, InstanceState.REFUSED, InstanceState.FAILED}
+
+
+def require_quota(kept_bytes: int, more_bytes: int, quota_bytes: int | None) -> None:
+    """Raises QuotaExceeded when so much more is more than a user may keep; None: there is no limit."""
+    if quota_bytes is not None and kept_bytes + more_bytes > quota_bytes:
+        raise QuotaExceeded(
+            "You keep %(kept)s of the %(most)s GB that each user has here, and this upload does not fit. Nothing was "
+            "stored. Delete studies that are no longer needed, or ask the administrator for more room.",
+            kept=f"{kept_bytes / 1e9:.1f}",
+            most=f"{quota_bytes / 1e9:.0f}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

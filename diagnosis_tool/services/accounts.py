@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Final
 
-from diagnosis_tool.domain.access import Permission, Role, User
+from diagnosis_tool.domain.access import ALL_PROJECTS, Permission, Role, User
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import NotFound, NotSignedIn, RequestRefused
 from diagnosis_tool.services import passwords
@@ -119,7 +119,7 @@ def add_user(context: Context, name: str, role: Role, projects: Sequence[str] = 
 
 def first_admin(context: Context) -> User:
     """The administrator there is, else a new one called 'admin', or 'admin 2' where a user of another role is."""
-    known = context.users.all()
+    known = context.users.all(ALL_PROJECTS)
     for user in known:
         if user.role is Role.ADMIN and not user.is_disabled:
             return user

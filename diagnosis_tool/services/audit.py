@@ -2,13 +2,12 @@
 
 import getpass
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from diagnosis_tool.domain.audit import Action, Event, Head, Line, Outcome, Verification
+from diagnosis_tool.domain.audit import Action, Event, Head, Outcome, Verification
 from diagnosis_tool.errors import RequestRefused
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.storage.audit import AuditQuery
 
 _log: Final = logging.getLogger(__name__)
 
@@ -53,16 +52,6 @@ def record_command(
 def verify(context: Context, heads: Sequence[str] = ()) -> Verification:
     """Checks every row. heads: such as `audit head` and the log print them, kept elsewhere. Raises RequestRefused."""
     return context.audit.verify(*(_head(text) for text in heads))
-
-
-def head(context: Context) -> Head | None:
-    """The newest row; None while there is none."""
-    return context.audit.head()
-
-
-def lines(context: Context, query: AuditQuery) -> Iterator[Line]:
-    """The rows asked for, oldest first."""
-    return context.audit.lines(query)
 
 
 def _head(text: str) -> Head:

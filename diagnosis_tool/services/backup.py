@@ -103,7 +103,7 @@ def _follow_deletions(context: Context, copy: Copy, missing: tuple[str, ...]) ->
     alive = context.inventory.study_uids()
     named = {content.sha256: content for content in copy.inventory.named()}
     gone = {uid for sha256 in missing for uid, _ in named[sha256].images} - alive
-    copy.studies.delete(sorted(gone))
+    copy.delete_studies(sorted(gone))
     still = {content.sha256 for content in copy.inventory.named()}
     return tuple(sha256 for sha256 in missing if sha256 in still)
 

@@ -65,7 +65,7 @@ def check_store(context: Context, *, remove_orphans: bool = False, in_flight_s: 
     removed = 0
     if remove_orphans:
         for blob in orphans:
-            context.studies.drop_content(blob.sha256, context.blobs.remove)
+            context.studies.drop_content(blob.sha256)
         removed = len(orphans) + context.blobs.sweep(in_flight_s)
     else:
         faults.extend(_orphan(blob.sha256) for blob in orphans)

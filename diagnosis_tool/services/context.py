@@ -1,9 +1,10 @@
 """What every use case needs, gathered once at start-up and passed as an argument."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.audit import Trail
 from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.storage.audit import AuditLog, AuditRow
@@ -23,10 +24,12 @@ from diagnosis_tool.storage.worklist_pages import WorklistStore
 class Context:
     """Stores, clock and id source; no globals, so a test brings its own.
 
+    projects: whose studies there are for whoever this is done for; each store that gives some demands to be told.
     quota_bytes: how much each user may keep; None for no limit. trail: notes what is read, for the audit log.
     row: what a change writes beside itself; None where nobody asked for it.
     """
 
+    projects: Projects
     studies: StudyStore
     jobs: JobStore
     predictions: PredictionStore
@@ -44,16 +47,3 @@ class Context:
     quota_bytes: int | None = None
     trail: Trail = field(default_factory=Trail)
     row: AuditRow | None = None
-
-    def within(self, projects: Collection[int]) -> "Context":
-        """As who belongs to these projects has it: studies of others are as if there were none.
-
-        Every request works on such a context, so no use case has to ask whose a study is. The worker's and the
-        commands' has no bounds.
-        """
-        return replace(
-            self,
-            studies=self.studies.within(projects),
-            reviews=self.reviews.within(projects),
-            worklist=self.worklist.within(projects),
-        )

@@ -66,8 +66,8 @@ def _about(instance: Instance) -> list[str]:
 def reviews_csv(context: Context, study_uids: Sequence[str] | None = None) -> Iterator[str]:
     """A line for each output and each added finding of every reviewed image, by its newest revision; None: of all."""
     yield csv_line(_REVIEW)
-    for uid, review in context.reviews.all(study_uids):
-        yield from _review_lines(context.studies.instance(uid), review)
+    for uid, review in context.reviews.all(study_uids, context.projects):
+        yield from _review_lines(context.studies.instance(uid, context.projects), review)
 
 
 def _review_lines(instance: Instance, review: Review) -> Iterator[str]:
@@ -119,8 +119,8 @@ def training_labels(
     Raises RequestRefused when the reviews are of models with different outputs.
     """
     chosen: dict[str, tuple[Instance, Review]] = {}
-    for uid, review in context.reviews.all(study_uids):
-        instance = context.studies.instance(uid)
+    for uid, review in context.reviews.all(study_uids, context.projects):
+        instance = context.studies.instance(uid, context.projects)
         known = chosen.get(instance.sha256)
         if review.state is ReviewState.SIGNED and (known is None or str(known[1].signed_at) < str(review.signed_at)):
             chosen[instance.sha256] = instance, review

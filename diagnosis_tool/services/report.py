@@ -13,10 +13,9 @@ from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import PredictedOutput, Prediction
 from diagnosis_tool.domain.bars import bars
 from diagnosis_tool.errors import NotFound
-from diagnosis_tool.services import browse
+from diagnosis_tool.services import browse, pictures
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.report_page import ImageReport, draw
-from diagnosis_tool.services.review import get_review
 
 _FILM_PX = 1000
 _MAP_PX = 420
@@ -33,7 +32,7 @@ def gather(context: Context, instance_uid: str) -> ImageReport:
     prediction = instance.prediction
     if prediction is None or instance.predicted_at is None:
         raise NotFound("This image has no report: it is not read (yet), or could not be.")
-    film = Image.open(BytesIO(browse.radiograph_png(context, instance_uid)))
+    film = Image.open(BytesIO(pictures.radiograph_png(context, instance)))
     film.thumbnail((_FILM_PX, _FILM_PX), Image.Resampling.BILINEAR)
     return ImageReport(
         study=browse.get_study(context, instance.study_uid),
@@ -43,7 +42,7 @@ def gather(context: Context, instance_uid: str) -> ImageReport:
         bars=bars(prediction),
         film=film,
         maps=_maps(film, prediction),
-        review=get_review(context, instance_uid),
+        review=context.reviews.get(instance_uid, context.projects),
         metadata=context.bundles.of(prediction.identity.bundle_sha256),
     )
 

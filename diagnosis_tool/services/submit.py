@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from diagnosis_tool.domain.studies import Study
-from diagnosis_tool.errors import QuotaExceeded, UploadRefused
+from diagnosis_tool.errors import UploadRefused
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.blobs import PendingBlob
 from diagnosis_tool.storage.studies import NewInstance
@@ -38,8 +37,8 @@ def submit_study(
     user_id: int,
     patient: str = "",
     project_id: int | None = None,
-) -> Study:
-    """Stores the files and queues one job a file. The blobs are durable before the rows are committed.
+) -> str:
+    """Stores the files and queues one job a file; the study's uid. The blobs are durable before the rows are committed.
 
     patient: id or pseudonym of whom all images are, where the files do not say. project_id: whose study it is; the
     user's first project by default.
@@ -56,7 +55,7 @@ def submit_study(
             upload.blob.close()
 
 
-def _store(context: Context, uploads: Sequence[Upload], owner: _Owner, patient: str) -> Study:
+def _store(context: Context, uploads: Sequence[Upload], owner: _Owner, patient: str) -> str:
     if not uploads:
         raise UploadRefused("No file was sent. Choose one or more radiographs (PNG, JPEG or DICOM).")
     if len(uploads) > MAX_FILES:
@@ -77,7 +76,7 @@ def _store(context: Context, uploads: Sequence[Upload], owner: _Owner, patient: 
         raise
 
 
-def _commit(context: Context, uploads: Sequence[Upload], hashes: Sequence[str], owner: _Owner, patient: str) -> Study:
+def _commit(context: Context, uploads: Sequence[Upload], hashes: Sequence[str], owner: _Owner, patient: str) -> str:
     context.blobs.commit(*(upload.blob for upload in uploads))
     instances = [
         NewInstance(
@@ -88,43 +87,25 @@ def _commit(context: Context, uploads: Sequence[Upload], hashes: Sequence[str], 
         )
         for upload, sha256 in zip(uploads, hashes, strict=True)
     ]
-    return context.studies.add(
-        uid=context.new_uid(),
+    uid = context.new_uid()
+    context.studies.add(
+        uid=uid,
         created_at=context.now(),
         user_id=owner[0],
         project_id=owner[1],
         instances=instances,
         patient=patient or None,
-        check=lambda: _last_check(context, hashes, owner[0], sum(upload.blob.size_bytes for upload in uploads)),
+        quota_bytes=context.quota_bytes,
         row=context.row,
     )
-
-
-def _last_check(context: Context, hashes: Sequence[str], user_id: int, size_bytes: int) -> None:
-    """Under the write lock: no other upload or deletion comes between this and the commit."""
-    context.blobs.require(hashes)
-    require_quota(context, user_id, size_bytes)
-
-
-def require_quota(context: Context, user_id: int, size_bytes: int) -> None:
-    """Raises QuotaExceeded when so much more is more than this user may keep."""
-    if context.quota_bytes is None:
-        return
-    kept = context.studies.bytes_of_user(user_id)
-    if kept + size_bytes > context.quota_bytes:
-        raise QuotaExceeded(
-            "You keep %(kept)s of the %(most)s GB that each user has here, and this upload does not fit. Nothing was "
-            "stored. Delete studies that are no longer needed, or ask the administrator for more room.",
-            kept=f"{kept / 1e9:.1f}",
-            most=f"{context.quota_bytes / 1e9:.0f}",
-        )
+    return uid
 
 
 def _take_back(context: Context, hashes: Sequence[str]) -> None:
     """Removes what was made durable and no row came to name, so that an upload that failed takes no room."""
     for sha256 in set(hashes):
         try:
-            context.studies.drop_content(sha256, context.blobs.remove)
+            context.studies.drop_content(sha256)
         except Exception:  # noqa: BLE001  what the sender is told is why it was not stored
             _log.exception(
                 "a file that nobody names was left behind; `diagnosis-tool check --remove-orphans` removes it"

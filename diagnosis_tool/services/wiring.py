@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.audit import AuditLog
@@ -30,14 +31,15 @@ def make_context(
     *,
     data_dir: Path,
     database_file: Path,
+    projects: Projects,
     bundles: BundleCatalogue | None = None,
     audit_key: str = "",
     quota_bytes: int | None = None,
 ) -> Context:
     """Stores on a database that has been migrated.
 
-    bundles: those that pages tell about. audit_key: chains the audit log; empty for the one kept in data_dir.
-    quota_bytes: how much each user may keep; None for no limit.
+    projects: whose studies there are. bundles: those that pages tell about. audit_key: chains the audit log; empty for
+    the one kept in data_dir. quota_bytes: how much each user may keep; None for no limit.
     """
     engine = open_database(database_file)
 
@@ -47,15 +49,17 @@ def make_context(
     key = (audit_key or stored_audit_key(data_dir)).encode()
     audit = AuditLog(engine, now, key=key, head_file=data_dir / AUDIT_HEAD)
     jobs = JobStore(engine, now, audit)
+    blobs = BlobStore(data_dir / "blobs")
     return Context(
-        studies=StudyStore(engine),
+        projects=projects,
+        studies=StudyStore(engine, blobs),
         jobs=jobs,
         predictions=PredictionStore(engine, now, jobs),
         reviews=ReviewStore(engine, now),
         users=UserStore(engine, now),
         credentials=CredentialStore(engine, now),
         worklist=WorklistStore(engine),
-        blobs=BlobStore(data_dir / "blobs"),
+        blobs=blobs,
         inventory=Inventory(engine),
         audit=audit,
         metrics=MetricStore(engine, now),

@@ -3,12 +3,18 @@
 import json
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Select, select, true, update
 
 from diagnosis_tool.cxr.types import Prediction, ViewPosition
+from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState, Reason
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
+
+
+def is_seen(projects: Projects) -> ColumnElement[bool]:
+    """Of a row of `studies`: whether it is of these projects."""
+    return true() if projects.ids is None else t.studies.c.project_id.in_(projects.ids)
 
 
 def select_instances() -> Select[tuple[object, ...]]:

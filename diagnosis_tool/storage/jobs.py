@@ -1,26 +1,29 @@
 """The queue: leased rows in the database. The job table is the truth; predictions are storage.predictions' matter."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.audit import Action, Event, NotRead, Outcome
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, JobState, Priority, WorkerState, WorkerStatus
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.studies import ImageFacts, InstanceState, Reason
-from diagnosis_tool.errors import Conflict, NotFound
+from diagnosis_tool.errors import Conflict, NotFound, StorageFull
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.audit import AuditLog, AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
-from diagnosis_tool.storage.instances import facts_row, reason_text, store_facts
+from diagnosis_tool.storage.instances import facts_row, is_seen, reason_text, store_facts
 
 LEASE_S: Final = 120.0
 """Far longer than any image takes: a worker that holds a job this long hangs."""
+RAISED_AT_ONCE: Final = 4
+"""A page that is open raises so many images at a time, so that a large study cannot crowd out another page's."""
 _BROKE_DOWN: Final = Reason(
     message=gettext_noop(
         "Reading this image broke down %(n)s times. Nothing is known about it; try another export of the image."
@@ -84,18 +87,21 @@ class JobStore:
             worklist.begin(db, [job.instance_id for job in claimed])
         return tuple(claimed)
 
-    def raise_priority(self, instance_uid: str, priority: Priority) -> None:
-        """Raises the image's job, if it still waits, to this priority."""
-        self._raise(select(t.instances.c.id).where(t.instances.c.uid == instance_uid), priority)
+    def raise_priority(self, instance_uid: str, projects: Projects, priority: Priority) -> None:
+        """Raises the image's job, if it still waits, to this priority; on a full disk all waits as it does."""
+        image = select(t.instances.c.id).join_from(t.instances, t.studies)
+        self._raise(image.where(t.instances.c.uid == instance_uid, is_seen(projects)), priority)
 
-    def raise_priority_of_study(self, study_uid: str, priority: Priority, count: int) -> None:
-        """Raises the first `count` jobs of the study that still wait to this priority."""
+    def raise_priority_of_study(
+        self, study_uid: str, projects: Projects, priority: Priority, count: int = RAISED_AT_ONCE
+    ) -> None:
+        """Raises the first `count` jobs of the study that still wait to this priority, as `raise_priority`."""
         i, j = t.instances.c, t.jobs.c
         first = (
             select(i.id)
             .join_from(t.instances, t.studies)
             .join(t.jobs, j.instance_id == i.id)
-            .where(t.studies.c.uid == study_uid, j.state == JobState.QUEUED)
+            .where(t.studies.c.uid == study_uid, is_seen(projects), j.state == JobState.QUEUED)
             .order_by(i.position)
             .limit(count)
         )
@@ -171,7 +177,7 @@ class JobStore:
         )
         self._audit.append(db, [event])
 
-    def retry(self, instance_uid: str, *, row: AuditRow | None = None) -> None:
+    def retry(self, instance_uid: str, projects: Projects, *, row: AuditRow | None = None) -> None:
         """Queues an image again that failed, `row` beside it. Raises NotFound, and Conflict when it did not fail."""
         i, j = t.instances.c, t.jobs.c
         with write_transaction(self._engine) as db:
@@ -179,7 +185,7 @@ class JobStore:
                 select(i.id, i.state, j.id.label("job_id"), t.studies.c.uid.label("study_uid"))
                 .join_from(t.instances, t.jobs)
                 .join(t.studies)
-                .where(i.uid == instance_uid)
+                .where(i.uid == instance_uid, is_seen(projects))
             ).one_or_none()
             if image is None:
                 raise NotFound("There is no such image. Its study may have been deleted; go back to the worklist.")
@@ -235,7 +241,7 @@ class JobStore:
         with read_transaction(self._engine) as db:  # a page that asks again and again takes the write lock once
             jobs = db.execute(select(j.id).where(j.instance_id.in_(instance_ids), *lower)).scalars().all()
         if jobs:
-            with write_transaction(self._engine) as db:
+            with suppress(StorageFull), write_transaction(self._engine) as db:
                 db.execute(update(t.jobs).where(j.id.in_(jobs), *lower).values(priority=priority))
 
     def _lease(self, db: Connection, job: Job) -> None:

@@ -1,11 +1,12 @@
 """Reviews in the database: one row a revision, none ever changed."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, insert, select, true
+from sqlalchemy import Connection, Engine, and_, insert, select
 
+from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.reviews import (
     Opinion,
@@ -22,6 +23,7 @@ from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
+from diagnosis_tool.storage.instances import is_seen
 
 _NEWER = gettext_noop(
     "%(by)s changed this review meanwhile. Nothing of yours was stored: look at what is new, then save again."
@@ -30,30 +32,19 @@ _SIGNED = gettext_noop("This review was signed by %(by)s already, and nothing ch
 
 
 class ReviewStore:
-    """Reads reviews of an image's current reading, and adds revisions to them.
+    """Reads reviews of an image's current prediction, and adds revisions to them. All take whose studies there are."""
 
-    projects: whose studies there are, as in StudyStore.
-    """
-
-    def __init__(self, engine: Engine, now: Callable[[], datetime], projects: Collection[int] | None = None) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine
         self._now = now
-        self._projects = projects
 
-    def within(self, projects: Collection[int]) -> "ReviewStore":
-        """The same store, as who belongs to these projects sees it."""
-        return ReviewStore(self._engine, self._now, projects)
-
-    def _is_seen(self) -> ColumnElement[bool]:
-        return true() if self._projects is None else t.studies.c.project_id.in_(list(self._projects))
-
-    def get(self, instance_uid: str) -> Review:
+    def get(self, instance_uid: str, projects: Projects) -> Review:
         """The newest revision with its history; revision 0 while there is none. Raises NotFound."""
         with read_transaction(self._engine) as db:
-            return _review(db, self._subject(db, instance_uid))
+            return _review(db, _subject(db, instance_uid, projects))
 
-    def all(self, study_uids: Sequence[str] | None = None) -> Iterator[tuple[str, Review]]:
-        """(instance uid, newest revision of its current reading), studies in the order they came; None: of all.
+    def all(self, study_uids: Sequence[str] | None, projects: Projects) -> Iterator[tuple[str, Review]]:
+        """(instance uid, newest revision of its current prediction), studies in the order they came; None: of all.
 
         One image is in memory at a time.
         """
@@ -63,7 +54,7 @@ class ReviewStore:
             .join_from(t.instances, t.studies)
             .join(t.predictions, p.id == i.prediction_id)
             .join(t.reviews, and_(r.instance_id == i.id, r.bundle_sha256 == p.bundle_sha256))
-            .where(self._is_seen())
+            .where(is_seen(projects))
             .distinct()
             .order_by(i.study_id, i.position)
         )
@@ -72,50 +63,39 @@ class ReviewStore:
         with read_transaction(self._engine) as db:
             uids = db.execute(query).scalars().all()
         for uid in uids:
-            yield uid, self.get(uid)
+            yield uid, self.get(uid, projects)
 
     def save(
-        self, instance_uid: str, opinion: Opinion, *, based_on: int, user_id: int, row: AuditRow | None = None
+        self,
+        instance_uid: str,
+        opinion: Opinion,
+        projects: Projects,
+        *,
+        based_on: int,
+        user_id: int,
+        row: AuditRow | None = None,
     ) -> Review:
         """Adds a revision, `row` beside it.
 
         Raises ReviewConflict unless `based_on` is the newest, Conflict for an unread image.
         """
         with write_transaction(self._engine) as db:
-            subject = self._subject(db, instance_uid)
+            subject = _subject(db, instance_uid, projects)
             current = _expected(db, subject, based_on)
             self._add(db, subject, current, opinion, state=after_change(current.state), user_id=user_id, row=row)
             return _review(db, subject)
 
-    def sign(self, instance_uid: str, *, based_on: int, user_id: int, row: AuditRow | None = None) -> Review:
+    def sign(
+        self, instance_uid: str, projects: Projects, *, based_on: int, user_id: int, row: AuditRow | None = None
+    ) -> Review:
         """Adds a signed revision of the same content. Raises as save, and ReviewConflict when it is signed already."""
         with write_transaction(self._engine) as db:
-            subject = self._subject(db, instance_uid)
+            subject = _subject(db, instance_uid, projects)
             current = _expected(db, subject, based_on)
             if current.state is ReviewState.SIGNED:
                 raise ReviewConflict(_SIGNED, current, by=current.signed_by)
             self._add(db, subject, current, current.opinion, state=ReviewState.SIGNED, user_id=user_id, row=row)
             return _review(db, subject)
-
-    def _subject(self, db: Connection, instance_uid: str) -> Any:
-        i, p = t.instances.c, t.predictions.c
-        row = db.execute(
-            select(
-                i.id,
-                i.uid,
-                i.study_id,
-                t.studies.c.uid.label("study_uid"),
-                p.bundle_sha256,
-                p.bundle_name,
-                p.bundle_version,
-            )
-            .join_from(t.instances, t.studies)
-            .outerjoin(t.predictions, p.id == i.prediction_id)
-            .where(i.uid == instance_uid, self._is_seen())
-        ).one_or_none()
-        if row is None:
-            raise NotFound("There is no such image. Its study may have been deleted; go back to the worklist.")
-        return row
 
     def _add(
         self,
@@ -153,6 +133,27 @@ class ReviewStore:
         worklist.refresh(db, [subject.study_id])
         if row is not None:
             row.write(db, study_uids=[subject.study_uid], instance_uid=subject.uid)
+
+
+def _subject(db: Connection, instance_uid: str, projects: Projects) -> Any:
+    i, p = t.instances.c, t.predictions.c
+    row = db.execute(
+        select(
+            i.id,
+            i.uid,
+            i.study_id,
+            t.studies.c.uid.label("study_uid"),
+            p.bundle_sha256,
+            p.bundle_name,
+            p.bundle_version,
+        )
+        .join_from(t.instances, t.studies)
+        .outerjoin(t.predictions, p.id == i.prediction_id)
+        .where(i.uid == instance_uid, is_seen(projects))
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such image. Its study may have been deleted; go back to the worklist.")
+    return row
 
 
 def _expected(db: Connection, subject: Any, based_on: int) -> Review:

@@ -1,18 +1,19 @@
 """A copy of the database as it is at one moment, made while others write to it."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.errors import BackupInvalid, DatabaseInvalid, StorageFull
 from diagnosis_tool.storage.credentials import end_sessions_and_links
-from diagnosis_tool.storage.database import open_database
+from diagnosis_tool.storage.database import open_database, write_transaction
 from diagnosis_tool.storage.inventory import Inventory
-from diagnosis_tool.storage.studies import StudyStore
+from diagnosis_tool.storage.studies import delete_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +21,12 @@ class Copy:
     """A copy of the database that nobody serves."""
 
     inventory: Inventory
-    studies: StudyStore
     engine: Engine
+
+    def delete_studies(self, uids: Sequence[str]) -> None:
+        """Removes these studies' rows."""
+        with write_transaction(self.engine) as db:
+            delete_rows(db, uids, ALL_PROJECTS)
 
     def end_sessions_and_links(self) -> None:
         """Nobody is signed in any more, and no one-time link leads in; API tokens stay."""
@@ -58,7 +63,7 @@ def opened(file: Path) -> Iterator[Copy]:
     """
     engine = open_database(file)
     try:
-        yield Copy(inventory=Inventory(engine), studies=StudyStore(engine), engine=engine)
+        yield Copy(inventory=Inventory(engine), engine=engine)
     finally:
         engine.dispose()
     with closing(sqlite3.connect(file)) as copy:

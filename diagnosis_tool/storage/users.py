@@ -2,13 +2,13 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Select, delete, insert, select, update
 
-from diagnosis_tool.domain.access import Project, Role, User
+from diagnosis_tool.domain.access import Project, Projects, Role, User
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import Conflict, NotFound
 from diagnosis_tool.storage import tables as t
@@ -25,12 +25,12 @@ class UserStore:
         self._engine = engine
         self._now = now
 
-    def all(self, *, within: Collection[int] | None = None) -> tuple[User, ...]:
-        """In the order in which they came. within: only who belongs to one of these projects."""
+    def all(self, projects: Projects) -> tuple[User, ...]:
+        """Who belongs to one of these projects, in the order in which they came; ALL_PROJECTS: also who is in none."""
         query = select(t.users)
-        if within is not None:
+        if projects.ids is not None:
             m = t.memberships.c
-            query = query.where(t.users.c.id.in_(select(m.user_id).where(m.project_id.in_(list(within)))))
+            query = query.where(t.users.c.id.in_(select(m.user_id).where(m.project_id.in_(projects.ids))))
         with read_transaction(self._engine) as db:
             return users_of(db, query)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 
+from diagnosis_tool.cxr.findings import anatomical_rank
+from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.worklist import (
     Sort,
     Strongest,
@@ -42,26 +44,15 @@ _BY_UID_PROJECT: Final[ColumnElement[int]] = literal_column("+worklist.project_i
 
 
 class WorklistStore:
-    """Reads the worklist; storage.worklist writes it.
+    """Reads the worklist; storage.worklist writes it. All take whose studies there are.
 
-    projects: whose studies there are, as in StudyStore. Every index begins with the project, so a page of several
-    projects is made of a page of each.
+    Every index begins with the project, so a page of several projects is made of a page of each.
     """
 
-    def __init__(self, engine: Engine, projects: Collection[int] | None = None) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._projects = projects
 
-    def within(self, projects: Collection[int]) -> "WorklistStore":
-        """The same store, as who belongs to these projects sees it."""
-        return WorklistStore(self._engine, projects)
-
-    def _seen(self, db: Connection) -> list[int]:
-        if self._projects is not None:
-            return sorted(self._projects)
-        return list(db.execute(select(t.projects.c.id)).scalars())
-
-    def page(self, query: WorklistQuery, *, limit: int) -> WorklistPage:
+    def page(self, query: WorklistQuery, projects: Projects, *, limit: int) -> WorklistPage:
         """At most `limit` rows behind query.after, or in front of query.before."""
         plan = _plan(query)
         backwards = query.before is not None
@@ -73,7 +64,7 @@ class WorklistStore:
             if key is not None:
                 statement = statement.where(plan.beyond(key, backwards=backwards))
             statement = statement.order_by(*plan.order(backwards=backwards)).limit(limit + 1)
-            found = [row for own in self._seen(db) for row in db.execute(statement.where(plan.project_id == own))]
+            found = [row for own in _seen(db, projects) for row in db.execute(statement.where(plan.project_id == own))]
             found.sort(key=lambda row: (row.key, row.study_id), reverse=plan.descending != backwards)
             rows = _rows(db, found[:limit][:: -1 if backwards else 1])
         more = len(found) > limit
@@ -83,49 +74,52 @@ class WorklistStore:
             has_after=key is not None if backwards else more,
         )
 
-    def rows(self, uids: Sequence[str], finding: str | None = None) -> tuple[WorklistRow, ...]:
+    def rows(self, uids: Sequence[str], projects: Projects, finding: str | None = None) -> tuple[WorklistRow, ...]:
         """The rows of these studies, as far as there are such, newest first; strongest: this finding, if given."""
         with read_transaction(self._engine) as db:
-            return _rows(db, db.execute(self._query_of_rows(db, uids, finding)).all())
+            return _rows(db, db.execute(_query_of_rows(uids, _seen(db, projects), finding)).all())
 
-    def _query_of_rows(self, db: Connection, uids: Sequence[str], finding: str | None) -> Select[Any]:
-        w, f = t.worklist.c, t.worklist_findings.c
-        return (
-            select(t.worklist, literal_column("0.0").label("key"), *_asked())
-            .join_from(
-                t.worklist, t.worklist_findings, and_(f.study_id == w.study_id, f.finding == finding), isouter=True
-            )
-            .where(w.uid.in_(uids), _BY_UID_PROJECT.in_(self._seen(db)))
-            .order_by(w.study_id.desc())
-        )
-
-    def findings(self) -> tuple[str, ...]:
-        """All findings that are above their operating point anywhere: one look at the index for each."""
+    def findings(self, projects: Projects) -> tuple[str, ...]:
+        """All findings above their operating point anywhere, in anatomical order: one look at the index for each."""
         f = t.worklist_findings.c
         found: set[str] = set()
         with read_transaction(self._engine) as db:
-            for own in self._seen(db):
+            for own in _seen(db, projects):
                 name = ""
                 while name := db.execute(
                     select(func.min(f.finding)).where(f.project_id == own, f.finding > name)
                 ).scalar_one():
                     found.add(name)
-        return tuple(sorted(found))
+        return tuple(sorted(sorted(found), key=anatomical_rank))
 
-    def versions(self, uids: Sequence[str]) -> dict[str, int]:
+    def versions(self, uids: Sequence[str], projects: Projects) -> dict[str, int]:
         """The version of each of these studies that there still is."""
         w = t.worklist.c
         with read_transaction(self._engine) as db:
-            query = select(w.uid, w.version).where(w.uid.in_(uids), _BY_UID_PROJECT.in_(self._seen(db)))
+            query = select(w.uid, w.version).where(w.uid.in_(uids), _BY_UID_PROJECT.in_(_seen(db, projects)))
             return {row.uid: row.version for row in db.execute(query)}
 
-    def newest(self) -> str | None:
+    def newest(self, projects: Projects) -> str | None:
         """The uid of the study that came last."""
         w = t.worklist.c
         last = select(w.study_id, w.uid).order_by(w.study_id.desc()).limit(1)
         with read_transaction(self._engine) as db:
-            found = [row for own in self._seen(db) for row in db.execute(last.where(w.project_id == own))]
+            found = [row for own in _seen(db, projects) for row in db.execute(last.where(w.project_id == own))]
         return max(found).uid if found else None
+
+
+def _seen(db: Connection, projects: Projects) -> Sequence[int]:
+    return db.execute(select(t.projects.c.id)).scalars().all() if projects.ids is None else sorted(projects.ids)
+
+
+def _query_of_rows(uids: Sequence[str], project_ids: Sequence[int], finding: str | None) -> Select[Any]:
+    w, f = t.worklist.c, t.worklist_findings.c
+    return (
+        select(t.worklist, literal_column("0.0").label("key"), *_asked())
+        .join_from(t.worklist, t.worklist_findings, and_(f.study_id == w.study_id, f.finding == finding), isouter=True)
+        .where(w.uid.in_(uids), _BY_UID_PROJECT.in_(project_ids))
+        .order_by(w.study_id.desc())
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

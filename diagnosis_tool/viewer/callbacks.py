@@ -39,7 +39,7 @@ def content(context: Context, search: str | None, allowed: Set[Permission]) -> t
         return layout.message_view(_("No image was chosen"), _("Open one from a study's page.")), True
     try:
         instance = browse.get_instance(context, uid)
-        older, newer = browse.neighbours(context, instance.study_uid)
+        older, newer = context.studies.neighbours(instance.study_uid, context.projects)
         place = facts.Place(study=browse.get_study(context, instance.study_uid), older=older, newer=newer)
         shown = shown_of(context, place, instance)
     except NotFound as error:

@@ -12,13 +12,14 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.audit import Action, Event, Outcome
 from diagnosis_tool.errors import DiagnosisToolError
 from diagnosis_tool.services import audit
 from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.web import request_id
 from diagnosis_tool.web.auth import signed_in_user
-from diagnosis_tool.web.current import current_trail, unbounded_context
+from diagnosis_tool.web.current import current_trail, shared_context
 from diagnosis_tool.web.endpoints import ENDPOINTS, PUBLIC
 from diagnosis_tool.web.metrics import current_metrics
 
@@ -57,7 +58,7 @@ def install(app: Flask) -> None:
         found = ENDPOINTS.get(request.endpoint or "")
         if found is not None and found.records in _CHANGES:
             event = _event(Action(found.records), Outcome.SUCCESS)
-            g.audit_row = AuditRow(unbounded_context().audit, event)
+            g.audit_row = AuditRow(shared_context().audit, event)
 
     def record(response: Response) -> Response:
         found = ENDPOINTS.get(request.endpoint or "")
@@ -75,7 +76,7 @@ def _record(lately: "_Lately", action: Action, status: int) -> None:
     trail, outcome = current_trail(), _outcome(status)
     if outcome is Outcome.SUCCESS and "audit_row" in g and g.audit_row.is_written:
         with suppress(DiagnosisToolError):  # it is stored, and the next row notes the head, too
-            unbounded_context().audit.note_head()
+            shared_context().audit.note_head()
         return
     about: _Found = list(trail.seen.items())
     if not about and (trail.missed or outcome is not Outcome.SUCCESS):
@@ -95,7 +96,7 @@ def _record(lately: "_Lately", action: Action, status: int) -> None:
         if not about:
             return
     events = [replace(event, study_uid=study, instance_uid=image) for study, image in about or _NOTHING]
-    if not audit.record(unbounded_context(), events):
+    if not audit.record(shared_context(), events):
         current_metrics().not_audited.inc(len(events))
 
 
@@ -123,7 +124,8 @@ def _reached_for(missed: list[str]) -> _Found:
     """
     values = [*(request.view_args or {}).values(), *request.args.getlist("study"), *request.args.getlist("instance")]
     with suppress(DiagnosisToolError):  # what broke the request may break this as well
-        return list(unbounded_context().studies.named(missed or [str(v) for v in values][:_MOST_STUDIES]).items())
+        uids = missed or [str(value) for value in values][:_MOST_STUDIES]
+        return list(shared_context().studies.named(uids, ALL_PROJECTS).items())
     return []
 
 

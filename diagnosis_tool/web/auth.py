@@ -9,13 +9,13 @@ from flask import Flask, abort, current_app, g, redirect, request, session, url_
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.wrappers import Response as AnyResponse
 
-from diagnosis_tool.domain.access import PERMISSIONS, Permission, User
+from diagnosis_tool.domain.access import NO_PROJECTS, PERMISSIONS, Permission, User
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import NotAllowed, NotSignedIn
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.accounts import Limits
 from diagnosis_tool.web import endpoints
-from diagnosis_tool.web.current import current_context, unbounded_context
+from diagnosis_tool.web.current import current_context, shared_context
 
 _log: Final = logging.getLogger(__name__)
 _KEY: Final = "sign_in"
@@ -132,7 +132,7 @@ def _admit() -> AnyResponse | None:
 
 
 def _demand_setup(*, is_public: bool) -> None:
-    if unbounded_context().users.has_admin():
+    if shared_context().users.has_admin():
         current_app.extensions[_NEEDS_SETUP] = False
     elif not is_public or request.endpoint not in {"static", *endpoints.BEFORE_SETUP}:
         abort(HTTPStatus.SERVICE_UNAVAILABLE, _NOT_SET_UP)
@@ -147,7 +147,7 @@ def _is_public() -> bool:
 
 def _identify(*, is_public: bool) -> None:
     _know(None, frozenset())
-    context = unbounded_context()
+    context = shared_context()
     authorization = request.authorization
     if authorization is not None and authorization.type == "bearer" and not is_public:
         found = context.credentials.token(authorization.token or "")
@@ -164,7 +164,7 @@ def _identify(*, is_public: bool) -> None:
 
 def _know(user: User | None, allowed: frozenset[Permission]) -> None:
     g.user, g.permissions, g.is_by_token = user, allowed, False
-    g.projects = user.project_ids if user else frozenset()
+    g.projects = user.sees if user else NO_PROJECTS
 
 
 def _limits() -> Limits:

@@ -5,6 +5,7 @@ from typing import Final
 
 from flask import Flask, current_app, g
 
+from diagnosis_tool.domain.access import NO_PROJECTS
 from diagnosis_tool.domain.audit import Trail
 from diagnosis_tool.services.context import Context
 
@@ -17,10 +18,9 @@ def attach_context(app: Flask, context: Context) -> None:
 
 
 def current_context() -> Context:
-    """The context as who asks has it: bounded by their projects; without a sign-in there is no study at all."""
-    return replace(
-        unbounded_context().within(g.get("projects", frozenset())), trail=current_trail(), row=g.get("audit_row")
-    )
+    """The context as who asks has it: with the studies of their projects; without a sign-in there is none at all."""
+    projects = g.get("projects", NO_PROJECTS)
+    return replace(shared_context(), projects=projects, trail=current_trail(), row=g.get("audit_row"))
 
 
 def current_trail() -> Trail:
@@ -31,7 +31,7 @@ def current_trail() -> Trail:
     return trail
 
 
-def unbounded_context() -> Context:
-    """The context of the app itself: for who asks, and for what is told of no study."""
+def shared_context() -> Context:
+    """The context of the app itself, in which there are no studies: for who asks, and for what is told of none."""
     context: Context = current_app.extensions[_KEY]
     return context

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain.studies import Study
 from diagnosis_tool.errors import RequestRefused
-from diagnosis_tool.services import browse, export, remove
+from diagnosis_tool.services import browse, export
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.web.current import current_context
 from diagnosis_tool.web.studies import study_json
@@ -60,14 +60,15 @@ def labels() -> Response:
 def ask_delete() -> str:
     """Says what would be deleted, and asks."""
     context = current_context()
-    return render_template("delete.html", rows=browse.worklist_rows(context, _some_chosen()))
+    return render_template("delete.html", rows=context.worklist.rows(_some_chosen(), context.projects))
 
 
 @blueprint.post("/delete")
 def delete() -> AnyResponse:
     """Deletes the studies of the form field `study`."""
     context = current_context()
-    remove.delete_studies(context, browse.get_chosen(context, request.form.getlist("study")))
+    chosen = browse.get_chosen(context, request.form.getlist("study"))
+    context.studies.delete(chosen, context.projects, row=context.row)
     return redirect(url_for("worklist.index"), 303)
 
 

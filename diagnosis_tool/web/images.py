@@ -10,10 +10,10 @@ from flask import Blueprint, Response, redirect, request, send_file, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.cxr.heatmap import colour_table
+from diagnosis_tool.domain.jobs import Priority
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
-from diagnosis_tool.services import browse
-from diagnosis_tool.services.priority import raise_priority_of_instance, retry_instance
+from diagnosis_tool.services import browse, pictures
 from diagnosis_tool.services.report import report_pdf
 from diagnosis_tool.web.current import current_context
 
@@ -29,7 +29,9 @@ def thumbnail(uid: str) -> Response:
     """The thumbnail that the worker made."""
     context = current_context()
     instance = browse.get_instance(context, uid)
-    return _picture(f"{instance.sha256}-thumbnail", "image/jpeg", lambda: browse.thumbnail_jpeg(context, uid))
+    return _picture(
+        f"{instance.sha256}-thumbnail", "image/jpeg", lambda: context.studies.thumbnail(uid, context.projects)
+    )
 
 
 @blueprint.get("/radiograph.png")
@@ -37,7 +39,7 @@ def radiograph(uid: str) -> Response:
     """The film at full size, 8 bit grey."""
     context = current_context()
     instance = browse.get_instance(context, uid)
-    return _picture(f"{instance.sha256}-film", "image/png", lambda: browse.radiograph_png(context, uid))
+    return _picture(f"{instance.sha256}-film", "image/png", lambda: pictures.radiograph_png(context, instance))
 
 
 @blueprint.get("/pixels")
@@ -47,10 +49,11 @@ def pixels(uid: str) -> Response:
     Columns, rows, bits, spacing (row,column) and view position stand in headers. No canvas reads a 16-bit PNG.
     """
     context = current_context()
-    tag = f"{browse.get_instance(context, uid).sha256}-pixels"
+    instance = browse.get_instance(context, uid)
+    tag = f"{instance.sha256}-pixels"
     if request.if_none_match.contains(tag):
         return _picture(tag, "application/octet-stream", bytes)
-    film = browse.radiograph(context, uid)
+    film = pictures.radiograph(context, instance)
     little_endian = film.pixels.astype(film.pixels.dtype.newbyteorder("<"), copy=False)
     response = _picture(tag, "application/octet-stream", little_endian.tobytes)
     response.headers["X-Columns"], response.headers["X-Rows"] = str(film.width_px), str(film.height_px)
@@ -66,7 +69,7 @@ def pixels(uid: str) -> Response:
 def raise_priority(uid: str) -> Response:
     """The viewer has this image open: it is read before all others."""
     context = current_context()
-    raise_priority_of_instance(context, browse.get_instance(context, uid))
+    context.jobs.raise_priority(browse.get_instance(context, uid).uid, context.projects, Priority.LOOKED_AT)
     return Response(status=204)
 
 
@@ -74,10 +77,11 @@ def raise_priority(uid: str) -> Response:
 def retry(uid: str) -> AnyResponse:
     """Reads a failed image again; 409 for one that did not fail. A page's form goes back to the study."""
     context = current_context()
-    retry_instance(context, uid)
+    instance = browse.get_instance(context, uid)
+    context.jobs.retry(uid, context.projects, row=context.row)
     if not request.form:
         return Response(status=204)
-    return redirect(url_for("studies.show", uid=browse.get_instance(context, uid).study_uid), 303)
+    return redirect(url_for("studies.show", uid=instance.study_uid), 303)
 
 
 @blueprint.get("/heatmaps/<path:finding>.png")
@@ -87,8 +91,8 @@ def heatmap(uid: str, finding: str) -> Response:
     instance = browse.get_instance(context, uid)
     tag = _heatmap_tag(instance, finding)
     if request.args.get("blend") != "1":
-        return _picture(tag, "image/png", lambda: browse.heatmap_png(context, uid, finding))
-    response = _picture(f"{tag}-blend", "image/png", lambda: browse.heatmap_blend_png(context, uid, finding))
+        return _picture(tag, "image/png", lambda: pictures.heatmap_png(instance, finding))
+    response = _picture(f"{tag}-blend", "image/png", lambda: pictures.heatmap_blend_png(context, instance, finding))
     name = f"{PurePath(instance.file_name).stem}-{finding}-heatmap.png"
     response.headers.set("Content-Disposition", "attachment", filename=_plain(name))
     return response
@@ -107,12 +111,14 @@ def report(uid: str) -> Response:
 @blueprint.get("/original")
 def original(uid: str) -> Response:
     """The file exactly as it was sent, always to be saved: a browser must not guess what it is."""
-    instance, file = browse.open_original(current_context(), uid)
+    context = current_context()
+    instance = browse.get_instance(context, uid)
+    file = context.blobs.open(instance.sha256)
     response = send_file(
         file,
         mimetype="application/octet-stream",
         as_attachment=True,
-        download_name=browse.original_name(instance, file),
+        download_name=pictures.original_name(instance, file),
         etag=instance.sha256,
     )
     return _privately(response)

@@ -8,7 +8,8 @@ from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.reviews import Opinion, Review, ReviewBox, ReviewConflict, Verdict
 from diagnosis_tool.errors import RequestRefused
-from diagnosis_tool.services import browse, review
+from diagnosis_tool.services import browse
+from diagnosis_tool.services.review import save_review
 from diagnosis_tool.web.auth import current_user
 from diagnosis_tool.web.current import current_context
 
@@ -21,23 +22,25 @@ _NOT_UNDERSTOOD: Final = gettext_noop("The review could not be understood: %(wha
 def show(uid: str) -> Response:
     """The newest revision."""
     context = current_context()
-    return jsonify(as_json(review.get_review(context, browse.get_instance(context, uid).uid)))
+    return jsonify(as_json(context.reviews.get(browse.get_instance(context, uid).uid, context.projects)))
 
 
 @blueprint.post("/review")
 def save(uid: str) -> Response:
     """Stores a new revision of the whole review; 409 with the newest when the sender's was not it."""
     body = _body()
-    saved = review.save_review(
-        current_context(), uid, _opinion(body), based_on=_revision(body), user_id=current_user().id
-    )
+    saved = save_review(current_context(), uid, _opinion(body), based_on=_revision(body), user_id=current_user().id)
     return jsonify(as_json(saved))
 
 
 @blueprint.post("/review/sign")
 def sign(uid: str) -> Response:
     """Signs the revision that the sender saw; 409 as above."""
-    signed = review.sign_review(current_context(), uid, based_on=_revision(_body()), user_id=current_user().id)
+    context, based_on = current_context(), _revision(_body())
+    image = browse.get_instance(context, uid).uid
+    signed = context.reviews.sign(
+        image, context.projects, based_on=based_on, user_id=current_user().id, row=context.row
+    )
     return jsonify(as_json(signed))
 
 

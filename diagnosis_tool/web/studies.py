@@ -7,11 +7,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.access import Project, User
-from diagnosis_tool.domain.studies import Instance, Study
+from diagnosis_tool.domain.jobs import Priority
+from diagnosis_tool.domain.studies import Instance, Study, require_quota
 from diagnosis_tool.errors import NotFound, UploadRefused
 from diagnosis_tool.services import browse
-from diagnosis_tool.services.priority import raise_priority_of_study
-from diagnosis_tool.services.submit import require_quota, submit_study
+from diagnosis_tool.services.submit import submit_study
 from diagnosis_tool.web.auth import current_user
 from diagnosis_tool.web.current import current_context
 from diagnosis_tool.web.uploads import received_uploads
@@ -23,12 +23,12 @@ blueprint = Blueprint("studies", __name__)
 def create() -> AnyResponse:
     """Takes the multipart field `files` in, `patient` for whose they are, `project`; answers 303 to the new study."""
     # before anything is received; a request that does not say its length is looked at once it is there
-    require_quota(current_context(), current_user().id, request.content_length or 0)
+    context, user = current_context(), current_user()
+    require_quota(context.studies.bytes_of_user(user.id), request.content_length or 0, context.quota_bytes)
     uploads = received_uploads(request)
     patient = request.form.get("patient", "")
-    user = current_user()
-    study = submit_study(current_context(), uploads, user_id=user.id, patient=patient, project_id=_project(user).id)
-    return redirect(url_for("studies.show", uid=study.uid), 303)
+    uid = submit_study(context, uploads, user_id=user.id, patient=patient, project_id=_project(user).id)
+    return redirect(url_for("studies.show", uid=uid), 303)
 
 
 def _project(user: User) -> Project:
@@ -45,8 +45,9 @@ def _project(user: User) -> Project:
 @blueprint.get("/studies/<uid>")
 def show(uid: str) -> str:
     """The study page; a script on it keeps it up to date while images are read."""
-    study = browse.get_study(current_context(), uid)
-    raise_priority_of_study(current_context(), study.progress)
+    context = current_context()
+    study = browse.get_study(context, uid)
+    context.jobs.raise_priority_of_study(uid, context.projects, Priority.ON_A_PAGE)
     return render_template("study.html", study=study)
 
 
@@ -59,8 +60,9 @@ def show_json(uid: str) -> Response:
 @blueprint.get("/studies/<uid>/status.json")
 def status(uid: str) -> Response:
     """How far the reading is, for the study page's polling."""
-    study = browse.get_progress(current_context(), uid)
-    raise_priority_of_study(current_context(), study)
+    context = current_context()
+    study = context.studies.progress(uid, context.projects)
+    context.jobs.raise_priority_of_study(uid, context.projects, Priority.ON_A_PAGE)
     instances = [
         {"uid": of, "state": state, "word": wording.state_word(state), "shape": wording.state_shape(state)}
         for of, state in study.states

@@ -10,8 +10,6 @@ from werkzeug.datastructures import MultiDict
 
 from diagnosis_tool.cxr.findings import NIH_FINDINGS
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistQuery
-from diagnosis_tool.services import browse, review
-from diagnosis_tool.web.auth import current_user
 from diagnosis_tool.web.current import current_context
 
 blueprint = Blueprint("worklist", __name__)
@@ -29,7 +27,7 @@ def index() -> str:
     """Upload and worklist, 50 a page. A filter that makes no sense is as if it were not there."""
     context = current_context()
     query = asked(request.args)
-    page = browse.worklist(context, query, limit=PAGE)
+    page = context.worklist.page(query, context.projects, limit=PAGE)
     kept = {name: value for name in _FILTERS if (value := request.args.get(name, ""))}
     return render_template(
         "index.html",
@@ -37,9 +35,9 @@ def index() -> str:
         query=query,
         kept=kept,
         is_filtered=any(name != "sort" for name in kept),
-        findings=browse.known_findings(context) or NIH_FINDINGS,
-        readers=review.list_readers(context, current_user().project_ids),
-        newest=browse.newest_study(context),
+        findings=context.worklist.findings(context.projects) or NIH_FINDINGS,
+        readers=context.users.all(context.projects),
+        newest=context.worklist.newest(context.projects),
     )
 
 
@@ -48,12 +46,13 @@ def changes() -> Response:
     """For the rows that a page shows (row=uid:version): those that changed, as HTML; those gone; the newest study."""
     context = current_context()
     shown = dict(part.rsplit(":", 1) for part in request.args.getlist("row")[:PAGE] if ":" in part)
-    versions = browse.worklist_versions(context, list(shown))
+    versions = context.worklist.versions(list(shown), context.projects)
     old = [uid for uid, version in versions.items() if str(version) != shown[uid]]
     finding = request.args.get("finding") or None
-    rows = {row.uid: render_template("_row.html", row=row) for row in browse.worklist_rows(context, old, finding)}
+    changed = context.worklist.rows(old, context.projects, finding)
+    rows = {row.uid: render_template("_row.html", row=row) for row in changed}
     gone = [uid for uid in shown if uid not in versions]
-    return jsonify(rows=rows, gone=gone, newest=browse.newest_study(context))
+    return jsonify(rows=rows, gone=gone, newest=context.worklist.newest(context.projects))
 
 
 def asked(args: "MultiDict[str, str]") -> WorklistQuery:

@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 
 from diagnosis_tool import resources
 from diagnosis_tool.app import create_app
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.services.wiring import make_context, migrate_database
 from diagnosis_tool.settings import Settings
 from testing import accounts
@@ -79,7 +80,7 @@ def test_who_had_a_password_signs_in(app: Flask) -> None:
 
 
 def test_what_waited_is_read_and_the_audit_chain_holds(data_dir: Path, client: FlaskClient) -> None:
-    context = make_context(data_dir=data_dir, database_file=data_dir / "diagnosis_tool.sqlite")
+    context = make_context(data_dir=data_dir, database_file=data_dir / "diagnosis_tool.sqlite", projects=ALL_PROJECTS)
     predict_all(context, FakeClassifier())
     (instance,) = client.get(f"/studies/{_EXPECTED['waiting']}.json").json["instances"]
     assert (instance["state"], len(instance["findings"])) == ("done", 15)

@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 
 from diagnosis_tool import resources
 from diagnosis_tool.domain import language, wording
-from diagnosis_tool.domain.access import Role
+from diagnosis_tool.domain.access import ALL_PROJECTS, Projects, Role
 from diagnosis_tool.domain.studies import Reason
 from diagnosis_tool.domain.worklist import Strongest, WorklistQuery
 from diagnosis_tool.services import accounts
@@ -84,14 +84,13 @@ def test_readers_of_the_second_schema_stay_and_own_what_they_wrote(tmp_path: Pat
         )
     engine.dispose()
     migrate_database(tmp_path / "db.sqlite", resources.migrations_dir())
-    context = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite")
+    context = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite", projects=ALL_PROJECTS)
     reader = context.users.named("dr. ära")
     assert (reader.id, reader.role, reader.can_sign_in) == (2, Role.RADIOLOGIST, False)
     assert [project.name for project in reader.projects] == ["default"]
-    theirs = context.within(reader.project_ids)
-    assert theirs.studies.study("s").user_name == "Dr. ÄRA"
-    assert [row.uid for row in theirs.worklist.page(WorklistQuery(reader_id=2), limit=5).rows] == ["s"]
-    assert context.within({99}).worklist.page(WorklistQuery(), limit=5).rows == ()
+    assert context.studies.study("s", reader.sees).user_name == "Dr. ÄRA"
+    assert [row.uid for row in context.worklist.page(WorklistQuery(reader_id=2), reader.sees, limit=5).rows] == ["s"]
+    assert context.worklist.page(WorklistQuery(), Projects(frozenset({99})), limit=5).rows == ()
     link = accounts.make_link(context, reader)
     assert accounts.use_link(context, link.secret, "correct horse battery").can_sign_in is False  # as it was before
     assert accounts.check_password(context, "DR. ära", "correct horse battery").can_sign_in
@@ -106,18 +105,22 @@ def test_studies_of_the_first_schema_stay_and_stand_on_the_worklist(tmp_path: Pa
             db.exec_driver_sql(statement.rstrip(";"))
     engine.dispose()
     migrate_database(tmp_path / "db.sqlite", resources.migrations_dir())
-    context = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite")
+    context = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite", projects=ALL_PROJECTS)
 
-    instance = context.studies.instance("i1")
+    instance = context.studies.instance("i1", ALL_PROJECTS)
     assert (instance.width_px, instance.bits, instance.patient_id, instance.view_position) == (640, 8, None, None)
     assert instance.prediction is not None
-    late, refused, read = context.worklist.page(WorklistQuery(), limit=5).rows
+    late, refused, read = context.worklist.page(WorklistQuery(), ALL_PROJECTS, limit=5).rows
     assert [(row.uid, row.state) for row in (late, refused, read)] == [("s3", "new"), ("s2", "refused"), ("s1", "read")]
     assert (read.total, read.finished, read.refused, read.reader) == (2, 2, 1, "local reader")
     assert read.strongest == Strongest(finding="Hernia", probability=0.3, threshold=0.2)
     for finding in ("Mass", "Hernia"):
-        assert [row.uid for row in context.worklist.page(WorklistQuery(finding=finding), limit=5).rows] == ["s1"]
-    assert [row.uid for row in context.worklist.page(WorklistQuery(text="muller"), limit=5).rows] == ["s1"]
+        assert [
+            row.uid for row in context.worklist.page(WorklistQuery(finding=finding), ALL_PROJECTS, limit=5).rows
+        ] == ["s1"]
+    assert [row.uid for row in context.worklist.page(WorklistQuery(text="muller"), ALL_PROJECTS, limit=5).rows] == [
+        "s1"
+    ]
 
     def stored() -> list[object]:
         with read_transaction(engine) as db:
@@ -185,11 +188,11 @@ def test_reasons_of_the_fourth_schema_say_the_same_and_in_german_too(tmp_path: P
             )
     engine.dispose()
     migrate_database(tmp_path / "db.sqlite", resources.migrations_dir())
-    context = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite")
+    context = make_context(data_dir=tmp_path, database_file=tmp_path / "db.sqlite", projects=ALL_PROJECTS)
     for position, (sentence, (message, values, german)) in enumerate(_REASONS.items()):
-        instance = context.studies.instance(f"i{position}")
+        instance = context.studies.instance(f"i{position}", ALL_PROJECTS)
         assert instance.error == Reason(message=message, values=values)
         assert str(instance.error) == sentence
         with language.speaking(languages.language_of("de")):
             assert german in wording.outcome(instance)
-    assert context.studies.instance(f"i{len(_REASONS)}").error is None
+    assert context.studies.instance(f"i{len(_REASONS)}", ALL_PROJECTS).error is None

@@ -9,7 +9,7 @@ import pytest
 
 from diagnosis_tool.cli import main
 from diagnosis_tool.commands import first_start
-from diagnosis_tool.domain.access import Role
+from diagnosis_tool.domain.access import ALL_PROJECTS, Role
 from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.services import accounts
@@ -94,7 +94,7 @@ def test_the_first_start_makes_an_administrator_and_offers_links_until_one_was_u
     for _ in range(2):
         prepare(tmp_path)
         links.append(link_in(capsys.readouterr().out))
-    assert [user.name for user in store.users.all() if user.role is Role.ADMIN] == ["admin"]
+    assert [user.name for user in store.users.all(ALL_PROJECTS) if user.role is Role.ADMIN] == ["admin"]
     assert store.credentials.link(links[0]) is None
     accounts.use_link(store, links[1], PASSWORD)
     prepare(tmp_path)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.reviews import Opinion, ReviewConflict
 from diagnosis_tool.errors import Conflict
 from diagnosis_tool.services.browse import get_study
 from diagnosis_tool.services.check import check_store
-from diagnosis_tool.services.remove import delete_studies
-from diagnosis_tool.services.review import get_review, save_review
+from diagnosis_tool.services.review import save_review
 from testing.stores import open_store
 from tests.fakes.classifier import FakeClassifier
 from tests.predicting import predict_all
@@ -53,7 +53,7 @@ def test_of_two_who_save_the_same_review_one_wins(tmp_path: Path) -> None:
         (lost,) = [
             word for word, outcome in zip(("one", "two"), outcomes, strict=True) if outcome.__class__ is ReviewConflict
         ]
-        review = get_review(context, uid)
+        review = context.reviews.get(uid, ALL_PROJECTS)
         assert (review.revision, review.opinion.note) == (revision + 1, "two" if lost == "one" else "one")
 
 
@@ -62,7 +62,7 @@ def test_an_upload_of_what_is_being_deleted_is_whole_or_refused(tmp_path: Path) 
     first = send(context, film(1), film(2))
     for _ in range(8):
         outcome, _ = together(
-            lambda: send(context, film(1), film(2)), lambda gone=first: delete_studies(context, [gone])
+            lambda: send(context, film(1), film(2)), lambda gone=first: context.studies.delete([gone], ALL_PROJECTS)
         )
         with suppress(StopIteration):
             first = next(iter(context.inventory.study_uids()))

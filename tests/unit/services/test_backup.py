@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from diagnosis_tool import cli, resources
-from diagnosis_tool.domain.access import Permission
+from diagnosis_tool.domain.access import ALL_PROJECTS, Permission
 from diagnosis_tool.errors import BackupInvalid, StorageFull
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services import backup as backup_module
 from diagnosis_tool.services.backup import Backup, restore, write_backup
 from diagnosis_tool.services.check import check_store
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.remove import delete_studies
 from diagnosis_tool.services.wiring import make_context, migrate_database
 from diagnosis_tool.storage.archive import MANIFEST, Manifest
 from diagnosis_tool.storage.database import open_database
@@ -92,7 +91,7 @@ def test_while_uploads_go_on(store: Context, data_dir: Path, tmp_path: Path, nam
             sent.append(send(own, film(seed), film(seed + 1)))
             predict_all(own, FakeClassifier())
             if len(sent) % 3 == 0:
-                delete_studies(own, [sent.pop(0)])
+                own.studies.delete([sent.pop(0)], ALL_PROJECTS)
             seed += 1
             some.set()
 
@@ -119,12 +118,14 @@ def test_while_uploads_go_on(store: Context, data_dir: Path, tmp_path: Path, nam
 def test_a_study_deleted_while_it_was_copied_is_left_out(
     store: Context, data_dir: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone, kept = sorted(store.inventory.study_uids(), key=lambda uid: -len(store.studies.study(uid).instances))
+    gone, kept = sorted(
+        store.inventory.study_uids(), key=lambda uid: -len(store.studies.study(uid, ALL_PROJECTS).instances)
+    )
     real = backup_module.snapshot
 
     def then_deleted(database_file: Path, target: Path) -> None:
         real(database_file, target)
-        delete_studies(store, [gone])
+        store.studies.delete([gone], ALL_PROJECTS)
 
     monkeypatch.setattr(backup_module, "snapshot", then_deleted)
     made = back_up(store, data_dir, tmp_path / name)
@@ -258,7 +259,7 @@ def test_a_backup_of_an_older_release_is_restored_and_migrated(tmp_path: Path) -
     engine = open_database(old / DATABASE)
     migrate(engine, resources.migrations_dir(), "0001")
     engine.dispose()
-    context = make_context(data_dir=old, database_file=old / DATABASE)
+    context = make_context(data_dir=old, database_file=old / DATABASE, projects=ALL_PROJECTS)
     assert back_up(context, old, tmp_path / "backup").manifest.schema == "0001"
     put_back(tmp_path / "backup", tmp_path / "new")
     migrate_database(tmp_path / "new" / DATABASE, resources.migrations_dir())

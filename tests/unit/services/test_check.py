@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from diagnosis_tool import cli
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.services.check import FaultKind, check_store
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.remove import delete_studies
 from testing.stores import DATABASE, open_store
 from tests.fakes.classifier import FakeClassifier
 from tests.predicting import predict_all
@@ -29,8 +29,10 @@ def kinds(context: Context) -> list[FaultKind]:
 
 
 def blob_of(context: Context, folder: Path, position: int) -> Path:
-    (uid, *_) = sorted(context.inventory.study_uids(), key=lambda uid: len(context.studies.study(uid).instances))[::-1]
-    sha256 = context.studies.study(uid).instances[position].sha256
+    (uid, *_) = sorted(
+        context.inventory.study_uids(), key=lambda uid: len(context.studies.study(uid, ALL_PROJECTS).instances)
+    )[::-1]
+    sha256 = context.studies.study(uid, ALL_PROJECTS).instances[position].sha256
     return folder / "blobs" / sha256[:2] / sha256
 
 
@@ -104,11 +106,11 @@ def test_rows_that_do_not_fit_together_are_told(store: Context, tmp_path: Path, 
 
 
 def test_a_deleted_study_takes_only_its_own_files(store: Context, tmp_path: Path) -> None:
-    uids = sorted(store.inventory.study_uids(), key=lambda uid: len(store.studies.study(uid).instances))
-    delete_studies(store, [uids[1]])
+    uids = sorted(store.inventory.study_uids(), key=lambda uid: len(store.studies.study(uid, ALL_PROJECTS).instances))
+    store.studies.delete([uids[1]], ALL_PROJECTS)
     report = check_store(store, in_flight_s=0)
     assert (report.is_sound, report.studies, report.contents) == (True, 1, 1)
-    delete_studies(store, [uids[0]])
+    store.studies.delete([uids[0]], ALL_PROJECTS)
     assert check_store(store, in_flight_s=0).contents == 0
     assert not [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
 

@@ -4,10 +4,11 @@ import threading
 
 import pytest
 
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, WorkerState
 from diagnosis_tool.domain.studies import InstanceState, Study
 from diagnosis_tool.errors import NotFound, UploadRefused
-from diagnosis_tool.services import browse, predict_job
+from diagnosis_tool.services import browse, pictures, predict_job
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.health import readiness
 from diagnosis_tool.services.submit import MAX_FILES, Upload, clean_file_name, submit_study
@@ -23,7 +24,7 @@ def submit(context: Context, *files: tuple[str, bytes]) -> Study:
         blob = context.blobs.pending()
         blob.write(data)
         uploads.append(Upload(file_name=name, blob=blob))
-    return submit_study(context, uploads, user_id=1)
+    return context.studies.study(submit_study(context, uploads, user_id=1), ALL_PROJECTS)
 
 
 def test_each_file_has_its_own_outcome_in_the_order_sent(context: Context) -> None:
@@ -96,21 +97,20 @@ def test_file_names_are_cleaned_for_display(sent: str, shown: str) -> None:
 
 def test_pictures(context: Context) -> None:
     study = submit(context, ("a.png", phantom_png()), ("bad.png", b"bad"))
-    good, bad = (instance.uid for instance in study.instances)
     with pytest.raises(NotFound, match="not read"):
-        browse.heatmap_png(context, good, "Mass")
+        pictures.heatmap_png(study.instances[0], "Mass")
     predict_all(context, FakeClassifier())
-    assert browse.heatmap_png(context, good, "Mass").startswith(b"\x89PNG")
-    assert browse.heatmap_blend_png(context, good, "No Finding").startswith(b"\x89PNG")
-    assert browse.radiograph_png(context, good).startswith(b"\x89PNG")
-    assert browse.thumbnail_jpeg(context, good).startswith(b"\xff\xd8")
-    with browse.open_original(context, bad)[1] as original:
-        assert original.read() == b"bad"
-    for picture in (browse.radiograph_png, browse.thumbnail_jpeg):
-        with pytest.raises(NotFound):
-            picture(context, bad)
+    good, bad = context.studies.study(study.uid, ALL_PROJECTS).instances
+    assert pictures.heatmap_png(good, "Mass").startswith(b"\x89PNG")
+    assert pictures.heatmap_blend_png(context, good, "No Finding").startswith(b"\x89PNG")
+    assert pictures.radiograph_png(context, good).startswith(b"\x89PNG")
+    assert context.studies.thumbnail(good.uid, ALL_PROJECTS).startswith(b"\xff\xd8")
+    with pytest.raises(NotFound):
+        pictures.radiograph_png(context, bad)
+    with pytest.raises(NotFound):
+        context.studies.thumbnail(bad.uid, ALL_PROJECTS)
     with pytest.raises(NotFound, match="no output"):
-        browse.heatmap_png(context, good, "Gout")
+        pictures.heatmap_png(good, "Gout")
 
 
 def test_unknown_uids(context: Context) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.audit import Action, Event, Head, Outcome
 from diagnosis_tool.errors import Conflict
 from diagnosis_tool.services.context import Context
@@ -128,7 +129,9 @@ def test_two_rows_swapped_are_found(filled: Context, tmp_path: Path) -> None:
 
 
 def test_a_chain_made_anew_with_another_key_is_found(filled: Context, tmp_path: Path) -> None:
-    forged = make_context(data_dir=tmp_path, database_file=tmp_path / DATABASE, audit_key="x" * 32)
+    forged = make_context(
+        data_dir=tmp_path, database_file=tmp_path / DATABASE, projects=ALL_PROJECTS, audit_key="x" * 32
+    )
     tamper(tmp_path, "DELETE FROM audit")
     (tmp_path / AUDIT_HEAD).unlink()
     forged.audit.record([event(k) for k in range(ROWS)])

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from diagnosis_tool.cxr.types import Prediction, Radiograph
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.audit import NotRead
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Job, Priority, WorkerState
 from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState, Reason
 from diagnosis_tool.errors import Conflict
 from diagnosis_tool.storage import jobs as jobs_module
 from diagnosis_tool.storage.audit import AuditLog
+from diagnosis_tool.storage.blobs import BlobStore
 from diagnosis_tool.storage.database import open_database, read_transaction
 from diagnosis_tool.storage.jobs import LEASE_S, JobStore
 from diagnosis_tool.storage.predictions import PredictionStore
@@ -47,11 +49,16 @@ class Queue:
         self.audit = AuditLog(engine, self.clock, key=b"k", head_file=folder / "head")
         self.jobs = JobStore(engine, self.clock, self.audit)
         self.predictions = PredictionStore(engine, self.clock, self.jobs)
-        self.studies = StudyStore(engine)
+        self.studies = StudyStore(engine, BlobStore(folder / "blobs"))
+        self._folder = folder
         self._engine = engine
 
     def add(self, *hashes: str) -> None:
         new = [NewInstance(uid=f"i{h}", file_name=f"{h}.png", sha256=h * 64, size_bytes=1) for h in hashes]
+        for h in hashes:
+            blob = self._folder / "blobs" / (h * 2) / (h * 64)
+            blob.parent.mkdir(exist_ok=True)
+            blob.touch()
         self.studies.add(uid="s" + "".join(hashes), created_at=self.clock(), user_id=1, instances=new)
 
     def claim(self, worker: str = "w") -> Job:
@@ -65,7 +72,7 @@ class Queue:
             return list(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}"))
 
     def instance(self, uid: str) -> Instance:
-        return self.studies.instance(uid)
+        return self.studies.instance(uid, ALL_PROJECTS)
 
     def complete(self, job: Job, prediction: Prediction) -> None:
         facts = ImageFacts(width_px=80, height_px=80)
@@ -224,9 +231,9 @@ def test_what_is_given_back_was_no_attempt(queue: Queue) -> None:
 def test_the_image_looked_at_comes_first_then_the_open_page(queue: Queue) -> None:
     queue.add(*"abc")
     queue.add(*"def")
-    queue.jobs.raise_priority_of_study("sdef", Priority.ON_A_PAGE, 2)
-    queue.jobs.raise_priority("ic", Priority.LOOKED_AT)
-    queue.jobs.raise_priority("ic", Priority.ON_A_PAGE)  # never lowered
+    queue.jobs.raise_priority_of_study("sdef", ALL_PROJECTS, Priority.ON_A_PAGE, 2)
+    queue.jobs.raise_priority("ic", ALL_PROJECTS, Priority.LOOKED_AT)
+    queue.jobs.raise_priority("ic", ALL_PROJECTS, Priority.ON_A_PAGE)  # never lowered
     claimed = [[job.instance_uid for job in queue.jobs.claim("w", 6)] for _ in range(3)]
     assert claimed == [["ic"], ["id", "ie"], ["ia", "ib", "if"]]
 
@@ -234,9 +241,9 @@ def test_the_image_looked_at_comes_first_then_the_open_page(queue: Queue) -> Non
 def test_a_page_raises_the_next_images_that_still_wait(queue: Queue) -> None:
     queue.add(*"abc")
     queue.add(*"def")
-    queue.jobs.raise_priority_of_study("sdef", Priority.ON_A_PAGE, 1)
+    queue.jobs.raise_priority_of_study("sdef", ALL_PROJECTS, Priority.ON_A_PAGE, 1)
     assert queue.claim().instance_uid == "id"
-    queue.jobs.raise_priority_of_study("sdef", Priority.ON_A_PAGE, 1)
+    queue.jobs.raise_priority_of_study("sdef", ALL_PROJECTS, Priority.ON_A_PAGE, 1)
     assert queue.claim().instance_uid == "ie"
     assert queue.claim().instance_uid == "ia"
 

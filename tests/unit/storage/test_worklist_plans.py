@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistQuery
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.worklist_pages import WorklistStore
 
 DAY = date(2026, 5, 1)
+WARD = Projects(frozenset({1}))
 Plans = Callable[[Callable[[WorklistStore], object]], list[str]]
 
 
@@ -29,7 +31,7 @@ def plans(context: Context) -> Plans:
 
     def ask(question: Callable[[WorklistStore], object]) -> list[str]:
         found.clear()
-        question(context.worklist.within({1}))
+        question(context.worklist)
         return list(found)
 
     return ask
@@ -43,21 +45,21 @@ def plans(context: Context) -> Plans:
     ids=str,
 )  # fmt: skip
 def test_a_page_is_walked_along_an_index(plans: Plans, sort: Sort, query: dict[str, Any]) -> None:
-    plan = plans(lambda worklist: worklist.page(WorklistQuery(sort=sort, **query), limit=50))
+    plan = plans(lambda worklist: worklist.page(WorklistQuery(sort=sort, **query), WARD, limit=50))
     assert any("(project_id=?" in step for step in plan), plan
     assert not [step for step in plan if step.startswith("SCAN") or "TEMP B-TREE" in step]
 
 
 def test_rows_that_are_named_are_found_by_their_names(plans: Plans) -> None:
-    plan = plans(lambda worklist: worklist.versions(["a", "b"]))
+    plan = plans(lambda worklist: worklist.versions(["a", "b"], WARD))
     assert plan == ["SEARCH worklist USING INDEX sqlite_autoindex_worklist_1 (uid=?)"]
-    plan = plans(lambda worklist: worklist.rows(["a", "b"], "Mass"))
+    plan = plans(lambda worklist: worklist.rows(["a", "b"], WARD, "Mass"))
     assert any("(uid=?)" in step for step in plan)
     assert not [step for step in plan if "project_id" in step]
 
 
 def test_the_newest_and_the_findings_are_one_look_each(plans: Plans) -> None:
-    assert plans(lambda worklist: worklist.newest()) == [
+    assert plans(lambda worklist: worklist.newest(WARD)) == [
         "SEARCH worklist USING INDEX ix_worklist_project (project_id=?)"
     ]
-    assert all("COVERING INDEX" in step for step in plans(lambda worklist: worklist.findings()))
+    assert all("COVERING INDEX" in step for step in plans(lambda worklist: worklist.findings(WARD)))

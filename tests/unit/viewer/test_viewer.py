@@ -18,7 +18,7 @@ from diagnosis_tool import resources
 from diagnosis_tool.app import create_app
 from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
-from diagnosis_tool.domain.access import PERMISSIONS, Role
+from diagnosis_tool.domain.access import ALL_PROJECTS, PERMISSIONS, Role
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.submit import Upload, submit_study
@@ -44,10 +44,10 @@ def study(context: Context) -> Study:
             blob = context.blobs.pending()
             blob.write(data)
             uploads.append(Upload(file_name=f"{number}.png", blob=blob))
-        stored = submit_study(context, uploads, user_id=1)
+        uid = submit_study(context, uploads, user_id=1)
         if read:
             predict_all(context, FakeClassifier(outputs=outputs))
-        return [instance.uid for instance in stored.instances]
+        return [instance.uid for instance in context.studies.study(uid, ALL_PROJECTS).instances]
 
     return make
 
@@ -71,8 +71,8 @@ def row_of(children: list[Component], finding: str) -> Component:
 
 
 def seen(context: Context, uid: str) -> tuple[Place, Instance]:
-    instance = context.studies.instance(uid)
-    return Place(study=context.studies.study(instance.study_uid), older=None, newer=None), instance
+    instance = context.studies.instance(uid, ALL_PROJECTS)
+    return Place(study=context.studies.study(instance.study_uid, ALL_PROJECTS), older=None, newer=None), instance
 
 
 def text(children: list[Component]) -> str:
@@ -349,7 +349,8 @@ def test_a_files_name_is_text_in_the_layout(app: Flask, context: Context) -> Non
     blob = context.blobs.pending()
     blob.write(phantom_png(1))
     name = "</script><b>{{ dash }}.png"
-    (instance,) = submit_study(context, [Upload(file_name=name, blob=blob)], user_id=1).instances
+    uid = submit_study(context, [Upload(file_name=name, blob=blob)], user_id=1)
+    (instance,) = context.studies.study(uid, ALL_PROJECTS).instances
     predict_all(context, FakeClassifier(outputs=NIH_OUTPUTS))
     client = browser_of(app)
     assert "<b>" not in client.get(f"/viewer/?instance={instance.uid}").text

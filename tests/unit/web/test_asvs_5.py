@@ -21,7 +21,10 @@ from flask.testing import FlaskClient
 from PIL import Image, PngImagePlugin
 
 from diagnosis_tool.cxr.image_file import MAX_PIXELS
+from diagnosis_tool.domain.access import ALL_PROJECTS
+from diagnosis_tool.domain.studies import require_quota
 from diagnosis_tool.domain.worklist import WorklistQuery
+from diagnosis_tool.errors import QuotaExceeded
 from diagnosis_tool.services import predict_job, submit
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.predict_job import MAX_FILE_BYTES
@@ -164,7 +167,7 @@ def test_5_2_4_each_user_has_a_quota(app: Flask, context: Context, incoming: Pat
     assert "Delete studies" in refused.text
     assert send(other) == 303
     assert list(incoming.iterdir()) == []
-    for row in context.worklist.page(WorklistQuery(), limit=9).rows:
+    for row in context.worklist.page(WorklistQuery(), ALL_PROJECTS, limit=9).rows:
         one.post("/delete", data={"study": row.uid})
     assert send(one) == 303
 
@@ -176,10 +179,10 @@ def test_5_2_4_two_uploads_at_once_do_not_pass_it_together(app: Flask, context: 
     for _ in range(2):
         blob = limited.blobs.pending()
         blob.write(b"x" * 60_000)
-        submit.require_quota(limited, 1, blob.size_bytes)  # both are let in
+        require_quota(limited.studies.bytes_of_user(1), blob.size_bytes, limited.quota_bytes)  # both are let in
         pending.append(submit.Upload(file_name="a.png", blob=blob))
     submit.submit_study(limited, pending[:1], user_id=1)
-    with pytest.raises(submit.QuotaExceeded):
+    with pytest.raises(QuotaExceeded):
         submit.submit_study(limited, pending[1:], user_id=1)
     assert context.blobs.waiting() == 0
 
@@ -291,7 +294,9 @@ def test_5_4_2_names_in_headers_are_encoded(client: FlaskClient, context: Contex
     for name in NAMES:
         blob = context.blobs.pending()
         blob.write(phantom_png(1))
-        study = submit.submit_study(context, [submit.Upload(file_name=name, blob=blob)], user_id=1)
+        study = context.studies.study(
+            submit.submit_study(context, [submit.Upload(file_name=name, blob=blob)], user_id=1), ALL_PROJECTS
+        )
         with client.get(f"/instances/{study.instances[0].uid}/original") as answer:
             assert "Set-Cookie" not in answer.headers
             disposition = answer.headers["Content-Disposition"]

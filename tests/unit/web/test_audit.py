@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from diagnosis_tool.domain.access import Permission, Role
+from diagnosis_tool.domain.access import ALL_PROJECTS, Permission, Role
 from diagnosis_tool.domain.audit import Action, Line
 from diagnosis_tool.errors import StorageFull
 from diagnosis_tool.services import accounts as service
@@ -217,7 +217,9 @@ def test_a_change_and_its_row_are_stored_together_or_not_at_all(
     service.use_link(context, service.make_link(context, browser.user).secret, password["present"])
     browser.sign_in(Role.ADMIN, accounts.LOCAL_READER)
     token = service.make_token(context, browser.user, "t", {Permission.READ}, timedelta(days=2)).token.id
-    failed = context.studies.study(browser.post("/studies", data=film()).headers["Location"].split("/")[-1])
+    failed = context.studies.study(
+        browser.post("/studies", data=film()).headers["Location"].split("/")[-1], ALL_PROJECTS
+    )
     predicting.predict_all(context, FakeClassifier(error=RuntimeError("broken")))
     read, _ = images(browser.client, study)
     assert browser.post(f"/instances/{read}/review", json={"revision": 0}).status_code == 200

@@ -10,12 +10,12 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.errors import NotFound, RequestRefused
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.export import write_training_set
 from diagnosis_tool.services.predict_job import prepare
-from diagnosis_tool.services.remove import delete_studies
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.fakes.classifier import FakeClassifier
@@ -146,7 +146,7 @@ def test_deleting_asks_first_and_leaves_nothing_behind(
     assert len(files) == 1  # what another study has, too
     assert browser.get(f"/studies/{kept}.json").json["instances"][0]["state"] == "done"
     assert browser.get("/worklist/changes.json", query_string={"row": f"{doomed}:9"}).json["gone"] == [doomed]
-    assert delete_studies(context, [doomed]) == 0
+    assert context.studies.delete([doomed], ALL_PROJECTS) == 0
     again = upload(("again.png", phantom_png(2)))
     predict_all()
     assert browser.get(f"/studies/{again}.json").json["instances"][0]["state"] == "done"
@@ -155,7 +155,7 @@ def test_deleting_asks_first_and_leaves_nothing_behind(
 def test_a_worker_loses_what_is_deleted_under_it(context: Context, upload: Upload) -> None:
     uid = upload(("a.png", phantom_png()))
     (job,) = context.jobs.claim("w", 1)
-    delete_studies(context, [uid])
+    context.studies.delete([uid], ALL_PROJECTS)
     assert prepare(context, FakeClassifier(), job) is None
     with pytest.raises(NotFound):
         browse.get_study(context, uid)

@@ -7,6 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.studies import InstanceState
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.web import images
@@ -151,7 +152,7 @@ def test_a_failed_image_is_read_again_when_asked(
     address = first_instance(client, upload(("a.png", phantom_png(7))))
     assert client.post(f"{address}/retry").status_code == 409
     predicting.predict_all(context, FakeClassifier(error=RuntimeError("broken")))
-    assert context.studies.instance(address.rsplit("/", 1)[1]).state is InstanceState.FAILED
+    assert context.studies.instance(address.rsplit("/", 1)[1], ALL_PROJECTS).state is InstanceState.FAILED
     assert client.post(f"{address}/retry").status_code == 204
     predict_all()
-    assert context.studies.instance(address.rsplit("/", 1)[1]).state is InstanceState.DONE
+    assert context.studies.instance(address.rsplit("/", 1)[1], ALL_PROJECTS).state is InstanceState.DONE

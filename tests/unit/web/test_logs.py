@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from diagnosis_tool import logs
+from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.errors import StorageFull
 from diagnosis_tool.services.context import Context
 from tests import predicting
@@ -104,7 +105,7 @@ def test_no_path_logs_a_patient(client: FlaskClient, context: Context, logged: C
 def test_what_breaks_logs_its_place_and_not_its_words(
     client: FlaskClient, context: Context, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks(_store: object, uid: str) -> str:
+    def breaks(_store: object, uid: str, _projects: Projects) -> str:
         try:
             raise ValueError(f"could not convert {uid}")
         except ValueError as error:

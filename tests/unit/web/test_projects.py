@@ -9,9 +9,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from diagnosis_tool.domain.access import Role
+from diagnosis_tool.domain.access import ALL_PROJECTS, Role
 from diagnosis_tool.domain.audit import Action
-from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.web import audit
 from diagnosis_tool.web.endpoints import ENDPOINTS
@@ -154,12 +153,13 @@ def test_the_viewer_finds_no_other_projects_image(wards: Wards) -> None:
 def test_priors_and_neighbours_are_the_own_projects(wards: Wards, context: Context) -> None:
     other = context.users.named("Other")
     mine = context.users.named(accounts.LOCAL_READER)
-    assert len(browse.priors(context, wards.image)) == 2
-    assert [i.study_uid for i in browse.priors(context.within(mine.project_ids), wards.image)] == [wards.study]
-    assert browse.neighbours(context.within(other.project_ids), wards.their_study) == (None, None)
-    assert browse.neighbours(context, wards.their_study)[0] == wards.image
+    studies = context.studies
+    assert len(studies.of_patient(wards.image, ALL_PROJECTS)) == 2
+    assert [i.study_uid for i in studies.of_patient(wards.image, mine.sees)] == [wards.study]
+    assert studies.neighbours(wards.their_study, other.sees) == (None, None)
+    assert studies.neighbours(wards.their_study, ALL_PROJECTS)[0] == wards.image
     both = context.users.change(mine.id, projects=("default", "other"))
-    assert len(browse.priors(context.within(both.project_ids), wards.image)) == 2
+    assert len(studies.of_patient(wards.image, both.sees)) == 2
 
 
 def test_who_belongs_to_two_projects_sees_both_in_one_order(

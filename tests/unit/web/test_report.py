@@ -13,6 +13,7 @@ from pypdf import PdfReader
 
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.domain import wording
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.services.context import Context
 from testing.accounts import csrf_token
 from tests.conftest import phantom_png
@@ -23,7 +24,7 @@ Upload = Callable[..., str]
 
 
 def instance_of(context: Context, study: str) -> str:
-    return context.studies.study(study).instances[0].uid
+    return context.studies.study(study, ALL_PROJECTS).instances[0].uid
 
 
 def text_of(client: FlaskClient, uid: str, language: str = "en") -> str:
@@ -47,7 +48,7 @@ def read(client: FlaskClient, context: Context, upload: Upload, predict_all: Cal
 def test_every_probability_is_the_same_in_report_chart_page_csv_and_json(
     client: FlaskClient, context: Context, read: str
 ) -> None:
-    study = context.studies.instance(read).study_uid
+    study = context.studies.instance(read, ALL_PROJECTS).study_uid
     report = text_of(client, read)
     page = client.get(f"/studies/{study}").text
     (instance,) = client.get(f"/studies/{study}.json").get_json()["instances"]
@@ -67,7 +68,7 @@ def test_every_probability_is_the_same_in_report_chart_page_csv_and_json(
 
 
 def test_it_names_what_is_above_and_shows_its_heatmaps(client: FlaskClient, context: Context, read: str) -> None:
-    prediction = context.studies.instance(read).prediction
+    prediction = context.studies.instance(read, ALL_PROJECTS).prediction
     assert prediction is not None
     above = [o for o in prediction.outputs if o.is_above_threshold and o.name != "No Finding"]
     reader = PdfReader(BytesIO(client.get(f"/instances/{read}/report.pdf").data))
@@ -130,7 +131,7 @@ def test_an_unread_image_has_none(client: FlaskClient, context: Context, upload:
 def test_the_study_page_links_to_it(client: FlaskClient, context: Context, read: str) -> None:
     assert (
         f'href="/instances/{read}/report.pdf"'
-        in client.get(f"/studies/{context.studies.instance(read).study_uid}").text
+        in client.get(f"/studies/{context.studies.instance(read, ALL_PROJECTS).study_uid}").text
     )
 
 

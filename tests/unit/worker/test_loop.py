@@ -13,6 +13,7 @@ from PIL import Image
 
 from diagnosis_tool.cxr.types import Prediction, Radiograph
 from diagnosis_tool.dicom.decode import decode_radiograph
+from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.jobs import MAX_ATTEMPTS, Priority
 from diagnosis_tool.domain.studies import InstanceState
 from diagnosis_tool.services import browse
@@ -39,7 +40,7 @@ def submit(context: Context, *files: bytes) -> str:
         blob = context.blobs.pending()
         blob.write(data)
         uploads.append(Upload(file_name=f"{number}.png", blob=blob))
-    return submit_study(context, uploads, user_id=1).uid
+    return submit_study(context, uploads, user_id=1)
 
 
 def states(context: Context, uid: str) -> list[InstanceState]:
@@ -191,7 +192,7 @@ def test_a_watched_image_overtakes_a_batch(context: Context) -> None:
     assert classifier.began.wait(20)
     late = submit(context, film(99))
     (instance,) = browse.get_study(context, late).instances
-    context.jobs.raise_priority(instance.uid, Priority.LOOKED_AT)
+    context.jobs.raise_priority(instance.uid, ALL_PROJECTS, Priority.LOOKED_AT)
     classifier.go.set()
     _until(lambda: states(context, late) == [InstanceState.DONE])
     passes = classifier.predicted
