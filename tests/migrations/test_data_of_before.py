@@ -1,4 +1,4 @@
-"""A data folder of schema 0003 is served as it was: the code of then wrote data_0003, and gave the answers in it.
+"""A data folder of schema 0004 is served as it was: the code of then wrote data_0004, and gave the answers in it.
 
 data.zip: database, films (phantoms) and both keys after six uploads, with images that were read, refused for many
 reasons, broken down and waiting, a signed review and a draft. expected.json: what an API token got for each address,
@@ -25,7 +25,7 @@ from testing import accounts
 from tests.fakes.classifier import FakeClassifier
 from tests.predicting import predict_all
 
-_OF_THEN = Path(__file__).parent / "data_0003"
+_OF_THEN = Path(__file__).parent / "data_0004"
 _EXPECTED: dict[str, Any] = json.loads((_OF_THEN / "expected.json").read_text(encoding="utf-8"))
 
 
