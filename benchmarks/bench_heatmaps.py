@@ -12,21 +12,10 @@ from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before pytorch_
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec
+from diagnosis_tool.cxr.explanation import Explanation
 from diagnosis_tool.cxr.gradcam import explain
 
-_SIDE, _TOP, _CELLS = 224, 4, 7
-
-
-def _explanation(outputs: int) -> ExplanationSpec:
-    """As released bundles have it: less a mean map, less half of the other side's evidence, smoothed."""
-    return ExplanationSpec(
-        method=Explanation.GRADCAM,
-        mean_maps=tuple(tuple((0.0,) * _CELLS for _ in range(_CELLS)) for _ in range(outputs)),
-        opposite=0.5,
-        smoothing_cells=1.0,
-        box_threshold=0.5,
-    )
+_SIDE, _TOP = 224, 4
 
 
 class _Chosen(torch.nn.Module):
@@ -58,12 +47,10 @@ def run() -> None:
     network, x_BHW = b7.network(), b7.films(_SIDE, 1)
     engine = b7.engines(_SIDE).openvino["f32"]
 
-    specs = {count: _explanation(count) for count in (_TOP, b7.OUTPUTS)}
-
     def explained(outputs: int) -> object:
         logits_BK, features_BChw = engine.run(x_BHW)
         top: NDArray[np.int64] = np.argsort(-logits_BK[0])[:outputs]
-        return explain(_Chosen(network.head, top.tolist()), features_BChw[0], outputs, specs[outputs])
+        return explain(_Chosen(network.head, top.tolist()), features_BChw[0], outputs, Explanation.GRADCAM)
 
     tasks = {
         "predict": lambda: engine.run(x_BHW),

@@ -24,8 +24,8 @@ from training.prepare.describe import describe, issues_csv
 from training.prepare.fold_manifest import COMMITTED
 from training.recipes.config import NIH_REFERENCES
 from training.recipes.load import load_recipe
-from training.release.explain import table
 from training.release.finish import calibrate_run, evaluate_bundle, points_on, release_run
+from training.release.pointing import pointing_table
 from training.report.command import add_compare, write_evaluation_page
 from training.start_weights.unpack import FOLDER, SOURCES, unpack
 from training.train.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
@@ -336,16 +336,15 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("explain", help="compare explanations on RSNA's boxes of films that may train")
+    sub = commands.add_parser("explain", help="where heatmaps point on RSNA's boxes of films that may train")
     sub.add_argument("model", type=Path, metavar="BUNDLE_OR_RUN", help="a bundle's folder, or a run of NIH's outputs")
     sub.add_argument("--data", type=Path, required=True, metavar="DIR", help="RSNA's labels and nih_source.csv")
     sub.add_argument("--nih", type=Path, required=True, metavar="DIR", help="NIH's films, in the published layout")
-    sub.add_argument("--mean-images", type=int, default=300, help="films for the mean maps (default 300)")
     sub.set_defaults(command=_explain)
 
 
 def _explain(options: argparse.Namespace) -> int:
-    print(table(options.model, options.data, options.nih, mean_images=options.mean_images))
+    print(pointing_table(options.model, options.data, options.nih))
     return 0
 
 

@@ -294,7 +294,7 @@ def _check_consistency(metadata: BundleMetadata) -> None:
     problems += [
         f"golden {g.file} must have one logit an output" for g in metadata.golden.inputs if len(g.logits) != len(names)
     ]
-    problems += metadata.explanation.problems(len(names))
+    problems += metadata.explanation.problems()
     if metadata.network.input_px not in (0, metadata.preprocess.size_px):
         problems.append("network.input_px must be preprocess.size_px, or 0 for a network that takes any size")
     if not metadata.golden.inputs:

@@ -14,7 +14,7 @@ from torch import nn
 from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before pytorch_grad_cam, which imports torchvision
 
 # isort: split
-from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec, refined
+from diagnosis_tool.cxr.explanation import Explanation
 from diagnosis_tool.cxr.lazy_import import lazy_import
 from diagnosis_tool.cxr.types import Heatmap
 
@@ -96,13 +96,10 @@ _METHODS: Final[dict[Explanation, type[Any]]] = {
 
 
 def explain(
-    head: nn.Module, features_Chw: NDArray[np.float32], outputs: int, spec: ExplanationSpec
+    head: nn.Module, features_Chw: NDArray[np.float32], outputs: int, method: Explanation
 ) -> tuple[Heatmap, ...]:
-    """Heatmaps of all outputs of one image, in the order of the logits.
-
-    The arguments are those of raw_maps, and what the bundle says. Raises BundleInvalid as refined does.
-    """
-    return tuple(as_heatmap(map_hw) for map_hw in refined(raw_maps(head, features_Chw, outputs, spec.method), spec))
+    """Heatmaps of all outputs of one image, in the order of the logits: the evidence for each. As raw_maps has them."""
+    return tuple(as_heatmap(map_hw) for map_hw in np.maximum(raw_maps(head, features_Chw, outputs, method), 0))
 
 
 def raw_maps(

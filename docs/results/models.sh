@@ -13,9 +13,10 @@ run() { # run's name, recipe, then --set options
   for pair in "$@"; do set+=(--set "$pair"); done
   $python -m training train "$recipes/$recipe.toml" --out "runs/$name" "${set[@]}"
 }
-as_released='network.mean=[0.485, 0.456, 0.406]' # mobilenet_v2-nih14-1.0 has the mean and std that ImageNet's weights had
-as_released_std='network.std=[0.229, 0.224, 0.225]'
+as_first='network.mean=[0.485, 0.456, 0.406]' # nih14-mobilenet_v2-first has the mean and std that ImageNet's weights had
+as_first_std='network.std=[0.229, 0.224, 0.225]'
 
+run nih14-mobilenet_v2-first nih14-mobilenet_v2-first
 run nih14-mobilenet_v2 nih14-mobilenet_v2
 run nih14-resnet_50-teacher nih14-resnet_50-teacher
 [ -f runs/soft-labels.npz ] ||
@@ -23,18 +24,18 @@ run nih14-resnet_50-teacher nih14-resnet_50-teacher
 
 run nih14-resnet_50-taught nih14-resnet_50-taught
 run nih14-mobilenet_v2-taught-2 nih14-mobilenet_v2-taught
-run nih14-mobilenet_v2-taught-3 nih14-mobilenet_v2-taught seed=3 "$as_released" "$as_released_std" \
-  'start.trained=["models/mobilenet_v2-nih14-1.0"]'
+run nih14-mobilenet_v2-taught-3 nih14-mobilenet_v2-taught seed=3 "$as_first" "$as_first_std" \
+  'start.trained=["runs/nih14-mobilenet_v2-first"]'
 run nih14-mobilenet_v2-taught-4 nih14-mobilenet_v2-taught seed=4 optimizer.learning_rate=1e-4 \
   'start.trained=["runs/nih14-mobilenet_v2-taught-2"]'
-run nih14-mobilenet_v2-taught-5 nih14-mobilenet_v2-taught seed=5 optimizer.learning_rate=1e-4 "$as_released" \
-  "$as_released_std" 'start.trained=["runs/nih14-mobilenet_v2-taught-3"]'
+run nih14-mobilenet_v2-taught-5 nih14-mobilenet_v2-taught seed=5 optimizer.learning_rate=1e-4 "$as_first" \
+  "$as_first_std" 'start.trained=["runs/nih14-mobilenet_v2-taught-3"]'
 
 # where to look, by readers' boxes
 [ -f runs/soft-labels-2.npz ] ||
   $python -m training teach runs/nih14-mobilenet_v2-taught-5 runs/nih14-resnet_50-taught --out runs/soft-labels-2.npz
 run nih14-mobilenet_v2-located-6 nih14-mobilenet_v2-located
-run nih14-mobilenet_v2-located-7 nih14-mobilenet_v2-located seed=7 "$as_released" "$as_released_std" \
+run nih14-mobilenet_v2-located-7 nih14-mobilenet_v2-located seed=7 "$as_first" "$as_first_std" \
   'start.trained=["runs/nih14-mobilenet_v2-taught-5"]'
 run nih14-resnet_50-located nih14-resnet_50-located
 

@@ -15,7 +15,7 @@ from tests.e2e.others import save_as_another
 
 pytestmark = pytest.mark.e2e
 
-RELEASED = "mobilenet_v2-nih14-1.0"
+RELEASED = "resnet_50-nih14-1.2"
 
 
 @pytest.fixture(params=["en", "de"])

@@ -38,18 +38,15 @@ def fit_calibration(
     fitted_on: str,
     *,
     method: CalibrationMethod = CalibrationMethod.PLATT,
-    weights_n: Array | None = None,
     slope_spread: float = 0.0,
 ) -> tuple[Calibration, tuple[str, ...]]:
     """Logits to probabilities by `method`, and notes for the card. Exclusive outputs always get one temperature.
 
-    weights_n: what each image counts, None for 1 each. By Platt, an output without positives or without negatives
-    cannot be fitted: it keeps its raw score, and a note says so. slope_spread: as fit_platt_together has it; 0 leaves
-    each output's slope free.
+    By Platt, an output without positives or without negatives cannot be fitted: it keeps its raw score, and a note
+    says so. slope_spread: as fit_platt_together has it; 0 leaves each output's slope free.
     """
-    weights_n = np.ones(len(logits_nK)) if weights_n is None else weights_n
     if activation is Activation.SOFTMAX or method is CalibrationMethod.TEMPERATURE:
-        inverse = fit_temperature(logits_nK, labels_nK, activation, weights_n)
+        inverse = fit_temperature(logits_nK, labels_nK, activation)
         count = len(outputs)
         method, slopes, intercepts = CalibrationMethod.TEMPERATURE, (inverse,) * count, (0.0,) * count
         return Calibration(method=method, slope=slopes, intercept=intercepts, fitted_on=fitted_on), ()
@@ -60,7 +57,7 @@ def fit_calibration(
         if k not in fits
     )
     pairs = [(1.0, 0.0)] * len(outputs)
-    together = fit_platt_together(logits_nK[:, fits], labels_nK[:, fits], weights_n, slope_spread)
+    together = fit_platt_together(logits_nK[:, fits], labels_nK[:, fits], slope_spread)
     for k, pair in zip(fits, together, strict=True):
         pairs[k] = pair
     slope, intercept = zip(*pairs, strict=True)
@@ -68,9 +65,7 @@ def fit_calibration(
     return calibration, notes
 
 
-def fit_platt_together(
-    logits_nK: Array, labels_nK: Labels, weights_n: Array | None = None, slope_spread: float = 0.0
-) -> list[tuple[float, float]]:
+def fit_platt_together(logits_nK: Array, labels_nK: Labels, slope_spread: float = 0.0) -> list[tuple[float, float]]:
     """fit_platt of each output, with slopes that are drawn to their mean: one network made them all, and few positives
     say little about a slope.
 
@@ -79,41 +74,38 @@ def fit_platt_together(
     """
     count = logits_nK.shape[1]
     if not slope_spread or not count:
-        return [fit_platt(logits_nK[:, k], labels_nK[:, k], weights_n) for k in range(count)]
-    mean = fit_temperature(logits_nK, labels_nK, Activation.SIGMOID, weights_n)
+        return [fit_platt(logits_nK[:, k], labels_nK[:, k]) for k in range(count)]
+    mean = fit_temperature(logits_nK, labels_nK, Activation.SIGMOID)
     for _ in range(_MEAN_STEPS):
         pull = 1 / (slope_spread * mean) ** 2
-        pairs = [fit_platt(logits_nK[:, k], labels_nK[:, k], weights_n, towards=mean, pull=pull) for k in range(count)]
+        pairs = [fit_platt(logits_nK[:, k], labels_nK[:, k], towards=mean, pull=pull) for k in range(count)]
         before, mean = mean, float(np.mean([slope for slope, _ in pairs]))
         if abs(mean - before) < _MEAN_CLOSE * mean:
             break
     return pairs
 
 
-def fit_platt(
-    logits_n: Array, labels_n: Labels, weights_n: Array | None = None, *, towards: float = 1.0, pull: float = 0.0
-) -> tuple[float, float]:
+def fit_platt(logits_n: Array, labels_n: Labels, *, towards: float = 1.0, pull: float = 0.0) -> tuple[float, float]:
     """Slope and intercept of the likeliest sigmoid(slope * logit + intercept), by Newton's method with step halving.
 
     Targets are drawn in from 0 and 1 as Platt does, so that a separable set has a finite answer. pull: the precision of
     a normal prior of the slope about `towards`; 0 for none.
     """
-    weights_n = np.ones(len(logits_n)) if weights_n is None else weights_n
-    positives = float(weights_n @ labels_n)
-    negatives = float(weights_n.sum()) - positives
+    positives = float(labels_n.sum())
+    negatives = len(labels_n) - positives
     target_n = np.where(labels_n > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     design_n2 = np.stack([logits_n, np.ones_like(logits_n)], axis=1)
     prior = np.diag([pull, 0.0])
 
     def lost(pair: Array) -> float:
-        return _cross_entropy(design_n2 @ pair, target_n, weights_n) + pull * float(pair[0] - towards) ** 2 / 2
+        return _cross_entropy(design_n2 @ pair, target_n) + pull * float(pair[0] - towards) ** 2 / 2
 
     fitted = np.array([towards, 0.0])
     loss = lost(fitted)
     for _ in range(_NEWTON_STEPS):
         score_n = sigmoid(design_n2 @ fitted)
-        gradient = design_n2.T @ (weights_n * (score_n - target_n)) + prior @ (fitted - [towards, 0.0])
-        curvature = (design_n2 * (weights_n * score_n * (1 - score_n))[:, None]).T @ design_n2 + prior
+        gradient = design_n2.T @ (score_n - target_n) + prior @ (fitted - [towards, 0.0])
+        curvature = (design_n2 * (score_n * (1 - score_n))[:, None]).T @ design_n2 + prior
         step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
         scale = 1.0
         while (tried := lost(fitted - scale * step)) > loss and scale > 1e-6:
@@ -124,24 +116,18 @@ def fit_platt(
     return float(fitted[0]), float(fitted[1])
 
 
-def fit_temperature(
-    logits_nK: Array,
-    labels_nK: Labels,
-    activation: Activation = Activation.SOFTMAX,
-    weights_n: Array | None = None,
-) -> float:
+def fit_temperature(logits_nK: Array, labels_nK: Labels, activation: Activation = Activation.SOFTMAX) -> float:
     """1/T of the likeliest activation(logits / T), by golden-section search over T in 0.05..20.
 
     The loss is unimodal in log T.
     """
-    weights_n1 = np.ones((len(logits_nK), 1)) if weights_n is None else weights_n[:, None]
 
     def loss(log_t: float) -> float:
         z = logits_nK / np.exp(log_t)
         if activation is Activation.SIGMOID:
-            return _cross_entropy(z, labels_nK, weights_n1)
+            return _cross_entropy(z, labels_nK)
         z = z - z.max(axis=1, keepdims=True)
-        return float(-(weights_n1 * labels_nK * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum())
+        return float(-(labels_nK * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum())
 
     low, high, golden = np.log(0.05), np.log(20.0), (np.sqrt(5) - 1) / 2
     for _ in range(80):
@@ -221,5 +207,5 @@ CRITERIA: Final[dict[str, Callable[[Array, Labels], float]]] = {
 """How a threshold is chosen, by the name that it has in bundles; diagnosis_tool.cxr.bundle.OperatingPoint explains."""
 
 
-def _cross_entropy(z: Array, target: Array | Labels, weights: Array) -> float:
-    return float((weights * (np.logaddexp(0, z) - target * z)).sum())
+def _cross_entropy(z: Array, target: Array | Labels) -> float:
+    return float((np.logaddexp(0, z) - target * z).sum())

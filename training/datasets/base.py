@@ -56,7 +56,7 @@ class Record:
     image: the data set's own name of it. patient: the group that must never be divided between splits, namespaced
     ('nih:123', 'kermany:person1_virus'), so that one person has one name in all data sets. detail: the data set's finer
     class, '' where there is none.
-    age_years, follow_up: None where the data set does not say; sex: 'M', 'F' or '' likewise.
+    age_years: None where the data set does not say; sex: 'M', 'F' or '' likewise.
     """
 
     image: str
@@ -67,7 +67,6 @@ class Record:
     view_position: ViewPosition = ViewPosition.UNKNOWN
     sex: str = ""
     age_years: int | None = None
-    follow_up: int | None = None
     detail: str = ""
 
 

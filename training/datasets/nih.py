@@ -131,7 +131,6 @@ def _split(stem: str, train_val: frozenset[str], test: frozenset[str]) -> Split:
 
 
 def _record(row: dict[str, str], image: str, path: Path, patient: str, labels: set[str], split: Split) -> Record:
-    follow_up = row.get("Follow-up #") or ""
     return Record(
         image=image,
         path=path,
@@ -141,7 +140,6 @@ def _record(row: dict[str, str], image: str, path: Path, patient: str, labels: s
         view_position=tables.view_position(row.get("View Position")),
         sex=tables.sex(row.get("Patient Gender")),
         age_years=age_years(row.get("Patient Age")),
-        follow_up=int(follow_up) if follow_up.isdecimal() else None,
     )
 
 

@@ -78,15 +78,12 @@ class StartConfig:
 
     trained: with weights = 'trained', folders of runs or bundles: one of this network, or smaller ones that it can
     grow from (training.train.warm_start). file: unpacked weights; empty for start-weights/<weights>.safetensors.
-    blend: the part of all steps over which ReLU6 turns into SiLU, for a network started from Lite's weights; 0 for
-    none (training.train.blend).
     """
 
     weights: str
     file: str = ""
     trained: tuple[str, ...] = ()
     head_bias: HeadBias = HeadBias.RANDOM
-    blend: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +235,7 @@ class LoopConfig:
 
     batch_size: of all processes together, where torchrun starts several. select: the figure on validation that the best
     epoch is chosen by: mean_auc, loss, accuracy, f1, or auc:NAME, accuracy:NAME, f1:NAME of one output.
-    early_stop: epochs without a better value of `select` after which the run ends, 0 for never. compile: torch.compile.
+    early_stop: epochs without a better value of `select` after which the run ends, 0 for never.
     max_steps: ends each epoch early, 0 for never. stochastic_depth: how often residual blocks are left out, as a part
     of the architecture's own probability (training.train.stochastic_depth); 0 for short runs.
     """
@@ -246,13 +243,11 @@ class LoopConfig:
     epochs: int
     batch_size: int
     precision: Precision = Precision.F32
-    channels_last: bool = True
     ema_decay: float = 0.0
     accumulate: int = 1
     select: str = "mean_auc"
     early_stop: int = 0
     max_steps: int = 0
-    compile: bool = False
     stochastic_depth: float = 1.0
 
 
@@ -269,31 +264,17 @@ class BoxesConfig:
     images: int = 0
 
 
-class Weighting(StrEnum):
-    """What each validation image counts when the calibration is fitted."""
-
-    NONE = "none"
-    WARD = "ward"
-    """As if the images came from a stated ward; see training.calibrate.ward."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationConfig:
     """How logits become probabilities after training; nothing here changes what is trained.
 
     method: platt or temperature, of independent outputs; exclusive classes always get one temperature.
-    weighting: ward needs the ward's share of AP views (ap_share), and its shares of follow-up numbers: the band that
-    starts at follow_up_from[b] and ends before the next one's start makes follow_up_shares[b] of the films.
     slope_spread: how far Platt's slopes are expected to lie from their mean, as a part of it (training.calibrate.fit's
     fit_platt_together); 0 leaves each finding's slope free.
     """
 
     method: CalibrationMethod = CalibrationMethod.PLATT
     slope_spread: float = 0.0
-    weighting: Weighting = Weighting.NONE
-    ap_share: float = 0.0
-    follow_up_from: tuple[int, ...] = ()
-    follow_up_shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,16 +288,9 @@ class ReleaseConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationConfig:
-    """What becomes the bundle's ExplanationSpec; the defaults won on RSNA's boxes for networks that no
-    box taught (docs/results/heatmaps.md).
-
-    mean_images: training images, evenly drawn, over which the mean maps are taken; 0 for no mean maps.
-    """
+    """How the bundle explains an answer: the method, and the part of a map's maximum above which its region lies."""
 
     method: Explanation = Explanation.GRADCAM
-    mean_images: int = 300
-    opposite: float = 0.5
-    smoothing_cells: float = 1.0
     box_threshold: float = 0.5
 
 

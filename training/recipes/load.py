@@ -1,10 +1,8 @@
 """Reads recipes strictly from TOML: unknown and missing keys, impossible values and combinations are errors."""
 
 import json
-import math
 import tomllib
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
@@ -14,7 +12,6 @@ from cattrs.v import format_exception, transform_error
 
 from diagnosis_tool.cxr.bundle import CONVERTER
 from diagnosis_tool.cxr.calibration import CalibrationMethod
-from diagnosis_tool.cxr.network_spec import NetworkSpec
 from training.errors import RecipeInvalid
 from training.recipes.config import (
     TRAINED,
@@ -35,7 +32,6 @@ from training.recipes.config import (
     ScheduleConfig,
     ScheduleKind,
     Weight,
-    Weighting,
 )
 
 
@@ -68,17 +64,42 @@ _CONVERTER: Final = _converter()
 def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Reads a recipe; each override is 'key.key=value' with the value in TOML (plain words may go without quotes).
 
+    `extends = "other.toml"`, relative to the file, takes all keys of another one that the recipe does not set itself.
     Raises RecipeInvalid with one line for each thing that is wrong.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeInvalid(f"{path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeInvalid(f"{path} is not TOML: {error}.") from error
+    data = _extended(path, ())
     for override in overrides:
         _set(data, override)
     return recipe_from(data, str(path))
+
+
+def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    """The file's values over those of what it extends. extending: the files that led here."""
+    if path.resolve() in (file.resolve() for file in extending):
+        raise RecipeInvalid(f"Recipes extend each other: {' -> '.join(map(str, (*extending, path)))}.")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        extended = f", which {extending[-1]} extends," if extending else ""
+        raise RecipeInvalid(f"{path}{extended} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeInvalid(f"{path} is not TOML: {error}.") from error
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    if not isinstance(base, str):
+        raise RecipeInvalid(f'{path}: write extends = "other.toml", one file, relative to this one.')
+    return _merged(_extended(path.parent / base, (*extending, path)), data)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Tables key by key; a value or a list takes the place of the base's."""
+    both = {
+        key: _merged(base[key], own[key])
+        for key in base.keys() & own.keys()
+        if isinstance(base[key], dict) and isinstance(own[key], dict)
+    }
+    return {**base, **own, **both}
 
 
 def recipe_from(data: dict[str, Any], source: str) -> Recipe:
@@ -89,6 +110,23 @@ def recipe_from(data: dict[str, Any], source: str) -> Recipe:
         lines = transform_error(error, path="recipe", format_exception=_say)
         raise RecipeInvalid(f"{source}: " + "; ".join(lines)) from error
     return checked(recipe, source)
+
+
+_GONE: Final = {
+    "loop": ("channels_last", "compile"),
+    "calibration": ("weighting", "ap_share", "follow_up_from", "follow_up_shares"),
+    "explanation": ("mean_images", "opposite", "smoothing_cells"),
+}
+"""Keys that older runs have stored and that decide nothing of their weights: such a run is read without them."""
+
+
+def stored_recipe(data: dict[str, Any], source: str) -> Recipe:
+    """The recipe that a run or checkpoint holds, perhaps of an older version. Raises as recipe_from does."""
+    for table, gone in _GONE.items():
+        data[table] = {key: value for key, value in data.get(table, {}).items() if key not in gone}
+    if data["start"].get("blend") == 0:
+        del data["start"]["blend"]
+    return recipe_from(data, source)
 
 
 def checked(recipe: Recipe, source: str) -> Recipe:
@@ -141,10 +179,6 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
         "loop.epochs, batch_size and accumulate must be at least 1": min(loop.epochs, loop.batch_size, loop.accumulate)
         >= 1,
         "loop.early_stop and max_steps must not be negative": min(loop.early_stop, loop.max_steps) >= 0,
-        "start.blend must lie in [0, 1], and above 0 it needs an EfficientNet whose activations are SiLU": not (
-            recipe.start.blend
-        )
-        or (0 < recipe.start.blend <= 1 and _is_silu_network(network)),
         "start.trained names runs or bundles when start.weights is 'trained', and only then; its head is kept, so "
         "start.head_bias is left out": (recipe.start.weights == TRAINED) == bool(recipe.start.trained)
         and not (recipe.start.trained and recipe.start.head_bias is HeadBias.PRIOR),
@@ -166,11 +200,6 @@ def _rules(recipe: Recipe) -> dict[str, bool]:
         **_loss_rules(recipe.loss),
         **_calibration_rules(recipe.calibration),
     }
-
-
-def _is_silu_network(network: NetworkSpec) -> bool:
-    own = network.architecture.startswith("efficientnet_b") and network.trunk_activation == "own"
-    return own or (network.architecture.startswith("efficientnet_") and network.trunk_activation == "silu")
 
 
 def _softens_well(recipe: Recipe) -> bool:
@@ -203,25 +232,10 @@ def _augment_rules(augment: AugmentConfig) -> dict[str, bool]:
 
 
 def _calibration_rules(calibration: CalibrationConfig) -> dict[str, bool]:
-    starts, shares = calibration.follow_up_from, calibration.follow_up_shares
-    is_ward = calibration.weighting is Weighting.WARD
     return {
         "calibration.method must be platt or temperature": calibration.method is not CalibrationMethod.NONE,
         "calibration.slope_spread must not be negative, and is for method = platt only": calibration.slope_spread == 0
         or (calibration.slope_spread > 0 and calibration.method is CalibrationMethod.PLATT),
-        'calibration.ap_share, follow_up_from and follow_up_shares have no effect without weighting = "ward": leave '
-        "them out": is_ward or not (calibration.ap_share or starts or shares),
-        "calibration.ap_share must lie in (0, 1)": not is_ward or 0 < calibration.ap_share < 1,
-        "calibration.follow_up_from must rise from 0, and follow_up_shares have one share above 0 for each, sum 1": (
-            not is_ward
-            or (
-                starts[:1] == (0,)
-                and all(low < high for low, high in pairwise(starts))
-                and len(starts) == len(shares)
-                and min(shares) > 0
-                and math.isclose(sum(shares), 1, abs_tol=1e-6)
-            )
-        ),
     }
 
 

@@ -28,7 +28,7 @@ Reads one frontal chest radiograph and answers {_outputs(len(metadata.outputs))}
 - Input: {spec.size_px} x {spec.size_px} px, {spec.geometry}, {spec.interpolation}; grey values between the
   {spec.window_low_percentile:g}th and {spec.window_high_percentile:g}th percentile become 0 to 255.
 - Allowed views: {", ".join(metadata.allowed_views)}.
-- Heatmaps: {_explanation(metadata)}.
+- Heatmaps: {metadata.explanation.method}.
 """
 
 
@@ -83,15 +83,6 @@ def _figures(metadata: BundleMetadata, evaluation: EvaluationRecord) -> str:
 |---|---|
 {rows}
 {_located(evaluation.localisation)}"""
-
-
-def _explanation(metadata: BundleMetadata) -> str:
-    spec = metadata.explanation
-    steps = [str(spec.method)]
-    steps += ["less the map of the average training film"] if spec.mean_maps else []
-    steps += [f"less {spec.opposite:g} of the mirrored place's evidence"] if spec.opposite else []
-    steps += [f"smoothed over {spec.smoothing_cells:g} cells of the feature map"] if spec.smoothing_cells else []
-    return ", ".join(steps)
 
 
 def _located(found: Localisation | None) -> str:

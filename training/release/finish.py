@@ -10,8 +10,8 @@ from diagnosis_tool.cxr.bundle import CONVERTER, BundleMetadata, EvaluationRecor
 from diagnosis_tool.cxr.calibration import Activation, probabilities
 from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import TorchEngine
+from diagnosis_tool.cxr.explanation import ExplanationSpec
 from training.calibrate.fit import Calibrated, fit_calibration, operating_points
-from training.calibrate.ward import calibration_weights, weighting_words
 from training.datasets.base import Dataset, IssueKind, Split
 from training.errors import DatasetInvalid, TrainingFailed
 from training.evaluate.evaluation import Evaluation, evaluate, judge, record_of
@@ -21,7 +21,6 @@ from training.prepare.splits import split_sha256
 from training.provenance import git_commit
 from training.recipes.config import CalibrationConfig, Recipe
 from training.recipes.load import training_part
-from training.release.explain import explanation_of
 from training.release.precision_validation import validate_precisions
 from training.release.write_bundle import Evaluate, ReleaseInputs, release, released_network
 from training.train.run_folder import RunFolder
@@ -30,8 +29,7 @@ from training.train.run_folder import RunFolder
 def calibrate_run(run: RunFolder, data: TrainingData, config: CalibrationConfig) -> Calibrated:
     """Fits probabilities and operating points on validation, with the weights and the engine that will be released.
 
-    config: how; for the probabilities images are weighted as it says, and count 1 each for the operating points and
-    all metrics. Raises TrainingFailed when the split is not the one that the run trained on.
+    Raises TrainingFailed when the split is not the one that the run trained on.
     """
     recipe = run.recipe()
     samples = data.validation
@@ -47,8 +45,7 @@ def calibrate_run(run: RunFolder, data: TrainingData, config: CalibrationConfig)
     source = f"{data.dataset} validation"
     if config.slope_spread and data.activation is Activation.SOFTMAX:
         raise TrainingFailed("calibration.slope_spread is for independent outputs, and these are not: set it to 0.")
-    weights_n = calibration_weights(samples.records, config)
-    fitted_on = ", ".join(part for part in (source, weighting_words(config, weights_n), _slope_words(config)) if part)
+    fitted_on = ", ".join(part for part in (source, _slope_words(config)) if part)
     calibration, notes = fit_calibration(
         logits_nK,
         labels_nK,
@@ -56,7 +53,6 @@ def calibrate_run(run: RunFolder, data: TrainingData, config: CalibrationConfig)
         data.activation,
         fitted_on,
         method=config.method,
-        weights_n=weights_n,
         slope_spread=config.slope_spread,
     )
     probabilities_nK = probabilities(logits_nK, data.activation, calibration)
@@ -139,7 +135,13 @@ def release_run(run: RunFolder, recipe: Recipe, dataset: Dataset, models: Path) 
         outputs=dataset.outputs,
         activation=dataset.activation,
         calibrated=calibrated,
-        explanation=explanation_of(run, recipe.explanation, dataset),
+        explanation=ExplanationSpec(
+            method=recipe.explanation.method,
+            mean_maps=(),
+            opposite=0.0,
+            smoothing_cells=0.0,
+            box_threshold=recipe.explanation.box_threshold,
+        ),
         epochs=len(run.history()),
         git_commit=git_commit(),
     )

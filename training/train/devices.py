@@ -1,10 +1,8 @@
 """The one place that knows which device trains, and what differs between devices."""
 
 import contextlib
-from typing import cast
 
 import torch
-from torch import nn
 
 from diagnosis_tool.cxr.network import ChestNetwork
 from training.errors import TrainingFailed
@@ -51,13 +49,3 @@ def use_channels_last(network: ChestNetwork) -> None:
     network.features.register_forward_pre_hook(
         lambda _, inputs: (inputs[0].contiguous(memory_format=torch.channels_last),)
     )
-
-
-def compiled(module: nn.Module) -> nn.Module:
-    """The module by torch.compile: the same weights, compiled at the first step."""
-    return cast(nn.Module, torch.compile(module))
-
-
-def eager_while(blending: bool) -> contextlib.AbstractContextManager[object]:
-    """Nothing is compiled while the activations change with every step: each share of SiLU would be compiled anew."""
-    return torch.compiler.set_stance("force_eager") if blending else contextlib.nullcontext()

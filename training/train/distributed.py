@@ -64,10 +64,9 @@ class ProcessGroup:
 
     def averaging(self, wrapped: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
         """Within: backward averages the gradients over all processes if this is the step's last batch."""
-        inner = getattr(wrapped, "_orig_mod", wrapped)  # what torch.compile wrapped
-        if last or not isinstance(inner, DistributedDataParallel):
+        if last or not isinstance(wrapped, DistributedDataParallel):
             return contextlib.nullcontext()
-        return inner.no_sync()
+        return wrapped.no_sync()
 
     def agreed(self, loss: float, stop: bool, device: torch.device) -> tuple[float, bool]:
         """The mean loss, and whether anyone was asked to stop: all processes must stop after the same step."""

@@ -1,4 +1,4 @@
-"""What ends a run early, and what is said then: Ctrl-C, memory that ran out, a compiler that is not there."""
+"""What ends a run early, and what is said then: Ctrl-C, memory that ran out."""
 
 import contextlib
 import signal
@@ -49,18 +49,12 @@ def ask_to_stop() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def failures_named(recipe: Recipe) -> Iterator[None]:
-    """Turns out-of-memory and a failed torch.compile into a TrainingFailed that says what to change."""
+    """Turns out-of-memory into a TrainingFailed that says what to change."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        text = str(error)
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in text:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in str(error):
             raise TrainingFailed(_memory_advice(recipe)) from error
-        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise TrainingFailed(
-                f"torch.compile failed ({text.splitlines()[0]}). It needs a C++ compiler on the CPU, Triton on CUDA; "
-                "--set loop.compile=false trains the same without it."
-            ) from error
         raise
 
 

@@ -26,8 +26,7 @@ from training.provenance import git_commit
 from training.recipes.config import HeadBias, LoopConfig, Recipe
 from training.start_weights.unpack import load_start_weights
 from training.train.augment import BatchPart, augment
-from training.train.blend import blend_ratio, finish_blend, set_blend, start_blend
-from training.train.devices import autocast, compiled, eager_while, moved, use_channels_last
+from training.train.devices import autocast, moved, use_channels_last
 from training.train.distributed import ALONE, ProcessGroup
 from training.train.freeze import first_stages, freeze, frozen_stages_at, train_mode
 from training.train.interrupts import Stop, Stopped, ask_to_stop, failures_named
@@ -35,7 +34,7 @@ from training.train.losses import Loss, build_loss
 from training.train.optim import AveragedWeights, build_optimizer, rate_factor, set_rate
 from training.train.run_folder import EpochRecord, RunFolder, RunInfo
 from training.train.sampling import epoch_order
-from training.train.selection import answer_figures, best_epoch, check_select
+from training.train.selection import answer_metrics, best_epoch, check_select
 from training.train.state import TrainingState, resume, save_checkpoint
 from training.train.stochastic_depth import scale_stochastic_depth
 from training.train.warm_start import warm_start
@@ -95,8 +94,6 @@ def train(
             started = time.monotonic()
             images_per_s = _train_epoch(state, job)
             _close_epoch(state, job, images_per_s, started)
-    if _blend(state, job) == 1:
-        finish_blend(state.network)
     return state
 
 
@@ -114,10 +111,7 @@ def _build(recipe: Recipe, data: TrainingData, device: torch.device, group: Proc
         freeze(network, _frozen(recipe, epoch))  # a name that the network does not have is found now
     scale_stochastic_depth(network.features, recipe.loop.stochastic_depth)
     group.prepared(network, device)
-    if recipe.start.blend:
-        start_blend(network.features)
-    if recipe.loop.channels_last:
-        use_channels_last(network)
+    use_channels_last(network)
     average = AveragedWeights(network, recipe.loop.ema_decay) if recipe.loop.ema_decay and group.leads else None
     optimizer = build_optimizer(network, recipe.optimizer)
     return TrainingState(network=network, optimizer=optimizer, average=average, forward=network)
@@ -166,23 +160,13 @@ def _frozen(recipe: Recipe, epoch: int) -> tuple[str, ...]:
     return (*recipe.freeze.names, *(first_stages(recipe.network.architecture, count) if count else ()))
 
 
-def _blend(state: TrainingState, job: _Job) -> float:
-    """Sets the share of SiLU that goes with the step that comes next; 1 when nothing is blended."""
-    if not job.recipe.start.blend:
-        return 1.0
-    ratio = blend_ratio(state.step, job.loop.epochs * job.steps, job.recipe.start.blend)
-    set_blend(state.network, ratio)
-    return ratio
-
-
 def _thaw(state: TrainingState, job: _Job) -> None:
     """Freezes what this epoch freezes, and makes state.forward anew where that changes who learns."""
     freeze(state.network, _frozen(job.recipe, state.epoch))
     train_mode(state.network)
     learns = frozenset(name for name, value in state.network.named_parameters() if value.requires_grad)
     if learns != state.learns:
-        wrapped = job.group.wrapped(state.network)
-        state.forward, state.learns = compiled(wrapped) if job.loop.compile else wrapped, learns
+        state.forward, state.learns = job.group.wrapped(state.network), learns
 
 
 def _train_epoch(state: TrainingState, job: _Job) -> float:
@@ -240,12 +224,11 @@ def _gradients(state: TrainingState, job: _Job, micro: list[_Batch]) -> float:
     generator = torch.Generator().manual_seed(_seed_of(recipe.seed, state.step))
     # dropout draws from the global generator; each process has other images, so other masks
     torch.manual_seed(_seed_of(recipe.seed + 1, state.step, *([group.rank] if group.rank else [])))
-    blending = _blend(state, job) < 1
     for number, (chosen_B, (x_BHW, labels_BK)) in enumerate(micro, start=1):
         part = group.part(len(x_BHW) * group.size)
         masks_BHW = _masks(job, chosen_B, generator, part)
         x = augment(moved(x_BHW, job.device), recipe.preprocess.size_px, recipe.augment, generator, part)
-        with group.averaging(state.forward, last=number == len(micro)), eager_while(blending):
+        with group.averaging(state.forward, last=number == len(micro)):
             with autocast(job.device, recipe.loop.precision):
                 logits_BK, features_BChw = state.forward(x)
             loss = job.loss_of(logits_BK.float(), moved(labels_BK, job.device)) / len(micro)
@@ -294,7 +277,6 @@ def predict_logits(
 
 def _validate(state: TrainingState, job: _Job, images_per_s: float) -> tuple[EpochRecord, NDArray[np.float32]]:
     recipe, data = job.recipe, job.data
-    blending = _blend(state, job) < 1
     own = {name: value.clone() for name, value in state.network.state_dict().items()} if state.average else None
     state.network.load_state_dict(state.kept_weights())
     logits_nK = predict_logits(state.network, data.validation, 2 * recipe.loop.batch_size, job.device)
@@ -313,8 +295,7 @@ def _validate(state: TrainingState, job: _Job, images_per_s: float) -> tuple[Epo
         auc={output.name: value for output, value in zip(data.outputs, values, strict=True)},
         images_per_s=images_per_s,
         seconds=0.0,
-        answers=answer_figures(logits_nK, labels_nK, data.outputs, data.activation),
-        blending=blending,
+        answers=answer_metrics(logits_nK, labels_nK, data.outputs, data.activation),
     )
     return record, logits_nK
 

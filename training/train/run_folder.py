@@ -15,7 +15,7 @@ from training.errors import TrainingFailed
 from training.evaluate.predictions import Predictions, read_predictions, write_predictions
 from training.files import write_whole
 from training.recipes.config import Recipe
-from training.recipes.load import recipe_from, recipe_to_json
+from training.recipes.load import recipe_to_json, stored_recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class EpochRecord:
     """One line of the learning curve. auc has None for an output that validation cannot judge.
 
     images_per_s: of training steps alone. seconds: of the whole epoch with validation. answers: accuracy and F1 by
-    their names in loop.select. blending: validated while activations were not yet the released network's.
+    their names in loop.select.
     """
 
     epoch: int
@@ -36,7 +36,6 @@ class EpochRecord:
     images_per_s: float
     seconds: float
     answers: dict[str, float | None] = field(default_factory=dict)
-    blending: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ class RunFolder:
 
     def recipe(self) -> Recipe:
         """The run's recipe. Raises TrainingFailed when there is no run here."""
-        return recipe_from(self._json(self.recipe_file), str(self.recipe_file))
+        return stored_recipe(self._json(self.recipe_file), str(self.recipe_file))
 
     def write_info(self, info: RunInfo) -> None:
         """Saves where the run began and its split."""
@@ -90,7 +89,10 @@ class RunFolder:
         """The learning curve so far, empty when no epoch has ended."""
         if not self.history_file.is_file():
             return []
-        return list(CONVERTER.structure(self._json(self.history_file), tuple[EpochRecord, ...]))
+        epochs = self._json(self.history_file)
+        for epoch in epochs:
+            epoch.pop("blending", None)  # a key of older runs
+        return list(CONVERTER.structure(epochs, tuple[EpochRecord, ...]))
 
     def write_best(self, state: dict[str, torch.Tensor]) -> None:
         """Saves the weights that validated best."""

@@ -1,4 +1,4 @@
-"""The figure that the best epoch is chosen by, and early stopping waits for: named in the recipe as loop.select."""
+"""The metric that the best epoch is chosen by, and early stopping waits for: named in the recipe as loop.select."""
 
 import math
 import re
@@ -40,7 +40,7 @@ def check_select(name: str, outputs: Sequence[Output], labels_nK: NDArray[np.flo
         )
 
 
-def answer_figures(
+def answer_metrics(
     logits_nK: NDArray[np.float32], labels_nK: NDArray[np.float32], outputs: Sequence[Output], activation: Activation
 ) -> dict[str, float | None]:
     """Accuracy and F1 of the plain answers, by their names in loop.select: 0.5 as threshold, or the likeliest class.
@@ -81,8 +81,5 @@ def _goodness(record: EpochRecord, select: str) -> float:
 
 
 def best_epoch(history: Sequence[EpochRecord], select: str) -> EpochRecord | None:
-    """The epoch with the best figure, the earliest of equals; None before any.
-
-    Epochs while activations were being blended do not count: their network is not the one that is released.
-    """
-    return max((e for e in history if not e.blending), key=lambda e: _goodness(e, select), default=None)
+    """The epoch with the best value of `select`, the earliest of equals; None before any."""
+    return max(history, key=lambda e: _goodness(e, select), default=None)

@@ -10,7 +10,7 @@ from torch import nn
 from diagnosis_tool.cxr.network import ChestNetwork
 from training.errors import TrainingFailed
 from training.recipes.config import Recipe
-from training.recipes.load import recipe_from, recipe_to_json, training_part
+from training.recipes.load import recipe_to_json, stored_recipe, training_part
 from training.train.optim import AveragedWeights
 from training.train.run_folder import EpochRecord, RunFolder
 
@@ -19,7 +19,7 @@ from training.train.run_folder import EpochRecord, RunFolder
 class TrainingState:
     """All that changes while training. step counts optimizer steps since the start; step_in_epoch within this one.
 
-    forward: the network, or what computes it for several processes or compiled; learns: what `forward` was made for.
+    forward: the network, or what computes it for several processes; learns: what `forward` was made for.
     """
 
     network: ChestNetwork
@@ -57,7 +57,7 @@ def save_checkpoint(state: TrainingState, recipe: Recipe, run: RunFolder) -> Non
 def resume(state: TrainingState, checkpoint: dict[str, Any], recipe: Recipe, run: RunFolder) -> None:
     """Puts the checkpoint into the state. Raises TrainingFailed when it is of another recipe or another network."""
     # read as a recipe: keys that the code did not know when it was saved have their defaults
-    began = recipe_from(json.loads(checkpoint["recipe"]), str(run.last_file))
+    began = stored_recipe(json.loads(checkpoint["recipe"]), str(run.last_file))
     if began.network.architecture != recipe.network.architecture:
         raise TrainingFailed(
             f"{run.last_file} is a checkpoint of {began.network.architecture}, and the recipe trains "

@@ -13,14 +13,13 @@ from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from diagnosis_tool.cxr.explanation import Explanation, ExplanationSpec
+from diagnosis_tool.cxr.explanation import Explanation
 from diagnosis_tool.cxr.gradcam import explain, raw_maps
 from diagnosis_tool.cxr.network import ARCHITECTURES, build_network
 from testing.bundles import network_spec, settle_statistics
 
 SIZE_PX = 96
 OUTPUTS = 3
-PLAIN = ExplanationSpec(method=Explanation.GRADCAM, mean_maps=(), opposite=0.0, smoothing_cells=0.0, box_threshold=0.5)
 LIBRARY = {
     Explanation.GRADCAM: GradCAM,
     Explanation.GRADCAM_PLUS_PLUS: GradCAMPlusPlus,
@@ -76,7 +75,7 @@ def test_equals_plain_gradcam(architecture: str, changes: dict[str, Any]) -> Non
     with torch.inference_mode():
         features = network(x[:1])[1].numpy()[0]
     ours_khw = np.maximum(raw_maps(network.head, features, OUTPUTS, Explanation.GRADCAM), 0)
-    shown = explain(network.head, features, OUTPUTS, PLAIN)
+    shown = explain(network.head, features, OUTPUTS, Explanation.GRADCAM)
     assert ours_khw.any()
     without_gradients_below(network.features)
     with GradCAM(LogitsOnly(network), [network.features]) as plain:
@@ -93,7 +92,7 @@ def test_no_positive_evidence_is_an_empty_map() -> None:
     head = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(2, 1))
     with torch.no_grad():
         head[2].weight.fill_(-1.0)
-    (heatmap,) = explain(head.eval(), np.ones((2, 3, 3), np.float32), 1, PLAIN)
+    (heatmap,) = explain(head.eval(), np.ones((2, 3, 3), np.float32), 1, Explanation.GRADCAM)
     assert heatmap.scale == 0
     assert heatmap.values.max() == 0
 

@@ -12,11 +12,14 @@ from testing.bundles import write_bundle
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with two bundles, of which one cannot be read, and a DEFAULT."""
+    """A models folder with three bundles, of which two cannot be read, and a DEFAULT."""
     folder = tmp_path_factory.mktemp("models")
     write_bundle(folder / "good")
     (folder / "old").mkdir()
     (folder / "old" / "bundle.json").write_text('{"schema_version": 1}')
+    treated = json.loads((write_bundle(folder / "treated") / "bundle.json").read_text())
+    treated["explanation"]["opposite"] = 0.5
+    (folder / "treated" / "bundle.json").write_text(json.dumps(treated))
     (folder / "DEFAULT").write_text("good\n")
     return folder
 
@@ -31,6 +34,7 @@ def test_bundles_are_known_by_the_hash_that_predictions_name(models: Path, caplo
     assert metadata.name == "mobilenet_v2-test"
     assert found.of("0" * 64) is None
     assert "schema_version 1" in caplog.text
+    assert "explanation.mean_maps, opposite and smoothing_cells must be [], 0 and 0" in caplog.text
 
 
 def test_a_bundle_in_use_may_lie_anywhere(models: Path, tiny_bundle: Path) -> None:

@@ -153,15 +153,6 @@ def test_points_carry_intervals_and_skip_outputs_that_cannot_be_judged():
     assert points[1].threshold < points[0].threshold
 
 
-def test_an_image_of_weight_two_counts_as_two_images():
-    logits, labels = _data(600)
-    weights = np.where(np.arange(600) < 200, 2.0, 1.0)
-    twice = np.concatenate([np.arange(600), np.arange(200)])
-    expected = fit_platt(logits[twice], labels[twice])
-    assert fit_platt(logits, labels, weights) == pytest.approx(expected, rel=1e-6)
-    assert fit_platt(logits, labels) != pytest.approx(expected, rel=1e-3)
-
-
 def test_one_temperature_for_independent_outputs():
     rng = np.random.default_rng(0)
     z = rng.normal(0, 2, (20_000, 2))

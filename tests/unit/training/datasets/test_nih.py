@@ -18,12 +18,11 @@ def test_reads_labels_splits_patients_and_boxes(nih_folder):
     assert len(dataset.of(Split.TEST)) == 8
     assert dataset.issues == ()
     first = dataset.records[0]
-    assert (first.image, first.patient, first.sex, first.age_years, first.follow_up) == (
+    assert (first.image, first.patient, first.sex, first.age_years) == (
         "00000001_000.png",
         "nih:1",
         "F",
         41,
-        0,
     )
     assert first.view_position is ViewPosition.PA
     assert labels_NK((first,)).sum() == 1

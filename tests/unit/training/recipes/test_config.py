@@ -1,5 +1,8 @@
+import copy
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +13,12 @@ from diagnosis_tool.cxr.calibration import Activation
 from tests.recipes import tiny_recipe
 from training.errors import RecipeInvalid
 from training.recipes.config import Balance, LossKind, Precision, SamplingKind
-from training.recipes.load import load_recipe, recipe_from, recipe_to_json
+from training.recipes.load import load_recipe, recipe_from, recipe_to_json, stored_recipe
 from training.start_weights.unpack import RANDOM, SOURCES
 from training.train.losses import build_loss
 
 RECIPES = sorted((Path(__file__).parents[4] / "training" / "recipes").glob("*.toml"))
 FIRST = next(path for path in RECIPES if path.stem == "nih14-mobilenet_v2-first")
-
-WARD = ("calibration.weighting=ward", "calibration.ap_share=0.55", "calibration.follow_up_from=[0, 3]",
-        "calibration.follow_up_shares=[0.4, 0.6]")  # fmt: skip
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -58,26 +58,46 @@ def test_wrong_values_are_errors_that_name_them(override, message):
     [
         (("calibration.method=none",), "must be platt or temperature"),
         (("calibration.method=isotonic",), "isotonic"),
-        (("calibration.ap_share=0.5",), "have no effect"),
         (("calibration.slope_spread=-1",), "slope_spread must not be negative"),
         (("calibration.method=temperature", "calibration.slope_spread=0.3"), "slope_spread must not be negative"),
-        (("calibration.weighting=ward",), "ap_share must lie in (0, 1)"),
-        ((*WARD, "calibration.follow_up_from=[1, 3]"), "must rise from 0"),
-        ((*WARD, "calibration.follow_up_from=[0, 0]"), "must rise from 0"),
-        ((*WARD, "calibration.follow_up_shares=[0.5, 0.4]"), "must rise from 0"),
-        ((*WARD, "calibration.follow_up_shares=[0.5, 0.3, 0.2]"), "must rise from 0"),
     ],
 )
-def test_a_ward_that_cannot_be_is_an_error(overrides, message):
-    assert load_recipe(FIRST, WARD).calibration.follow_up_shares == (0.4, 0.6)
+def test_a_calibration_that_cannot_be_is_an_error(overrides, message):
     with pytest.raises(RecipeInvalid, match=re.escape(message)):
         load_recipe(FIRST, overrides)
 
 
 def test_a_missing_preprocess_key_is_an_error(tmp_path):
-    text = "\n".join(line for line in FIRST.read_text().splitlines() if not line.startswith("interpolation"))
-    (tmp_path / "r.toml").write_text(text)
+    shutil.copytree(FIRST.parent, tmp_path, dirs_exist_ok=True)
+    base = tmp_path / "bases" / "chest.toml"
+    base.write_text("\n".join(line for line in base.read_text().splitlines() if not line.startswith("interpolation")))
     with pytest.raises(RecipeInvalid, match="missing key 'interpolation'"):
+        load_recipe(tmp_path / FIRST.name)
+
+
+def test_a_recipe_says_only_what_differs_from_the_one_it_extends(tmp_path):
+    (tmp_path / "middle").mkdir()
+    (tmp_path / "middle" / "m.toml").write_text(f'extends = "{FIRST}"\n[loop]\nepochs = 7\n[augment]\nflip = 0.25\n')
+    (tmp_path / "r.toml").write_text('extends = "middle/m.toml"\nname = "r"\n[augment]\ncrop = [0.5, 0.9]\n')
+    first, recipe = load_recipe(FIRST), load_recipe(tmp_path / "r.toml", ("loop.batch_size=3",))
+    augment = replace(first.augment, flip=0.25, crop=(0.5, 0.9))
+    assert recipe == replace(first, name="r", augment=augment, loop=replace(first.loop, epochs=7, batch_size=3))
+    assert recipe_from(json.loads(recipe_to_json(recipe)), "saved") == recipe
+
+
+@pytest.mark.parametrize(
+    ("extends", "message"),
+    [
+        ('"r.toml"', "Recipes extend each other"),
+        ('"other.toml"', r"Recipes extend each other: \S+r.toml -> \S+other.toml -> \S+r.toml"),
+        ('"none.toml"', r"none.toml, which \S+r.toml extends, cannot be read"),
+        ('["other.toml"]', 'write extends = "other.toml", one file'),
+    ],
+)
+def test_what_cannot_be_extended(tmp_path, extends, message):
+    (tmp_path / "other.toml").write_text('extends = "r.toml"\n')
+    (tmp_path / "r.toml").write_text(f"extends = {extends}\n")
+    with pytest.raises(RecipeInvalid, match=message):
         load_recipe(tmp_path / "r.toml")
 
 
@@ -92,6 +112,20 @@ def test_files_that_are_no_recipe(tmp_path):
 def test_a_saved_recipe_reads_back_the_same():
     recipe = tiny_recipe()
     assert recipe_from(json.loads(recipe_to_json(recipe)), "saved") == recipe
+
+
+def test_a_key_that_has_gone_is_an_error_in_a_recipe_and_left_out_of_a_run_of_before():
+    data = json.loads(recipe_to_json(tiny_recipe()))
+    data["loop"] |= {"channels_last": True, "compile": False}
+    data["start"]["blend"] = 0.0
+    data["calibration"] |= {"weighting": "ward", "ap_share": 0.55, "follow_up_from": [0], "follow_up_shares": [1.0]}
+    data["explanation"] |= {"mean_images": 300, "opposite": 0.5, "smoothing_cells": 1.0}
+    with pytest.raises(RecipeInvalid, match=r"extra fields.*blend.*weighting.*opposite"):
+        recipe_from(copy.deepcopy(data), "typed")
+    assert stored_recipe(copy.deepcopy(data), "run") == tiny_recipe()
+    data["start"]["blend"] = 0.5  # which made other weights
+    with pytest.raises(RecipeInvalid, match="blend"):
+        stored_recipe(data, "run")
 
 
 NAMES = [

@@ -9,7 +9,6 @@ from torch.nn import functional
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from testing.bundles import network_spec
 from training.start_weights.efficientnet_lite import EXPECTED, lite_backbone
-from training.train.blend import finish_blend, set_blend, start_blend
 
 Published = dict[str, torch.Tensor]
 
@@ -98,14 +97,3 @@ def test_refuses_another_network(published: Published) -> None:
         lite_backbone("efficientnet_lite1", published)
     with pytest.raises(ValueError, match="more blocks"):
         lite_backbone("efficientnet_lite0", published | {"_blocks.16._bn2.weight": torch.ones(1)})
-
-
-def test_nothing_of_the_blend_is_left() -> None:
-    plain, blended = network("efficientnet_b0"), network("efficientnet_b0")
-    start_blend(blended.features)
-    assert blended.state_dict().keys() == plain.state_dict().keys()
-    set_blend(blended, 1.0)
-    finish_blend(blended)
-    assert [type(m) for m in blended.modules()] == [type(m) for m in plain.modules()]
-    with torch.inference_mode():
-        torch.testing.assert_close(blended(grey(64, 64))[0], plain(grey(64, 64))[0])

@@ -8,17 +8,17 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from training.errors import RecipeInvalid
 from training.train.run_folder import EpochRecord
-from training.train.selection import answer_figures, best_epoch, check_select
+from training.train.selection import answer_metrics, best_epoch, check_select
 
 OUTPUTS = tuple(Output(name=name, kind=OutputKind.FINDING) for name in ("A", "B"))
 
 
-def _record(epoch: int, *, blending: bool = False, **values: float | None) -> EpochRecord:
+def _record(epoch: int, **values: float | None) -> EpochRecord:
     known = {"mean_auc": 0.5, "loss": 1.0, **values}
     return EpochRecord(
         epoch=epoch, step=epoch, learning_rate=0.1, train_loss=1.0, validation_loss=known["loss"],
         mean_auc=known["mean_auc"], auc={"A": known.get("auc:A")}, images_per_s=1.0, seconds=1.0,
-        answers={name: known.get(name) for name in ("accuracy", "f1:B")}, blending=blending,
+        answers={name: known.get(name) for name in ("accuracy", "f1:B")},
     )  # fmt: skip
 
 
@@ -36,19 +36,13 @@ def _record(epoch: int, *, blending: bool = False, **values: float | None) -> Ep
 def test_the_best_epoch_by_each_figure(select, values, best):
     history = [_record(epoch, **{select: value}) for epoch, value in enumerate(values, start=1)]
     assert best_epoch(history, select).epoch == best
-
-
-def test_an_epoch_that_was_still_blending_is_never_the_best():
-    history = [_record(1, mean_auc=0.9, blending=True), _record(2, mean_auc=0.5)]
-    assert best_epoch(history, "mean_auc").epoch == 2
-    assert best_epoch(history[:1], "mean_auc") is None
-    assert best_epoch([], "loss") is None
+    assert best_epoch([], select) is None
 
 
 def test_answers_of_independent_labels_by_hand():
     logits = np.array([[1, -1], [1, -2], [-1, -3], [2, -1]], np.float32)
     labels = np.array([[1, 0], [0, 0], [1, 0], [1, 0]], np.float32)
-    found = answer_figures(logits, labels, OUTPUTS, Activation.SIGMOID)
+    found = answer_metrics(logits, labels, OUTPUTS, Activation.SIGMOID)
     assert found["accuracy:A"] == 0.5
     assert found["f1:A"] == pytest.approx(2 * 2 / (3 + 3))
     assert (found["accuracy:B"], found["f1:B"]) == (1, None)  # neither there nor answered: no figure
@@ -58,7 +52,7 @@ def test_answers_of_independent_labels_by_hand():
 def test_answers_of_exclusive_classes_by_hand():
     logits = np.array([[3, 2], [-1, -2], [0, 1]], np.float32)
     labels = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
-    found = answer_figures(logits, labels, OUTPUTS, Activation.SOFTMAX)
+    found = answer_metrics(logits, labels, OUTPUTS, Activation.SOFTMAX)
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["f1:A"] == pytest.approx(2 / 3)
 

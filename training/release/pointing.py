@@ -1,0 +1,108 @@
+"""Where heatmaps point on RSNA's boxes: on NIH films that may train, of patients whose boxes never supervise.
+
+NIH's own boxes all lie in its test list and are for the report alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from diagnosis_tool.cxr.bundle import BUNDLE_FILE, Output, open_bundle
+from diagnosis_tool.cxr.engines import TorchEngine
+from diagnosis_tool.cxr.explanation import Explanation
+from diagnosis_tool.cxr.gradcam import raw_maps
+from diagnosis_tool.cxr.network import ChestNetwork
+from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
+from diagnosis_tool.cxr.weights import load_network
+from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
+from training.datasets import read_dataset
+from training.datasets.base import AnnotatedBox, Record, read_radiograph
+from training.datasets.nih import OUTPUTS as NIH_OUTPUTS
+from training.evaluate.localise import OVERLAPS, Found, Located, blind, find
+from training.prepare.boxes import OPACITIES, opacity_boxes, supervises
+from training.release.write_bundle import released_network
+from training.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Explained:
+    """A network as it is or will be released, with its input and how it is explained."""
+
+    network: ChestNetwork
+    preprocess: PreprocessSpec
+    outputs: tuple[Output, ...]
+    method: Explanation
+    box_threshold: float
+
+
+def pointing_table(path: Path, rsna: Path, nih_folder: Path) -> str:
+    """Markdown: pointing (a film counts when its map's maximum lies in any of its boxes) and, by T, the share of boxes
+    whose IoU is T or more; means over OPACITIES, beside a prior that never looks at the image.
+
+    path: a bundle's folder, or a run's. Raises DatasetInvalid when there are no boxes.
+    """
+    model, nih = _explained(path), read_dataset("nih", nih_folder)
+    boxes = {r: film for r, film in opacity_boxes(rsna, nih).items() if not supervises(r.patient)}
+    engine, columns = TorchEngine(model.network), [k for k, o in enumerate(model.outputs) if o.name in OPACITIES]
+    read: list[Record] = []
+    found: list[list[Found]] = []  # of each film and output, by box
+    for record, film in tqdm(boxes.items(), unit="image", desc="maps"):
+        try:
+            x_HW = preprocess(read_radiograph(record.path), model.preprocess)
+        except (UnreadableInput, UnsupportedImage):
+            continue
+        maps = np.maximum(
+            raw_maps(model.network.head, engine.run(x_HW[None])[1][0], len(model.outputs), model.method), 0
+        )
+        found += [[find(maps[k], box, model.box_threshold) for box in film] for k in columns]
+        read.append(record)
+    rows = {
+        "location prior that never looks at the image": _prior([(r, boxes[r]) for r in read], model.box_threshold),
+        str(model.method): found,
+    }
+    head = "| explanation | pointing |" + "".join(f" IoU >= {t} |" for t in OVERLAPS)
+    lines = [f"| {name} |" + "".join(f" {share:.3f} |" for share in _shares(films)) for name, films in rows.items()]
+    title = f"{path.name}: {len(read)} films, {sum(len(boxes[r]) for r in read)} boxes, regions above "
+    return "\n".join([f"{title}{model.box_threshold:g}", "", head, "|---|---|" + "---|" * len(OVERLAPS), *lines])
+
+
+def _explained(path: Path) -> _Explained:
+    if (path / BUNDLE_FILE).is_file():
+        bundle = open_bundle(path)
+        spec = bundle.metadata.explanation
+        return _Explained(
+            network=load_network(bundle),
+            preprocess=bundle.metadata.preprocess,
+            outputs=bundle.metadata.outputs,
+            method=spec.method,
+            box_threshold=spec.box_threshold,
+        )
+    run = RunFolder(path)
+    recipe = run.recipe()
+    return _Explained(
+        network=released_network(run, len(NIH_OUTPUTS)),
+        preprocess=recipe.preprocess,
+        outputs=NIH_OUTPUTS,
+        method=recipe.explanation.method,
+        box_threshold=recipe.explanation.box_threshold,
+    )
+
+
+def _prior(films: Sequence[tuple[Record, tuple[AnnotatedBox, ...]]], box_threshold: float) -> list[list[Found]]:
+    located = [
+        Located(box=box, patient=record.patient, found=Found(pointed=False, overlap=0.0))
+        for record, film in films
+        for box in film
+    ]
+    answers = {id(one.box): one.found for one in blind(located, box_threshold)}
+    return [[answers[id(box)] for box in film] for _, film in films]
+
+
+def _shares(films: Sequence[Sequence[Found]]) -> list[float]:
+    """Pointing by film, then by T the share of boxes."""
+    overlaps = [found.overlap for film in films for found in film]
+    pointing = np.mean([any(found.pointed for found in film) for film in films])
+    return [float(pointing), *(float(np.mean([overlap >= t for overlap in overlaps])) for t in OVERLAPS)]
