@@ -26,7 +26,7 @@ Operation = Callable[[Path, Say], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class EndedRun:
     """How a process ended. said: what it told before, its promises; step: the one at which it was killed."""
 
     killed: bool
@@ -73,7 +73,7 @@ class Steps:
             self.step(f"before {' '.join(statement.split()[:3])}")
 
 
-def run(operation: Operation, data_dir: Path, *, kill_at: int = 0, every_statement: bool = False) -> Run:
+def run(operation: Operation, data_dir: Path, *, kill_at: int = 0, every_statement: bool = False) -> EndedRun:
     """The operation in a process of its own, killed at its n-th step; 0: not at all.
 
     Raises AssertionError when it ends in any other way than by itself or by the kill.
@@ -81,7 +81,7 @@ def run(operation: Operation, data_dir: Path, *, kill_at: int = 0, every_stateme
     return _finish(*_start(operation, data_dir, kill_at, every_statement))
 
 
-def run_for(operation: Operation, data_dir: Path, seconds: float) -> Run:
+def run_for(operation: Operation, data_dir: Path, seconds: float) -> EndedRun:
     """The operation in a process of its own, killed from outside after so long, wherever it is."""
     pid, answers = _start(operation, data_dir, 0, False)
     end = time.monotonic() + seconds
@@ -93,7 +93,7 @@ def run_for(operation: Operation, data_dir: Path, seconds: float) -> Run:
 
 def every_step(
     operation: Operation, fresh: Callable[[], Path], *, stride: int = 1, every_statement: bool = False
-) -> Iterator[tuple[Path, Run]]:
+) -> Iterator[tuple[Path, EndedRun]]:
     """Runs the operation on a new data folder each time, killed at its 1st, 2nd, 3rd … step until it ends by itself.
 
     stride: 3 takes the 1st, 4th, 7th … only.
@@ -127,14 +127,14 @@ def _start(operation: Operation, data_dir: Path, kill_at: int, every_statement: 
     os._exit(70)
 
 
-def _finish(pid: int, answers: int) -> Run:
+def _finish(pid: int, answers: int) -> EndedRun:
     with os.fdopen(answers) as pipe:
         said = pipe.read().splitlines()
     _, status = os.waitpid(pid, 0)
     killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     assert killed or os.waitstatus_to_exitcode(status) == 0, f"the process ended with {status}"
     steps = [line for line in said if line.startswith("step ")]
-    return Run(
+    return EndedRun(
         killed=killed,
         said=tuple(line for line in said if not line.startswith("step ")),
         step=steps[0].removeprefix("step ") if steps else "",

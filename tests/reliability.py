@@ -31,13 +31,13 @@ from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.review import save_review
 from testing.stores import DATABASE, open_store
 from tests.fakes.classifier import FakeClassifier
-from tests.killing import Run, Say, every_step, run, run_for
+from tests.killing import EndedRun, Say, every_step, run, run_for
 from tests.predicting import predict_all
 from tests.stores import film, send
 
 NO_IMAGE: Final = b"no image at all"
 _WORKER: Final = "worker-1"
-Judge = Callable[[Path, Run, Say], None]
+Judge = Callable[[Path, EndedRun, Say], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,7 +158,7 @@ def _look_at(context: Context, instance: Instance, say: Say) -> None:
         say("lost: a thumbnail")
 
 
-def _judge_upload(data_dir: Path, ended: Run, say: Say) -> None:
+def _judge_upload(data_dir: Path, ended: EndedRun, say: Say) -> None:
     context = recover(data_dir, say)
     sizes = Counter(len(get_study(context, uid).instances) for uid in _uids(context))
     if sizes not in ({2: 1, 4: 1}, {2: 1, 4: 1, 3: 1}):
@@ -170,13 +170,13 @@ def _judge_upload(data_dir: Path, ended: Run, say: Say) -> None:
     read_queue(data_dir)
 
 
-def _judge_reading(data_dir: Path, _: Run, say: Say) -> None:
+def _judge_reading(data_dir: Path, _: EndedRun, say: Say) -> None:
     context = recover(data_dir, say)
     if (n := len(_uids(context))) != 2:
         say(f"lost: {n} of 2 studies are there")
 
 
-def _judge_deletion(data_dir: Path, ended: Run, say: Say) -> None:
+def _judge_deletion(data_dir: Path, ended: EndedRun, say: Say) -> None:
     context = recover(data_dir, say)
     uids = context.inventory.study_uids()
     if any(line.startswith("deleted ") and line.split()[1] in uids for line in ended.said):
@@ -185,7 +185,7 @@ def _judge_deletion(data_dir: Path, ended: Run, say: Say) -> None:
         say(f"lost: {len(uids)} studies are there")
 
 
-def _judge_reviews(data_dir: Path, ended: Run, say: Say) -> None:
+def _judge_reviews(data_dir: Path, ended: EndedRun, say: Say) -> None:
     context = recover(data_dir, say)
     for line in ended.said[-1:]:
         uid, revision = line.split()
@@ -194,7 +194,7 @@ def _judge_reviews(data_dir: Path, ended: Run, say: Say) -> None:
             say(f"lost: revision {revision} was answered with success, there is {review.revision}")
 
 
-def _judge_backup(data_dir: Path, ended: Run, say: Say) -> None:
+def _judge_backup(data_dir: Path, ended: EndedRun, say: Say) -> None:
     recover(data_dir, say)
     target, new = data_dir.with_name("backup.tar"), data_dir.with_name("new")
     if ended.said and not target.is_file():
@@ -204,7 +204,7 @@ def _judge_backup(data_dir: Path, ended: Run, say: Say) -> None:
         recover(new, say)
 
 
-def _judge_restoring(data_dir: Path, ended: Run, say: Say) -> None:
+def _judge_restoring(data_dir: Path, ended: EndedRun, say: Say) -> None:
     served = (data_dir / DATABASE).exists()
     if ended.said and not served:
         say("lost: what was answered as restored")
@@ -249,7 +249,7 @@ class Bench:
         shutil.copytree(self._made, folder)
         return folder / "data"
 
-    def look(self, data_dir: Path, ended: Run, where: str) -> None:
+    def look(self, data_dir: Path, ended: EndedRun, where: str) -> None:
         """Judges one run and removes its folder."""
         seen = run(lambda folder, say: self._trial.judge(folder, ended, say), data_dir)
         self.count.killed += ended.killed

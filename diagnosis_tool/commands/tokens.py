@@ -52,7 +52,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _revoke(options: argparse.Namespace) -> int:
     context = existing_context()
-    accounts.revoke_token(context, options.id)
+    context.credentials.revoke(options.id)
     record_command(context, Action.TOKEN, detail=f"revoked {options.id}")
     return 0
 

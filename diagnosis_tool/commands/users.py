@@ -69,14 +69,16 @@ def _change(options: argparse.Namespace) -> int:
 
 def _disable(options: argparse.Namespace) -> int:
     context = existing_context()
-    accounts.disable_user(context, user := _user(context, options))
+    user = _user(context, options)
+    context.users.disable(user.id)
     _record(context, f"disabled {user.name}")
     return _tell(context, options)
 
 
 def _enable(options: argparse.Namespace) -> int:
     context = existing_context()
-    accounts.enable_user(context, user := _user(context, options))
+    user = _user(context, options)
+    context.users.enable(user.id)
     _record(context, f"enabled {user.name}")
     return _tell(context, options)
 

@@ -30,7 +30,7 @@ DEFAULT_FILE: Final = "DEFAULT"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One answer of the model, in the order of its logits."""
+    """One output of the model, in the order of its logits."""
 
     name: str
     kind: OutputKind

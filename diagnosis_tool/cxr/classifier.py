@@ -110,7 +110,7 @@ def _say_nothing(_: str) -> None:
 
 
 def load_classifier(path: Path, options: EngineOptions = REFERENCE, say: Say = _say_nothing) -> BundleClassifier:
-    """Opens a bundle and proves on the golden inputs that it answers as it did at release, with the engine chosen.
+    """Opens a bundle and proves on the golden inputs that it predicts as it did at release, with the engine chosen.
 
     say: told what is being done, for it may take a minute. Raises BundleInvalid when anything about the bundle is
     wrong; then it must not be used.

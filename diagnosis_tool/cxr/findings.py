@@ -1,7 +1,7 @@
 """The vocabulary of NIH ChestX-ray14 and how findings are ordered for the eye.
 
 Source: Wang et al. 2017, ChestX-ray8, and the data set's later 14-finding labels. Names are NIH's own.
-A bundle brings its own outputs; nothing here limits what a bundle may answer.
+A bundle brings its own outputs; nothing here limits what a bundle may predict.
 """
 
 from enum import StrEnum
@@ -28,7 +28,7 @@ NIH_FINDINGS: Final[tuple[str, ...]] = (
 """The 14 findings in NIH's alphabetical order, without No Finding."""
 
 NIH_OUTPUTS: Final[tuple[str, ...]] = (*NIH_FINDINGS, NO_FINDING)
-"""What a model for NIH ChestX-ray14 answers: 14 findings and No Finding."""
+"""What a model for NIH ChestX-ray14 predicts: 14 findings and No Finding."""
 
 OTHER_FINDINGS: Final[tuple[str, ...]] = (
     "Aortic_Enlargement",

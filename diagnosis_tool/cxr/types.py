@@ -154,7 +154,7 @@ class _Ranked(Protocol):
 def top_findings(outputs: "tuple[_Ranked, ...]", count: int = TOP_COUNT) -> tuple[str, ...]:
     """Names of the `count` most probable outputs that are findings ('No Finding' is none), most probable first.
 
-    Equal probabilities keep the bundle's order, so the answer never depends on chance.
+    Equal probabilities keep the bundle's order, so the order never depends on chance.
     """
     findings = [output for output in outputs if output.kind is OutputKind.FINDING]
     return tuple(o.name for o in sorted(findings, key=lambda o: -o.probability)[:count])

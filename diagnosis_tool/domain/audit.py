@@ -51,7 +51,7 @@ class Outcome(StrEnum):
 
 
 class NotRead(StrEnum):
-    """Why an image has no reading: the detail of a PREDICT that was no success."""
+    """Why an image has no prediction: the detail of a PREDICT that was no success."""
 
     UNREADABLE = "unreadable"
     UNSUPPORTED = "unsupported"
@@ -59,7 +59,7 @@ class NotRead(StrEnum):
 
 
 AGAIN: Final = " again"
-"""Ends the detail of a PREDICT that an earlier reading of the same content answered."""
+"""Ends the detail of a PREDICT that took an earlier prediction for the same content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 MAX_ATTEMPTS: Final = 3
-"""After this many readings that broke down (also by killing the worker) an image is marked failed."""
+"""After this many attempts that broke down (also by killing the worker) an image is marked failed."""
 
 
 class JobState(StrEnum):

@@ -1,6 +1,6 @@
-"""What a released model is worth, as plain sentences and figures from its bundle. Pure.
+"""What a released model is worth, as plain sentences and metrics from its bundle. Pure.
 
-The model's own limits are the bundle's sentences, in English; what follows from its figures is said here.
+The model's own limits are the bundle's sentences, in English; what follows from its metrics is said here.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class OutputFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dot:
-    """A row of a chart of figures between 0 and 1: the figure, its interval, and what it is held against."""
+    """A row of a chart of metrics between 0 and 1: the metric, its interval, and what it is held against."""
 
     label: str
     value: float | None
@@ -45,7 +45,7 @@ class Dot:
 
 
 def headline(metadata: BundleMetadata) -> EvaluationRecord | None:
-    """The figures to show: on test images, else on others; None where nothing was measured."""
+    """The metrics to show: on test images, else on others; None where nothing was measured."""
     return min(metadata.evaluations, key=lambda e: e.split != "test", default=None)
 
 
@@ -91,13 +91,13 @@ def pointing_dots(facts: Sequence[OutputFacts]) -> tuple[Dot, ...]:
     )
 
 
-def _dot(facts: OutputFacts, figure: Interval | None, other: float | None) -> Dot:
-    value = figure.value if figure else None
-    return Dot(label=wording.finding_name(facts.name), value=value, interval=figure, other=other)
+def _dot(facts: OutputFacts, metric: Interval | None, other: float | None) -> Dot:
+    value = metric.value if metric else None
+    return Dot(label=wording.finding_name(facts.name), value=value, interval=metric, other=other)
 
 
 def judged_sentence(metadata: BundleMetadata) -> str:
-    """On which images the figures were taken, and what that says of them."""
+    """On which images the metrics were taken, and what that says of them."""
     evaluation = headline(metadata)
     if evaluation is None:
         return _("Nothing was measured: its answers may mean nothing at all.")
@@ -144,7 +144,7 @@ def calibration_sentence(metadata: BundleMetadata) -> str:
 
 
 def weaknesses(metadata: BundleMetadata) -> tuple[str, ...]:
-    """What its own figures hold against it."""
+    """What its own metrics hold against it."""
     facts = output_facts(metadata)
     guesses = [f for f in facts if f.auc is not None and f.auc.low <= _CHANCE]
     unmeasured = [f for f in facts if f.auc is None]

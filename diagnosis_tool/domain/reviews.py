@@ -1,4 +1,4 @@
-"""What a reader makes of a model's reading: verdicts, added findings, boxes, a note, a signature. Pure.
+"""What a reader makes of a prediction: verdicts, added findings, boxes, a note, a signature. Pure.
 
 A review belongs to one image and one bundle. Each change is a new revision; none is ever altered or removed.
 """
@@ -48,7 +48,7 @@ class ReviewBox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
-    """What the reader says. verdicts: of outputs by name. added: findings seen besides what the model answers."""
+    """What the reader says. verdicts: of outputs by name. added: findings seen besides what the model predicts."""
 
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     added: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Revision:
 class Review:
     """The newest revision of an image's review, with its history, oldest first.
 
-    revision: 0 while there is none. bundle: whose reading it is about, None while the image is not read.
+    revision: 0 while there is none. bundle: whose prediction it is about, None while the image is not read.
     signed_by, signed_at: the latest sign-off, also when it was amended since.
     """
 
@@ -103,7 +103,7 @@ def vocabulary(prediction: Prediction | None) -> tuple[str, ...]:
 
 
 def check(opinion: Opinion, instance: Instance) -> None:
-    """Raises RequestRefused for an opinion about anything that is not in this image's reading."""
+    """Raises RequestRefused for an opinion about anything that is not in this image's prediction."""
     prediction = instance.prediction
     outputs = {output.name for output in prediction.outputs} if prediction else set()
     known = {*vocabulary(prediction), *outputs}

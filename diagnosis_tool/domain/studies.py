@@ -126,7 +126,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyProgress:
-    """How far the reading of a study is. states: each instance's uid and state, in the order they were sent."""
+    """How many images of a study are done with. states: each instance's uid and state, in the order they were sent."""
 
     uid: str
     states: tuple[tuple[str, InstanceState], ...]
@@ -157,7 +157,7 @@ class Study:
 
     @property
     def progress(self) -> StudyProgress:
-        """How far the reading is."""
+        """How many images are done with."""
         return StudyProgress(uid=self.uid, states=tuple((i.uid, i.state) for i in self.instances))
 
     def count(self, state: InstanceState) -> int:

@@ -37,7 +37,7 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLine:
-    """What the worklist needs to know of an image; review: of its current reading, with its reader.
+    """What the worklist needs to know of an image; review: of its current prediction, with its reader.
 
     count: of how many images this is true.
     """

@@ -136,16 +136,6 @@ def change_user(
     return context.users.change(user.id, role=role, projects=cleaned)
 
 
-def disable_user(context: Context, user: User) -> None:
-    """Signs the user out everywhere; nothing leads in any more."""
-    context.users.disable(user.id)
-
-
-def enable_user(context: Context, user: User) -> None:
-    """Undoes disable_user: the old password and tokens lead in again."""
-    context.users.enable(user.id)
-
-
 def make_token(
     context: Context, user: User, name: str, scopes: Collection[Permission], lifetime: timedelta
 ) -> NewToken:
@@ -162,11 +152,6 @@ def make_token(
         user.id, secret, name=clean_name(name), scopes=scopes, lifetime=lifetime, row=context.row
     )
     return NewToken(token=token, secret=secret)
-
-
-def revoke_token(context: Context, token_id: int, *, owner: User | None = None) -> None:
-    """The token leads in no more. owner: only if it is theirs. Raises NotFound."""
-    context.credentials.revoke(token_id, user_id=owner.id if owner else None, row=context.row)
 
 
 def clean_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Recording who did what, and looking at what was recorded. Rows that a worker adds are written with its answers."""
+"""Recording who did what, and looking at what was recorded. A worker's rows are written with its predictions."""
 
 import getpass
 import logging

@@ -1,4 +1,4 @@
-"""What leaves the tool as tables: readings, reviews, labels for training. Probabilities are printed as on the page."""
+"""What leaves the tool as tables: predictions, reviews, labels for training. Probabilities as on the page."""
 
 import csv
 import re
@@ -21,7 +21,7 @@ from diagnosis_tool.services.context import Context
 BOM: Final = "\ufeff"
 """Put before a table that a spreadsheet will open: without it names in other scripts are read wrongly."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-_READING: Final = (
+_PREDICTION: Final = (
     "study", "instance", "file", "sha256", "patient_id", "patient_name", "view", "age", "sex", "acquired_at",
     "received_at", "state", "error", "bundle",
 )  # fmt: skip
@@ -31,12 +31,12 @@ _REVIEW: Final = (
 )  # fmt: skip
 
 
-def readings_csv(studies: Iterable[Study]) -> Iterator[str]:
+def predictions_csv(studies: Iterable[Study]) -> Iterator[str]:
     """A line an image, a column an output of any model among them; empty where the image has none."""
     found = list(studies)
     instances = [instance for study in found for instance in study.instances]
     outputs = list(dict.fromkeys(o.name for i in instances if i.prediction for o in i.prediction.outputs))
-    yield csv_line([*_READING, *outputs, "above_operating_point"])
+    yield csv_line([*_PREDICTION, *outputs, "above_operating_point"])
     for instance in instances:
         read = {o.name: o for o in instance.prediction.outputs} if instance.prediction else {}
         printed = [wording.probability(read[name].probability) if name in read else "" for name in outputs]

@@ -24,7 +24,7 @@ class HealthState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthPart:
-    """One thing that reading needs. says: what is wrong or being done, '' when all is well."""
+    """One thing that predicting needs. says: what is wrong or being done, '' when all is well."""
 
     name: str
     state: HealthState
@@ -69,11 +69,11 @@ def readiness(context: Context) -> Readiness:
 
 def _database(context: Context) -> HealthPart:
     try:
-        answers = context.metrics.answers()
+        is_readable = context.metrics.is_readable()
     except Exception:  # noqa: BLE001  whatever broke: it does not answer, and that is what is asked here
-        answers = False
-    says = "" if answers else "The database does not answer. Look at the server's log."
-    return HealthPart(name="database", state=HealthState.OK if answers else HealthState.FAILING, says=says)
+        is_readable = False
+    says = "" if is_readable else "The database does not answer. Look at the server's log."
+    return HealthPart(name="database", state=HealthState.OK if is_readable else HealthState.FAILING, says=says)
 
 
 def _disk(context: Context) -> HealthPart:

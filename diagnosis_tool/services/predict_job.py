@@ -62,7 +62,7 @@ def prepare(context: Context, classifier: Classifier, job: Job) -> Prepared | No
             return _prepared(context, classifier, job)
         except (UnreadableInput, UnsupportedImage) as refusal:
             _refuse(context, job, refusal)
-        except StorageFull:  # the image is not to blame: its reading waits for room
+        except StorageFull:  # the image is not to blame: it waits for room
             raise
         except Exception:  # noqa: BLE001  whatever broke, the other images go on; the trace is logged
             _broke_down(context, job)

@@ -1,6 +1,6 @@
 """One image's report: a page of A4 with radiograph, all probabilities, heatmaps of what is above its operating point.
 
-The same image, reading and language give the same bytes: the only time on it is that of the reading.
+The same image, prediction and language give the same bytes: the only time on it is that of the prediction.
 """
 
 from io import BytesIO

@@ -198,7 +198,7 @@ class JobStore:
                 row.write(db, study_uids=[image.study_uid], instance_uid=instance_uid)
 
     def heartbeat(self, worker: str, state: WorkerState, detail: str) -> None:
-        """Records that the worker lives, and notes the head of the audit log that its answers were added to."""
+        """Records that the worker lives, and notes the head of the audit log that its rows were added to."""
         values = {"state": state, "detail": detail, "seen_at": self._now()}
         with write_transaction(self._engine) as db:
             db.execute(

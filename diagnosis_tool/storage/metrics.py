@@ -1,6 +1,6 @@
 """What is counted for operators: the queue as it is, and what the audit log says has happened since."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,10 +18,10 @@ _COUNTED: Final = (Action.UPLOAD, Action.PREDICT, Action.SIGN_IN, Action.EXPORT,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueMetrics:
-    """Images that wait and that are being read; how long the oldest has waited, 0 when none waits."""
+    """Images that wait and that a worker holds; how long the oldest has waited, 0 when none waits."""
 
     waiting: int
-    reading: int
+    leased: int
     oldest_wait_s: float
 
 
@@ -29,7 +29,7 @@ class QueueMetrics:
 class CountedEvent:
     """A row of the audit log as far as it is counted.
 
-    prediction_id, wait_s, read_s: of a PREDICT whose image is still there; wait_s: from upload to the reading's start.
+    prediction_id, wait_s, predict_s: of a PREDICT whose image is still there; wait_s: from upload to its start.
     """
 
     seq: int
@@ -38,17 +38,17 @@ class CountedEvent:
     detail: str
     prediction_id: int | None
     wait_s: float | None
-    read_s: float | None
+    predict_s: float | None
 
 
 class MetricStore:
-    """Reads figures; changes nothing."""
+    """Counts; changes nothing."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine
         self._now = now
 
-    def answers(self) -> bool:
+    def is_readable(self) -> bool:
         """True when the database can be read and has a schema."""
         with read_transaction(self._engine) as db:
             return bool(db.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1)
@@ -62,7 +62,7 @@ class MetricStore:
         waiting, oldest = found.get(JobState.QUEUED, (0, None))
         age_s = (self._now() - oldest).total_seconds() if oldest else 0.0
         return QueueMetrics(
-            waiting=waiting, reading=found.get(JobState.LEASED, (0, None))[0], oldest_wait_s=max(age_s, 0.0)
+            waiting=waiting, leased=found.get(JobState.LEASED, (0, None))[0], oldest_wait_s=max(age_s, 0.0)
         )
 
     def newest(self) -> int:
@@ -93,20 +93,13 @@ class MetricStore:
                 detail=row.detail,
                 prediction_id=row.id,
                 wait_s=_wait_s(row.created_at, row.finished_at, row.seconds),
-                read_s=row.seconds,
+                predict_s=row.seconds,
             )
             for row in rows
         )
 
-    def probabilities(self, prediction_ids: Sequence[int]) -> tuple[tuple[str, float], ...]:
-        """(finding, probability) of every output of these predictions."""
-        o = t.prediction_outputs.c
-        with read_transaction(self._engine) as db:
-            rows = db.execute(select(o.name, o.probability).where(o.prediction_id.in_(prediction_ids))).all()
-        return tuple((row.name, row.probability) for row in rows)
 
-
-def _wait_s(created_at: datetime | None, finished_at: datetime | None, read_s: float | None) -> float | None:
+def _wait_s(created_at: datetime | None, finished_at: datetime | None, predict_s: float | None) -> float | None:
     if created_at is None or finished_at is None:
         return None
-    return max((finished_at - created_at).total_seconds() - (read_s or 0.0), 0.0)
+    return max((finished_at - created_at).total_seconds() - (predict_s or 0.0), 0.0)

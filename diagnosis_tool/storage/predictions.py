@@ -63,6 +63,13 @@ class PredictionStore:
             self._finish(db, job, row._asdict(), identity, AGAIN)
         return True
 
+    def probabilities(self, prediction_ids: Collection[int]) -> tuple[tuple[str, float], ...]:
+        """(output, probability) of every output of these predictions."""
+        o = t.prediction_outputs.c
+        with read_transaction(self._engine) as db:
+            rows = db.execute(select(o.name, o.probability).where(o.prediction_id.in_(prediction_ids))).all()
+        return tuple((row.name, row.probability) for row in rows)
+
     def _finish(self, db: Connection, job: Job, values: dict[str, Any], identity: ModelIdentity, how: str = "") -> None:
         """The image is read: its row gets these values, the worklist what is predicted of it."""
         study_id = store_facts(db, job.instance_id, values)

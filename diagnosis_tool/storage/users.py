@@ -96,7 +96,7 @@ class UserStore:
         """They are signed out at once; their tokens are worth nothing while the account is disabled."""
         with write_transaction(self._engine) as db:
             db.execute(update(t.users).where(t.users.c.id == user_id).values(disabled_at=self._now()))
-            sign_out(db, user_id)
+            end_sessions(db, user_id)
 
     def enable(self, user_id: int) -> None:
         """Undoes disable; nobody is signed in by it."""
@@ -143,10 +143,10 @@ def users_of(db: Connection, query: Select[Any]) -> tuple[User, ...]:
 def set_password(db: Connection, user_id: int, password_hash: str) -> None:
     """Sets it and signs the user out everywhere."""
     db.execute(update(t.users).where(t.users.c.id == user_id).values(password_hash=password_hash))
-    sign_out(db, user_id)
+    end_sessions(db, user_id)
 
 
-def sign_out(db: Connection, user_id: int) -> None:
+def end_sessions(db: Connection, user_id: int) -> None:
     """Ends all sign-ins and links of the user."""
     for table in (t.sessions, t.links):
         db.execute(delete(table).where(table.c.user_id == user_id))

@@ -48,9 +48,9 @@ def index_text(db: Connection, study_id: int) -> None:
 
 
 def merge_findings(db: Connection, study_id: int, instance_ids: Sequence[int]) -> None:
-    """Takes in what these images' readings say: for each finding the largest probability of the study counts.
+    """Takes in what is predicted for these images: for each finding the largest probability of the study counts.
 
-    What an image said before is not taken back: `forget_findings` first, and merge all, when a reading is replaced.
+    What an image said before is not taken back: `forget_findings` first, and merge all, when a prediction is replaced.
     """
     i, o = t.instances.c, t.prediction_outputs.c
     rows = db.execute(
@@ -136,7 +136,7 @@ _LINES = (
     .order_by(func.min(_i.position))
 )
 """A line for all images of which the same is true: they are few, however many images a study has. Built once, since it
-runs in every transaction that stores an answer."""
+runs in every transaction that stores a prediction."""
 
 
 def _refresh(db: Connection, study_id: int) -> None:

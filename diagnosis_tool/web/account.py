@@ -61,7 +61,8 @@ def make_token() -> AnyResponse:
 @blueprint.post("/tokens/<int:token_id>/revoke")
 def revoke_token(token_id: int) -> AnyResponse:
     """One's own token leads in no more."""
-    accounts.revoke_token(current_context(), token_id, owner=auth.current_user())
+    context = current_context()
+    context.credentials.revoke(token_id, user_id=auth.current_user().id, row=context.row)
     return redirect(url_for("account.show"), 303)
 
 

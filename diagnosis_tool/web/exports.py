@@ -17,19 +17,19 @@ from diagnosis_tool.web.studies import study_json
 blueprint = Blueprint("exports", __name__)
 
 MOST: Final = 200
-"""Studies in one go: their readings are in memory together."""
+"""Studies in one go: their predictions are in memory together."""
 
 
 @blueprint.get("/studies/<uid>.csv")
 def study_csv(uid: str) -> Response:
-    """The study's readings as a table."""
-    return _table("study", export.readings_csv([browse.get_study(current_context(), uid)]))
+    """The study's predictions as a table."""
+    return _table("study", export.predictions_csv([browse.get_study(current_context(), uid)]))
 
 
 @blueprint.get("/export/readings.csv")
 def readings() -> Response:
-    """The readings of the studies chosen (study=uid, as often as there are)."""
-    return _table("readings", export.readings_csv(_studies()))
+    """The predictions for the studies chosen (study=uid, as often as there are)."""
+    return _table("readings", export.predictions_csv(_studies()))
 
 
 @blueprint.get("/export/readings.json")

@@ -91,16 +91,16 @@ class Metrics:
                     self.not_read.labels(row.detail).inc()
                 if row.wait_s is not None:
                     self.wait_s.observe(row.wait_s)
-                if row.prediction_id is not None and row.read_s is not None and not row.detail.endswith(AGAIN):
-                    self.read_s.observe(row.read_s)
+                if row.prediction_id is not None and row.predict_s is not None and not row.detail.endswith(AGAIN):
+                    self.read_s.observe(row.predict_s)
                     fresh.append(row.prediction_id)
-        for finding, probability in self._context.metrics.probabilities(fresh) if fresh else ():
+        for finding, probability in self._context.predictions.probabilities(fresh) if fresh else ():
             self.probability.labels(finding).observe(probability)
 
     def _look(self) -> None:
         queue, found = self._context.metrics.queue(), readiness(self._context)
         self.queue.labels("waiting").set(queue.waiting)
-        self.queue.labels("reading").set(queue.reading)
+        self.queue.labels("reading").set(queue.leased)
         self.oldest_s.set(queue.oldest_wait_s)
         for state in WorkerState:
             self.workers.labels(state.value).set(sum(worker.state is state for worker in found.workers))

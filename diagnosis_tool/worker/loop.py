@@ -36,7 +36,7 @@ def run(
     """Reads queued images until `stop` is set; what the model has in hand is finished and stored, the rest of what
     was claimed is put back. Returns how many images the model predicted.
 
-    On a full disk all that was in hand is put back, which counts as no attempt, and reading goes on when there is room.
+    On a full disk all that was in hand is put back, which counts as no attempt; it goes on when there is room.
     """
     context.jobs.release_all(worker)
     count = 0
@@ -124,7 +124,7 @@ class Feeder:
         return self._stop.is_set() or self._ended.is_set()
 
     def _feed(self, job: Job) -> None:
-        # an image that broke a worker must break no other's reading; one that is in hand will be known in a moment
+        # an image that broke a worker must break no other's prediction; one that is in hand will be known in a moment
         if job.is_suspect or job.image_sha256 in self._lately:
             self._ready.join()
         self._lately.append(job.image_sha256)

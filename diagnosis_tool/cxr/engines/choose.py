@@ -1,4 +1,4 @@
-"""Chooses the fastest engine that answers as the bundle was released, on this machine."""
+"""Chooses the fastest engine that computes what the bundle was released with, on this machine."""
 
 import logging
 import tempfile

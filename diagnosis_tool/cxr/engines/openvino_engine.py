@@ -22,7 +22,7 @@ _MADV_PAGEOUT: Final = 21  # linux/mman.h
 
 
 class OpenVINOEngine:
-    """One stream, one image at a time: on the CPU a batch is slower, and an answer never depends on its neighbours."""
+    """One stream, one image at a time: on the CPU a batch is slower, and no prediction depends on its neighbours."""
 
     name = NAME
     batch = 1

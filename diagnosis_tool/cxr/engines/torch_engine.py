@@ -20,7 +20,7 @@ class TorchEngine:
     """Torch on the CPU in float32 is the reference that every other engine is held against.
 
     Images go through in groups of exactly `batch`, the last one filled up with black: a group of another size may be
-    computed by another algorithm and round differently, and an answer must not depend on an image's neighbours.
+    computed by another algorithm and round differently, and a prediction must not depend on an image's neighbours.
     On the CPU a group is one image: it is no slower there.
     precision: other than 'f32', the backbone's and head's products are rounded to it (autocast), sums stay wider.
     compiled: by torch.compile, which takes minutes at first and is faster afterwards.

@@ -143,7 +143,7 @@ def test_a_full_disk_or_a_database_that_does_not_answer_is_not_ready(
     def broken(_: object) -> bool:
         raise OSError
 
-    monkeypatch.setattr("diagnosis_tool.storage.metrics.MetricStore.answers", broken)
+    monkeypatch.setattr("diagnosis_tool.storage.metrics.MetricStore.is_readable", broken)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["parts"]["database"]["state"]) == (503, "failing")
     assert client.get("/healthz").status_code == 200
