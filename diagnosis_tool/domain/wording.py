@@ -96,11 +96,6 @@ def research_use() -> str:
     return _("Research use only, not a medical device.")
 
 
-def known_findings() -> tuple[str, ...]:
-    """Names of the outputs that we have words for."""
-    return tuple(_FINDINGS)
-
-
 def finding_name(name: str) -> str:
     """An output's name as it is shown to a reader; one that we have no word for as the bundle calls it."""
     return _(_FINDINGS.get(name) or display_name(name))

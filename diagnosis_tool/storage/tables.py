@@ -24,11 +24,6 @@ from sqlalchemy import (
     text,
 )
 
-LOCAL_USER_ID: Final = 1
-"""The reader whom the first migration adds: what was written before there were accounts is theirs."""
-DEFAULT_PROJECT_ID: Final = 1
-"""The project that the third migration adds: what was stored before there were projects is in it."""
-
 
 class Utc(TypeDecorator[datetime]):
     """An aware datetime; SQLite knows no time zones, so it is stored as UTC without one."""

@@ -50,7 +50,7 @@ def index_text(db: Connection, study_id: int) -> None:
 def merge_findings(db: Connection, study_id: int, instance_ids: Sequence[int]) -> None:
     """Takes in what is predicted for these images: for each finding the largest probability of the study counts.
 
-    What an image said before is not taken back: `forget_findings` first, and merge all, when a prediction is replaced.
+    What an image said before is not taken back.
     """
     i, o = t.instances.c, t.prediction_outputs.c
     rows = db.execute(
@@ -86,14 +86,6 @@ _KEEP_LARGEST = _found.on_conflict_do_update(
     set_={name: _found.excluded[name] for name in ("probability", "threshold", "ratio")},
     where=t.worklist_findings.c.ratio < _found.excluded.ratio,
 )
-
-
-def forget_findings(db: Connection, study_id: int) -> None:
-    """Nothing is known any more of what the study's images say."""
-    w = t.worklist.c
-    db.execute(delete(t.worklist_findings).where(t.worklist_findings.c.study_id == study_id))
-    nothing = {"finding": None, "probability": None, "threshold": None, "urgency": 0.0}
-    db.execute(t.worklist.update().where(w.study_id == study_id).values(**nothing))
 
 
 def _show_strongest(db: Connection, study_id: int, urgency: float) -> None:

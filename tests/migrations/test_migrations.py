@@ -131,7 +131,10 @@ def test_studies_of_the_first_schema_stay_and_stand_on_the_worklist(tmp_path: Pa
     migrated = stored()
     with write_transaction(engine) as db:
         worklist.refresh(db, [1, 2, 3])
-        worklist.forget_findings(db, 1)
+        db.exec_driver_sql("DELETE FROM worklist_findings WHERE study_id = 1")
+        db.exec_driver_sql(
+            "UPDATE worklist SET finding=NULL, probability=NULL, threshold=NULL, urgency=0 WHERE study_id = 1"
+        )
         worklist.merge_findings(db, 1, [1, 2])
     assert stored() == migrated
 

@@ -82,7 +82,7 @@ def test_sentences_come_in_the_language_in_use() -> None:
 
 
 def test_every_finding_has_a_word_in_every_language() -> None:
-    assert {*NIH_OUTPUTS, *OTHER_FINDINGS} == set(wording.known_findings())
+    assert {*NIH_OUTPUTS, *OTHER_FINDINGS} == set(wording._FINDINGS)
     assert wording.finding_name("new_finding") == "new finding"
 
 
