@@ -28,12 +28,9 @@ LOOKING_S: Final = 900.0
 _MOST_KEPT: Final = 20_000
 _MOST_STUDIES: Final = 1000
 _ONCE: Final = frozenset({Action.LIST, Action.VIEW})
-_Found = list[tuple[str | None, str | None]]
 _CHANGES: Final = frozenset(
     {Action.UPLOAD, Action.DELETE, Action.RETRY, Action.REVIEW, Action.SIGN, Action.USER, Action.TOKEN}
 )
-_NOTHING: Final[_Found] = [(None, None)]
-_KEY: Final = "diagnosis_tool.audit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +49,7 @@ def note(what: Note) -> None:
 
 def install(app: Flask) -> None:
     """Records what each request did once its answer is known, before it is sent; changes record themselves."""
-    lately = app.extensions[_KEY] = _Lately()
+    lately = _Lately()
 
     def prepare() -> None:
         found = ENDPOINTS.get(request.endpoint or "")
@@ -73,31 +70,33 @@ def install(app: Flask) -> None:
 
 
 def _record(lately: "_Lately", action: Action, status: int) -> None:
-    trail, outcome = current_trail(), _outcome(status)
-    if outcome is Outcome.SUCCESS and "audit_row" in g and g.audit_row.is_written:
+    outcome = _outcome(status)
+    is_written = outcome is Outcome.SUCCESS and "audit_row" in g and g.audit_row.is_written
+    if is_written:
         with suppress(DiagnosisToolError):  # it is stored, and the next row notes the head, too
             shared_context().audit.note_head()
-        return
-    about: _Found = list(trail.seen.items())
-    if not about and (trail.missed or outcome is not Outcome.SUCCESS):
-        about = _reached_for(trail.missed)
-        if outcome is Outcome.SUCCESS:  # the viewer says on its page that there is no such image
-            outcome = Outcome.REFUSED
     said: Note = g.get("audit_note") or Note()
     event = _event(action, outcome, said.detail or ("" if status < 400 else f"status {status}"))
+    events = _about(event, is_written=is_written)
     if action in _ONCE:
-        if action is Action.VIEW and not about and outcome is Outcome.SUCCESS:
-            return  # the viewer without an image
-        about = [
-            (study_uid, None)
-            for study_uid, _ in about or _NOTHING
-            if not lately.saw((event.user_id, event.user_name, action, outcome, study_uid))
-        ]
-        if not about:
-            return
-    events = [replace(event, study_uid=study, instance_uid=image) for study, image in about or _NOTHING]
+        looks = [replace(look, instance_uid=None) for look in events]
+        events = [e for e in looks if not lately.saw((e.user_id, e.user_name, action, e.outcome, e.study_uid))]
     if not audit.record(shared_context(), events):
         current_metrics().not_audited.inc(len(events))
+
+
+def _about(event: Event, *, is_written: bool) -> list[Event]:
+    """The event of each study that was read, unless a change wrote its own rows; of each that was not to be had."""
+    trail, is_done = current_trail(), event.outcome is Outcome.SUCCESS
+    in_vain = replace(event, outcome=Outcome.REFUSED) if is_done else event  # a page can say that there is none
+    seen = {} if is_written else trail.seen
+    events = [replace(event, study_uid=study, instance_uid=image) for study, image in seen.items()]
+    if trail.missed or not (is_done or events):
+        found = _reached_for(trail.missed)
+        events += [replace(in_vain, study_uid=study, instance_uid=image) for study, image in found.items()]
+    if events or is_written or (is_done and event.action is Action.VIEW and not trail.missed):
+        return events  # none: the viewer without an image
+    return [in_vain if trail.missed else event]
 
 
 def _event(action: Action, outcome: Outcome, detail: str = "") -> Event:
@@ -117,16 +116,16 @@ def _event(action: Action, outcome: Outcome, detail: str = "") -> Event:
     )
 
 
-def _reached_for(missed: list[str]) -> _Found:
+def _reached_for(missed: list[str]) -> dict[str, str | None]:
     """What was asked for in vain, whosever it is: as it was looked up, or named in a request that came to no lookup.
 
     Only what the database has: an address may hold anything, also a patient's name.
     """
     values = [*(request.view_args or {}).values(), *request.args.getlist("study"), *request.args.getlist("instance")]
     with suppress(DiagnosisToolError):  # what broke the request may break this as well
-        uids = missed or [str(value) for value in values][:_MOST_STUDIES]
-        return list(shared_context().studies.named(uids, ALL_PROJECTS).items())
-    return []
+        uids = (missed or [str(value) for value in values])[:_MOST_STUDIES]
+        return shared_context().studies.named(uids, ALL_PROJECTS)
+    return {}
 
 
 def _outcome(status: int) -> Outcome:

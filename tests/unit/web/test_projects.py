@@ -100,6 +100,21 @@ def test_who_reaches_for_another_projects_study_is_recorded_with_it(
         assert rows == [("Other", "refused", wards.study)], address
 
 
+def test_one_of_another_project_among_ones_own_is_recorded_too(wards: Wards, context: Context) -> None:
+    both = f"study={wards.study}&study={wards.their_study}"
+    assert wards.theirs.get(f"/export/readings.csv?{both}").status_code == 404
+    assert wards.theirs.get(f"/export/reviews.csv?{both}").status_code == 200
+    assert wards.theirs.post("/delete", data={"study": [wards.study, wards.their_study]}).status_code == 303
+    rows = [(line.action, line.outcome, line.study_uid) for line in context.audit.lines() if line.user_name == "Other"]
+    assert rows[1:] == [  # after the upload
+        ("export", "refused", wards.study),
+        ("export", "success", wards.their_study),
+        ("export", "refused", wards.study),
+        ("delete", "success", wards.their_study),
+        ("delete", "refused", wards.study),
+    ]
+
+
 def test_the_worklist_shows_each_project_its_own(wards: Wards) -> None:
     for query in ("", "sort=urgent", "sort=oldest", "state=reviewed", "q=doe", "q=P1", "q=ward", "reader=1",
                   "finding=Pneumothorax", "finding=Pneumothorax&sort=urgent", "from=2020-01-01"):  # fmt: skip
