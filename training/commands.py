@@ -15,6 +15,7 @@ from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
 from training.errors import RecipeInvalid
 from training.evaluate.evaluation import evaluation_json, summary
+from training.evaluate.metrics import in_words
 from training.evaluate.predictions import write_predictions
 from training.evidence.command import add_evidence
 from training.files import write_whole
@@ -293,8 +294,8 @@ def _calibrate(options: argparse.Namespace) -> int:
     data = load_training_data(to_validate(recipe), options.data or Path(recipe.data.folder), options.cache)
     calibrated = calibrate_run(run, data, config)
     write_whole(run.calibration_file, (json.dumps(CONVERTER.unstructure(calibrated), indent=1) + "\n").encode())
-    figures = calibrated.evaluation
-    print(f"wrote {run.calibration_file}: validation mean AUC {figures.mean_auc.value:.4f}, ECE {figures.mean_ece:.4f}")
+    judged = calibrated.evaluation
+    print(f"wrote {run.calibration_file}: validation mean AUC {judged.mean_auc.value:.4f}, ECE {judged.mean_ece:.4f}")
     return 0
 
 
@@ -365,8 +366,5 @@ def _release(options: argparse.Namespace) -> int:
     name, last = f"{metadata.name}-{metadata.version}", metadata.evaluations[-1]
     if options.default:
         write_whole(options.models / DEFAULT_FILE, f"{name}\n".encode())
-    mean = last.mean_auc
-    print(
-        f"released {name}: mean AUC {mean.value:.3f} ({mean.low:.3f} to {mean.high:.3f}) on {last.dataset} {last.split}"
-    )
+    print(f"released {name}: mean AUC {in_words(last.mean_auc)} on {last.dataset} {last.split}")
     return 0

@@ -30,6 +30,7 @@ from training.evaluate.metrics import (
     average_precision,
     average_precision_replicates,
     expected_calibration_error,
+    in_words,
     mean_defined,
     mean_with_interval,
     patient_weights,
@@ -218,8 +219,8 @@ def summary(evaluation: Evaluation) -> str:
         return f"{evaluation.images} images read; no finding has both positives and negatives: mean AUC n/a"
     pointing = f"{found.pointing['mean']:.3f} (blind {found.pointing_blind['mean']:.3f})" if found else "n/a"
     return (
-        f"{evaluation.images} images of {evaluation.patients} patients: mean AUC {mean.value:.4f} "
-        f"({mean.low:.4f} to {mean.high:.4f}), mean ECE {evaluation.mean_ece:.4f}, pointing {pointing}, "
+        f"{evaluation.images} images of {evaluation.patients} patients: mean AUC {in_words(mean, digits=4)}, "
+        f"mean ECE {evaluation.mean_ece:.4f}, pointing {pointing}, "
         f"{evaluation.images_per_s:.1f} images/s, {len(evaluation.refused)} refused"
     )
 

@@ -115,7 +115,7 @@ def _covered(box: AnnotatedBox) -> NDArray[np.bool_]:
 
 
 def localisation(located: Sequence[Located], threshold: float) -> Localisation | None:
-    """All figures of these boxes, by finding and as their mean; None without boxes."""
+    """All metrics of these boxes, by finding and as their mean; None without boxes."""
     if not located:
         return None
     names = sorted({one.box.finding for one in located})

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis_tool.cxr.bundle import Interval
+from diagnosis_tool.cxr.bundle import Interval, Output
+from diagnosis_tool.cxr.findings import OutputKind
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -158,6 +159,14 @@ def with_interval(value: float | None, replicates_R: Array) -> Interval | None:
     return Interval(value=value, low=float(low), high=float(high))
 
 
+def in_words(interval: Interval | None, *, signed: bool = False, digits: int = 3) -> str:
+    """'0.743 (0.721 to 0.764)', or n/a."""
+    if interval is None:
+        return "n/a"
+    form = f"{'+' if signed else ''}.{digits}f"
+    return f"{interval.value:{form}} ({interval.low:{form}} to {interval.high:{form}})"
+
+
 def mean_with_interval(values_K: Sequence[float | None], replicates_RK: Array) -> Interval | None:
     """The mean of the values that are numbers. A replicate may by chance hold no positive of a rare finding: its mean
     is over the others.
@@ -178,6 +187,17 @@ def mean_defined(values: Sequence[float | None]) -> float | None:
     """The mean of the values that are numbers, None when there is none."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
+
+
+def findings_of(outputs: Sequence[Output]) -> list[int]:
+    """The columns of the findings: No Finding is none."""
+    return [k for k, output in enumerate(outputs) if output.kind is OutputKind.FINDING]
+
+
+def mean_auc(scores_NK: Array, labels_NK: Labels, outputs: Sequence[Output]) -> float | None:
+    """Over the findings that have both kinds of label; None when none has."""
+    columns = findings_of(outputs)
+    return mean_defined(per_output(auc, scores_NK[:, columns], labels_NK[:, columns]))
 
 
 def per_output(

@@ -14,7 +14,7 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from training.datasets.base import Record, labels_NK
 from training.errors import TrainingFailed
-from training.evaluate.metrics import auc, mean_defined, per_output
+from training.evaluate.metrics import findings_of, mean_auc
 from training.files import write_whole
 
 
@@ -47,7 +47,12 @@ class Predictions:
     @property
     def findings(self) -> list[int]:
         """The columns of the findings: No Finding is none."""
-        return [k for k, output in enumerate(self.outputs) if output.kind is OutputKind.FINDING]
+        return findings_of(self.outputs)
+
+    @property
+    def mean_auc(self) -> float | None:
+        """Over the findings that have both kinds of label; None when none has."""
+        return mean_auc(self.scores_NK, self.labels_NK, self.outputs)
 
 
 def predictions_of(
@@ -75,12 +80,6 @@ def predictions_of(
         calibrated=calibrated,
         thresholds_K=np.full(len(outputs), np.nan),
     )
-
-
-def mean_auc(predictions: Predictions) -> float | None:
-    """Over the findings (No Finding apart) that have both kinds of label; None when none has."""
-    columns = predictions.findings
-    return mean_defined(per_output(auc, predictions.scores_NK[:, columns], predictions.labels_NK[:, columns]))
 
 
 def write_predictions(file: Path, predictions: Predictions) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from diagnosis_tool.cxr.bundle import Interval
 from training.datasets.nih import subset_note
+from training.evaluate.metrics import in_words
 from training.evidence.gather import Evidence, External
 from training.evidence.operating_points import PointMetrics, PointsOnTest
 from training.evidence.robustness import Robustness
@@ -54,14 +54,14 @@ def _field(evidence: Evidence) -> str:
     rows = [
         [
             name,
-            _interval(test.auc[name]),
+            in_words(test.auc[name]),
             *(_number(system.auc.get(name)) for system in systems),
         ]
         for name in findings
     ]
     judged = tuple(name for name in findings if test.auc[name] is not None)
     means = [_number(system.mean_auc_of(judged)) for system in systems]
-    rows.append([f"**mean of {len(judged)}**", _interval(test.mean_auc), *means])
+    rows.append([f"**mean of {len(judged)}**", in_words(test.mean_auc), *means])
     differs: dict[str, list[str]] = {}
     for system in systems:
         differs.setdefault(system.differs, []).append(system.title)
@@ -107,7 +107,7 @@ look accurate though it finds nothing: read sensitivity and specificity, not acc
 
 def _point(point: PointMetrics | None) -> list[str]:
     return (
-        ["n/a"] * 3 if point is None else [_interval(v) for v in (point.accuracy, point.sensitivity, point.specificity)]
+        ["n/a"] * 3 if point is None else [in_words(v) for v in (point.accuracy, point.sensitivity, point.specificity)]
     )
 
 
@@ -116,8 +116,8 @@ def _subgroups(partitions: Sequence[Partition]) -> str:
     for one in partitions:
         head = ["finding", *(f"{g.name} ({g.images} images, {g.patients} patients)" for g in one.groups)]
         findings = one.groups[0].auc if one.groups else {}
-        rows = [[name, *(_interval(group.auc[name]) for group in one.groups)] for name in findings]
-        rows.append([f"**mean of {len(one.common)}**", *(_interval(group.mean_auc) for group in one.groups)])
+        rows = [[name, *(in_words(group.auc[name]) for group in one.groups)] for name in findings]
+        rows.append([f"**mean of {len(one.common)}**", *(in_words(group.mean_auc) for group in one.groups)])
         tables.append(f"### By {one.name}\n\n{_table(head, rows)}")
     joined = "\n\n".join(tables)
     return f"""
@@ -132,9 +132,9 @@ an interval is wide, and a difference inside of it says nothing.
 
 
 def _robustness(robustness: Robustness) -> str:
-    rows = [["as it is", _interval(robustness.mean_auc), "", ""]]
+    rows = [["as it is", in_words(robustness.mean_auc), "", ""]]
     rows += [
-        [e.change, _interval(e.mean_auc), _interval(e.difference, signed=True), _interval(e.moved, digits=4)]
+        [e.change, in_words(e.mean_auc), in_words(e.difference, signed=True), in_words(e.moved, digits=4)]
         for e in robustness.effects
     ]
     head = ["the image", "mean AUC", "difference", "mean change of a probability"]
@@ -159,7 +159,7 @@ def _external(external: External | None) -> str:
         body = "n/a: no folder with Kermany's layout was there, or the bundle has no Pneumonia output."
     else:
         body = (
-            f"AUC of our Pneumonia output, pneumonia against normal: **{_interval(external.auc)}** on "
+            f"AUC of our Pneumonia output, pneumonia against normal: **{in_words(external.auc)}** on "
             f"{external.images} films ({external.positives} with pneumonia) of {external.patients} patients; "
             f"{external.refused} refused."
         )
@@ -177,13 +177,6 @@ Nothing was fitted or chosen on these films.
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
-
-
-def _interval(value: Interval | None, *, signed: bool = False, digits: int = 3) -> str:
-    if value is None:
-        return "n/a"
-    form = f"{'+' if signed else ''}.{digits}f"
-    return f"{value.value:{form}} ({value.low:{form}} to {value.high:{form}})"
 
 
 def _number(value: float | None) -> str:

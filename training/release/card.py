@@ -1,15 +1,16 @@
-"""MODEL_CARD.md: the figures of bundle.json in words and tables, and nothing that is not in it."""
+"""MODEL_CARD.md: the metrics of bundle.json in words and tables, and nothing that is not in it."""
 
-from diagnosis_tool.cxr.bundle import BundleMetadata, EvaluationRecord, Interval, Localisation
+from diagnosis_tool.cxr.bundle import BundleMetadata, EvaluationRecord, Localisation
 from diagnosis_tool.cxr.calibration import Activation, CalibrationMethod
 from diagnosis_tool.cxr.findings import OutputKind
 from training.datasets.nih import subset_note
+from training.evaluate.metrics import in_words
 
 
 def model_card(metadata: BundleMetadata, notes: tuple[str, ...], *, weights_bytes: int) -> str:
     """The card of a bundle, Markdown. notes: what calibration could not do."""
     parts = [_head(metadata, weights_bytes), _data(metadata)]
-    parts += [_figures(metadata, evaluation) for evaluation in reversed(metadata.evaluations)]  # test before validation
+    parts += [_metrics(metadata, evaluation) for evaluation in reversed(metadata.evaluations)]  # test before validation
     parts += [_thresholds(metadata), _precision(metadata), _limits(metadata, notes), _again(metadata)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -59,7 +60,7 @@ def _data(metadata: BundleMetadata) -> str:
 """
 
 
-def _figures(metadata: BundleMetadata, evaluation: EvaluationRecord) -> str:
+def _metrics(metadata: BundleMetadata, evaluation: EvaluationRecord) -> str:
     fitted = evaluation.split == "validation"
     remark = (
         "The epoch, the calibration and the thresholds were chosen on these images: the figures flatter."
@@ -70,13 +71,13 @@ def _figures(metadata: BundleMetadata, evaluation: EvaluationRecord) -> str:
     remark += f" {subset}" if subset else ""
     absences = ", ".join(output.name for output in metadata.outputs if output.kind is OutputKind.ABSENCE)
     apart = f" ({absences} apart)" if absences else ""
-    rows = "\n".join(f"| {name} | {_interval(value)} |" for name, value in evaluation.auc.items())
+    rows = "\n".join(f"| {name} | {in_words(value)} |" for name, value in evaluation.auc.items())
     return f"""
 ## {evaluation.dataset}, {evaluation.split}: {evaluation.images} images of {evaluation.patients} patients
 
 {remark} Intervals: 95%, patients drawn with replacement.
 
-**Mean AUC of the findings{apart}: {_interval(evaluation.mean_auc)}.** Mean expected calibration error:
+**Mean AUC of the findings{apart}: {in_words(evaluation.mean_auc)}.** Mean expected calibration error:
 {evaluation.mean_ece:.3f} (15 bins of equal mass).
 
 | output | AUC |
@@ -107,10 +108,6 @@ boxes of the finding).
 """
 
 
-def _interval(value: Interval | None) -> str:
-    return "n/a" if value is None else f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
-
-
 def _thresholds(metadata: BundleMetadata) -> str:
     calibration = metadata.calibration
     how = (
@@ -119,7 +116,7 @@ def _thresholds(metadata: BundleMetadata) -> str:
         else (f"{calibration.method}, fitted on {calibration.fitted_on}")
     )
     rows = "\n".join(
-        f"| {p.output} | {p.criterion} | {p.threshold:.3f} | {_interval(p.sensitivity)} | {_interval(p.specificity)} |"
+        f"| {p.output} | {p.criterion} | {p.threshold:.3f} | {in_words(p.sensitivity)} | {in_words(p.specificity)} |"
         for p in metadata.operating_points
     )
     source = ", ".join(sorted({p.source for p in metadata.operating_points}))

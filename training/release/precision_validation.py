@@ -19,12 +19,11 @@ from diagnosis_tool.cxr.classifier import BundleClassifier
 from diagnosis_tool.cxr.engines import Engine
 from diagnosis_tool.cxr.engines.convert import convert_bundle
 from diagnosis_tool.cxr.engines.openvino_cache import MODEL_FILE
-from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.golden import golden_radiographs
 from diagnosis_tool.cxr.preprocess import preprocess
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from training.datasets.base import Record, read_radiograph
-from training.evaluate.metrics import Array, auc, mean_defined, per_output
+from training.evaluate.metrics import mean_auc
 
 _BF16: Final = "bf16"
 MAX_MEAN_ABS_DP: Final = 0.005
@@ -120,7 +119,7 @@ def precision_validation(
     called = [k for k, threshold in enumerate(thresholds) if threshold is not None]
     points_k = np.array([thresholds[k] for k in called], dtype=np.float64)
     changed = (before_NK[:, called] >= points_k) != (after_NK[:, called] >= points_k)
-    before, after = (_mean_auc(scores_NK, pair.labels_NK, metadata) for scores_NK in (before_NK, after_NK))
+    before, after = (mean_auc(scores_NK, pair.labels_NK, metadata.outputs) for scores_NK in (before_NK, after_NK))
     moved_logit = np.concatenate(
         [np.abs(pair.candidate_NK - pair.reference_NK), np.abs(pair.golden_candidate_GK - pair.golden_reference_GK)]
     ).max()
@@ -129,7 +128,7 @@ def precision_validation(
         precision=candidate.precision,
         mean_abs_dp=float(np.abs(after_NK - before_NK).mean()),
         calls_changed=float(changed.mean()) if called else 0.0,
-        auc_moved=abs(after - before),
+        auc_moved=np.nan if before is None or after is None else abs(after - before),
         images=len(before_NK),
         source=source,
         golden_tolerance=_GOLDEN_MARGIN * float(moved_logit),
@@ -144,10 +143,3 @@ def passes(validation: PrecisionValidation) -> bool:
         and validation.auc_moved < MAX_AUC_MOVED
         and validation.golden_tolerance <= MAX_GOLDEN_TOLERANCE
     )
-
-
-def _mean_auc(scores_NK: Array, labels_NK: NDArray[np.uint8], metadata: BundleMetadata) -> float:
-    """Over the findings that have positives and negatives; not a number where none has."""
-    columns = [k for k, output in enumerate(metadata.outputs) if output.kind is OutputKind.FINDING]
-    mean = mean_defined(per_output(auc, scores_NK[:, columns], labels_NK[:, columns]))
-    return float("nan") if mean is None else mean

@@ -1,1 +1,1 @@
-"""Reports on runs and evaluations: figures (pure), charts, one self-contained page, CSV and JSON beside it."""
+"""Reports on runs and evaluations: metrics and charts (pure), one self-contained page, CSV and JSON beside it."""

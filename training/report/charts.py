@@ -170,11 +170,11 @@ def reliability(run: Run) -> Chart | None:
 
 
 def _columns(run: Run) -> list[tuple[str, int, Array, Labels]]:
-    said = run.predictions
+    predictions = run.predictions
     return (
         []
-        if said is None
-        else [(name, n, said.scores_NK[:, n], said.labels_NK[:, n]) for n, name in enumerate(run.names)]
+        if predictions is None
+        else [(name, n, predictions.scores_NK[:, n], predictions.labels_NK[:, n]) for n, name in enumerate(run.names)]
     )
 
 

@@ -125,19 +125,19 @@ def _detail(identifier: str, run: Run) -> Detail:
         ("Reliability, ECE", "15 bins of equal mass", charts.reliability(run)),
         ("AUC per epoch and finding", "", charts.finding_auc_per_epoch(run)),
     ]
-    said = run.predictions
-    matrix = class_matrix(said) if said else None
+    predictions = run.predictions
+    matrix = class_matrix(predictions) if predictions else None
     return Detail(
         id=identifier,
         run=run,
         charts=_drawn(placed),
         matrix=None if matrix is None else matrix.tolist(),
         best_j={
-            name: best_confusion(said.scores_NK[:, k], said.labels_NK[:, k]).youden
+            name: best_confusion(predictions.scores_NK[:, k], predictions.labels_NK[:, k]).youden
             for k, name in enumerate(run.names)
-            if said and run.exclusive and run.evaluation.auc[name]
+            if predictions and run.exclusive and run.evaluation.auc[name]
         },
-        constant=best_constant_accuracy(said) if said else None,
+        constant=best_constant_accuracy(predictions) if predictions else None,
         point_note=_point_note(run),
     )
 

@@ -13,7 +13,7 @@ _HERE: Final = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """One system's published figures, as shares of 1. auc: by finding. differs: what is not as in our data.
+    """One system's published metrics, as shares of 1. auc: by finding. differs: what is not as in our data.
 
     recipe: the recipe of ours that repeats it, '' for none. mean_auc_stated: as the authors gave it.
     metrics: 'mean_accuracy' (over findings), 'accuracy', 'f1'.
@@ -36,10 +36,10 @@ class Published:
 @cache
 def published() -> tuple[Published, ...]:
     """All systems, in the order of published_systems.csv."""
-    figures = _rows(_HERE / "published.csv")
+    published_metrics = _rows(_HERE / "published.csv")
     result = []
     for row in _rows(_HERE / "published_systems.csv"):
-        own = [item for item in figures if item["system"] == row["system"]]
+        own = [item for item in published_metrics if item["system"] == row["system"]]
         other = {item["metric"]: float(item["percent"]) / 100 for item in own if not item["finding"]}
         result.append(
             Published(

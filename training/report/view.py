@@ -93,7 +93,7 @@ def what_differs(group: Comparable) -> tuple[str, ...]:
 
 
 def on_a_subset(group: Comparable) -> tuple[str, ...]:
-    """The sentence that must stand beside figures on a part of NIH's test list, if any run here has such."""
+    """The sentence that must stand beside metrics on a part of NIH's test list, if any run here has such."""
     notes = {subset_note(group.dataset, run.evaluation.images) for run in group.runs}
     return tuple(note for note in notes if note)
 

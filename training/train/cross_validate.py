@@ -13,7 +13,7 @@ from training.datasets.base import Dataset, Record
 from training.datasets.leakage import trainable
 from training.errors import TrainingFailed
 from training.evaluate.metrics import mean_defined
-from training.evaluate.predictions import Predictions, mean_auc
+from training.evaluate.predictions import Predictions
 from training.files import write_whole
 from training.prepare.data import division_of, split_and_cached
 from training.prepare.fold_manifest import (
@@ -125,7 +125,7 @@ def proof_of(what: CrossValidation) -> dict[str, object]:
     missing = sorted({r.image for r in what.records} - set(times) - unreadable)
     twice = sorted(image for image, count in times.items() if count > 1)
     rows = [_fold_row(what, fold, part) for fold, part in enumerate(said)]
-    means = [mean_auc(part) for part in said]
+    means = [part.mean_auc for part in said]
     return {
         "recipe": what.recipe.name,
         "recipe_sha256": hashlib.sha256(recipe_to_json(what.recipe).encode()).hexdigest(),

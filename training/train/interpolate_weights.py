@@ -13,7 +13,7 @@ import torch
 
 from diagnosis_tool.cxr.network import build_network
 from training.errors import RecipeInvalid, TrainingFailed
-from training.evaluate.predictions import mean_auc, predictions_of
+from training.evaluate.predictions import predictions_of
 from training.prepare.data import TrainingData
 from training.recipes.config import Recipe
 from training.recipes.load import checked
@@ -61,7 +61,7 @@ def interpolate_weights(
     out.write_history(after.history())
     out.write_validation(said)
     out.write_info(replace(info, start_weights=origin))
-    return mean_auc(said)
+    return said.mean_auc
 
 
 def at_size(recipe: Recipe, size_px: int) -> Recipe:
