@@ -15,7 +15,7 @@ from diagnosis_tool.errors import BundleInvalid
 
 def load_network(bundle: Bundle) -> ChestNetwork:
     """The bundle's network with its weights, float32, in eval mode. Raises BundleInvalid when they do not fit."""
-    with _NoRandomStart():
+    with NoRandomStart():
         network = build_network(bundle.metadata.network, len(bundle.metadata.outputs))
     state = {}
     try:
@@ -30,7 +30,7 @@ def load_network(bundle: Bundle) -> ChestNetwork:
 _DRAWING: Final = frozenset({torch.Tensor.normal_, torch.Tensor.uniform_})
 
 
-class _NoRandomStart(TorchFunctionMode):
+class NoRandomStart(TorchFunctionMode):
     """Within it nothing is drawn for weights that will be loaded; for a VGG-16 that takes as long as the loading.
 
     Source: PyTorch, torch.overrides.TorchFunctionMode; most of torch.nn.init's functions ask for it.
@@ -47,7 +47,7 @@ class _NoRandomStart(TorchFunctionMode):
 
 def load_head(bundle: Bundle) -> nn.Module:
     """The head alone of load_network's network: the backbone's weights are neither read nor given room."""
-    with torch.device("meta"), _NoRandomStart():  # else torch draws by its compiler there, which loads for a second
+    with torch.device("meta"), NoRandomStart():  # else torch draws by its compiler there, which loads for a second
         head = build_network(bundle.metadata.network, len(bundle.metadata.outputs)).head
     state = {}
     try:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
 from diagnosis_tool.cli import main as tool
 from diagnosis_tool.cxr.calibration import CalibrationMethod
@@ -130,14 +129,6 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     home = tmp_path_factory.mktemp("workshop")
     yield Workshop(home)
     shutil.rmtree(home)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

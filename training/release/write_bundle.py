@@ -33,6 +33,7 @@ from diagnosis_tool.cxr.explanation import ExplanationSpec
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
 from diagnosis_tool.cxr.types import Radiograph, ViewPosition
+from diagnosis_tool.cxr.weights import NoRandomStart
 from training.calibrate.fit import Calibrated
 from training.errors import TrainingFailed
 from training.files import whole_folder
@@ -76,7 +77,8 @@ def released_network(run: RunFolder, outputs: int) -> ChestNetwork:
     Raises TrainingFailed when the weights belong to another network or are not finite.
     """
     recipe = run.recipe()
-    network = build_network(recipe.network, outputs)
+    with NoRandomStart():
+        network = build_network(recipe.network, outputs)
     state = {name: as_released(name, value) for name, value in run.best().items()}
     try:
         network.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)

@@ -116,7 +116,7 @@ class RunFolder:
         """Saves all that resuming needs."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_whole(self.last_file, buffer.getvalue())
+        write_whole(self.last_file, buffer.getbuffer())
 
     def last(self) -> dict[str, Any] | None:
         """The checkpoint to resume from, None when there is none. Raises TrainingFailed when it is damaged."""

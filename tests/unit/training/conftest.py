@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.nih_phantoms import write_nih
 
@@ -16,9 +15,3 @@ def nih_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_nih_folder(tmp_path: Path) -> Path:
     """The same, for tests that change it."""
     return write_nih(tmp_path / "data", patients=6, films_each=1, test_patients=2)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Networks this small spend their time waiting for threads: four times as long on two busy cores."""
-    torch.set_num_threads(1)
