@@ -1,22 +1,35 @@
 """Server, browser and page that the tests of one module share."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from diagnosis_tool.services.remove import delete_studies
 from testing.browser import NoBrowser, Watch, chromium, signed_in
 from testing.serving import Server, serve
+from testing.stores import DATABASE
 
 expect.set_options(timeout=20_000)  # machines that build and train are slow
 
 
-@pytest.fixture(scope="module")
-def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of the module's own, with random weights."""
+@pytest.fixture(scope="session")
+def started(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all modules, with random weights."""
     with serve(tmp_path_factory.mktemp("e2e") / "data", tiny_bundle) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def server(started: Server) -> Server:
+    """The server without studies: those of the modules before are deleted."""
+    with closing(sqlite3.connect(started.data_dir / DATABASE)) as db:
+        uids = [uid for (uid,) in db.execute("SELECT uid FROM studies")]
+    delete_studies(started.context, uids)
+    return started
 
 
 @pytest.fixture(scope="session")

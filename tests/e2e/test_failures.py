@@ -1,22 +1,15 @@
 """What the pages say when the server does not answer as it should: words, no empty place, no endless asking."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from testing.browser import signed_in
-from testing.serving import Server, serve
+from testing.serving import Server
 from tests.conftest import phantom_png
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("failures") / "data", tiny_bundle) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from testing.browser import WIDTHS, Watch, layout_faults, signed_in
-from testing.serving import Server, serve
+from testing.serving import Server
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("worklist") / "data", tiny_bundle) as running:
-        for name, patient in (("Müller^Anna", "P1"), ("Yamada^Tarou=山田^太郎", "P2"), ("صالح^علي", "P3")):
-            film = dicom(PatientName=name, PatientID=patient, SpecificCharacterSet="ISO_IR 192")
-            running.finished(running.upload([(f"{patient}.dcm", film)]))
-        running.finished(running.upload([("notes.txt", b"no film")]))
-        running.finished(running.upload([("a.png", phantom_png(1)), ("b.txt", b"no film")]))
-        yield running
+def server(server: Server) -> Server:
+    """With five studies."""
+    for name, patient in (("Müller^Anna", "P1"), ("Yamada^Tarou=山田^太郎", "P2"), ("صالح^علي", "P3")):
+        film = dicom(PatientName=name, PatientID=patient, SpecificCharacterSet="ISO_IR 192")
+        server.finished(server.upload([(f"{patient}.dcm", film)]))
+    server.finished(server.upload([("notes.txt", b"no film")]))
+    server.finished(server.upload([("a.png", phantom_png(1)), ("b.txt", b"no film")]))
+    return server
 
 
 @pytest.fixture

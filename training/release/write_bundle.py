@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -135,11 +136,16 @@ def _write_weights(run: RunFolder, folder: Path) -> tuple[FileHash, ...]:
     return tuple(files)
 
 
+@cache
+def _phantom(seed: int, anatomy: Anatomy | None) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    return chest_phantom(seed, anatomy=anatomy)
+
+
 def _write_golden(network: ChestNetwork, spec: PreprocessSpec, folder: Path) -> Golden:
     engine = TorchEngine(network)
     inputs = []
     for number, (seed, anatomy) in enumerate(_GOLDEN_PEOPLE, start=1):
-        x_HW = preprocess(Radiograph(pixels=chest_phantom(seed, anatomy=anatomy), source_format="PNG"), spec)
+        x_HW = preprocess(Radiograph(pixels=_phantom(seed, anatomy), source_format="PNG"), spec)
         file = folder / f"golden-{number}.png"
         Image.fromarray(x_HW).save(file, optimize=True)
         inputs.append(_golden_input(file, x_HW, engine))
