@@ -77,6 +77,15 @@ def test_compare_takes_the_folder_for_one_row(at_once):
     assert len(row.predictions.images) == 16
 
 
+@pytest.fixture
+def ctrl_c():
+    """As in a terminal: where tests run as `nohup make test &`, SIGINT is ignored, and Python leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_stopped_in_the_second_fold_it_goes_on_there(at_once, command, monkeypatch):
     train_of, begun = cross_validate.train, []
 
