@@ -4,11 +4,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from diagnosis_tool.services.remove import delete_studies
 from testing.browser import NoBrowser, Watch, chromium, signed_in
 from testing.serving import Server, serve
 from testing.stores import DATABASE
@@ -27,8 +28,9 @@ def started(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def server(started: Server) -> Server:
     """The server without studies: those of the modules before are deleted."""
     with closing(sqlite3.connect(started.data_dir / DATABASE)) as db:
-        uids = [uid for (uid,) in db.execute("SELECT uid FROM studies")]
-    delete_studies(started.context, uids)
+        studies = [("study", uid) for (uid,) in db.execute("SELECT uid FROM studies")]
+    if studies:
+        urlopen(started.request("/delete", urlencode(studies).encode()), timeout=60).close()
     return started
 
 
