@@ -38,7 +38,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "studies.show_json": Endpoint(Permission.READ, Action.VIEW),
         "studies.card": Endpoint(Permission.READ, Action.VIEW),
         "studies.status": Endpoint(
-            Permission.READ, "states of reading without any finding, asked for each second by a page that has its row"
+            Permission.READ, "states of images without any finding, asked for each second by a page that has its row"
         ),
         "images.thumbnail": Endpoint(
             Permission.READ, "a small picture on worklist and study page, whose looking is recorded"
@@ -57,8 +57,8 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "reviews.save": Endpoint(Permission.REVIEW, Action.REVIEW),
         "reviews.sign": Endpoint(Permission.REVIEW, Action.SIGN),
         "exports.study_csv": Endpoint(Permission.READ, Action.EXPORT),  # READ: studies.show_json tells the same
-        "exports.readings": Endpoint(Permission.EXPORT, Action.EXPORT),
-        "exports.readings_json": Endpoint(Permission.EXPORT, Action.EXPORT),
+        "exports.predictions": Endpoint(Permission.EXPORT, Action.EXPORT),
+        "exports.predictions_json": Endpoint(Permission.EXPORT, Action.EXPORT),
         "exports.reviews": Endpoint(Permission.EXPORT, Action.EXPORT),
         "exports.labels": Endpoint(Permission.EXPORT, Action.EXPORT),
         "exports.ask_delete": Endpoint(Permission.DELETE, "asks before deleting; shows what the worklist shows"),

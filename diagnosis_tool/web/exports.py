@@ -27,13 +27,13 @@ def study_csv(uid: str) -> Response:
 
 
 @blueprint.get("/export/readings.csv")
-def readings() -> Response:
+def predictions() -> Response:
     """The predictions for the studies chosen (study=uid, as often as there are)."""
     return _table("readings", export.predictions_csv(_studies()))
 
 
 @blueprint.get("/export/readings.json")
-def readings_json() -> Response:
+def predictions_json() -> Response:
     """The same as one JSON array, an object a study as /studies/<uid>.json has it."""
     response = jsonify([study_json(study) for study in _studies()])
     response.headers.set("Content-Disposition", "attachment", filename=_name("readings", "json"))

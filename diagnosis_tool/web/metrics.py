@@ -55,8 +55,8 @@ class Metrics:
         counter = partial(Counter, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
         self.predictions = counter("diagnosis_tool_readings", "Images that left the queue", ("outcome",))
-        self.not_read = counter("diagnosis_tool_not_read", "Images without a reading, by reason", ("reason",))
-        self.wait_s = histogram("diagnosis_tool_wait_seconds", "From upload to the reading's start", buckets=_SECONDS)
+        self.not_read = counter("diagnosis_tool_not_read", "Images without a prediction, by reason", ("reason",))
+        self.wait_s = histogram("diagnosis_tool_wait_seconds", "From upload until a worker took it", buckets=_SECONDS)
         self.read_s = histogram("diagnosis_tool_read_seconds", "Decoding and model", buckets=_SECONDS)
         self.probability = histogram("diagnosis_tool_probability", "As shown", ("finding",), buckets=_TENTHS)
 

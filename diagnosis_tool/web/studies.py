@@ -59,7 +59,7 @@ def show_json(uid: str) -> Response:
 
 @blueprint.get("/studies/<uid>/status.json")
 def status(uid: str) -> Response:
-    """How far the reading is, for the study page's polling."""
+    """How far the study's images are, for the study page's polling."""
     context = current_context()
     study = context.studies.progress(uid, context.projects)
     context.jobs.raise_priority_of_study(uid, context.projects, Priority.ON_A_PAGE)
