@@ -102,8 +102,9 @@ async function poll() {
     if (!response.ok) throw new Error(`status ${response.status}`);
     const status = await response.json();
     for (const instance of status.instances) {
-      const card = document.getElementById(`image-${instance.uid}`);
-      if (card.dataset.state !== instance.state) refreshStrip(instance, await refreshCard(instance.uid));
+      let card = document.getElementById(`image-${instance.uid}`);
+      if (card.dataset.state !== instance.state) card = await refreshCard(instance.uid);
+      refreshStrip(instance, card); // always: the card is fetched later than the state, and may be ahead of it
     }
     batch.value = status.finished;
     words.textContent = status.summary;

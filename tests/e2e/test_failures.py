@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from testing.browser import signed_in
 from testing.serving import Server
@@ -51,6 +51,32 @@ def test_a_study_that_is_gone_is_told_and_asked_for_no_more(page: Page, study: s
     expect(page.locator("#batch-words")).to_have_text("This study is no longer stored. Go back to the worklist.")
     page.wait_for_timeout(2500)  # two rounds of asking
     assert len(asked) == 1
+
+
+def test_a_card_ahead_of_the_state_leaves_no_reading_behind(page: Page, study: str) -> None:
+    """The image is read between the two requests of one round of asking: the strip must not stay at 'reading'."""
+    rounds: list[str] = []
+
+    def late(route: Route) -> None:
+        rounds.append("status")
+        status = (answer := route.fetch()).json()
+        if len(rounds) == 1:
+            status["finished"] = 0
+            status["instances"][0].update(state="reading", word="reading", shape="◐")
+        route.fulfill(response=answer, json=status)
+
+    page.route("**/status.json", late)
+    page.route(
+        f"**/studies/{study}",
+        lambda route: route.fulfill(
+            response=(got := route.fetch()),
+            body=got.text().replace('value="1"', 'value="0"').replace('data-state="done"', 'data-state="queued"'),
+        ),
+    )
+    page.goto(f"/studies/{study}")
+    expect(page.locator("#batch")).to_have_js_property("value", 1)
+    assert len(rounds) == 2
+    expect(page.locator(".strip-item .state")).to_have_text("done")
 
 
 @pytest.mark.parametrize(("sent", "words"), [(5, "Nothing was stored."), (10, "All files had been sent: reload")])
