@@ -11,7 +11,7 @@ from typing import Any, Final
 from diagnosis_tool.domain.bars import EDGE, Bar, height_of
 from diagnosis_tool.domain.language import gettext as _
 
-Chart = dict[str, Any]
+PlotlyChart = dict[str, Any]
 """A chart as Plotly reads it: {'data': [...], 'layout': {...}}."""
 
 # the tokens of static/css/app.css; a picture of the chart has no stylesheet
@@ -30,7 +30,7 @@ _NUMBERS_PX: Final = 44  # the column of numbers stands in the right margin
 _LETTER_PX: Final = 6.6  # average width at 12 px; Plotly's automargin corrects it where fonts are wider
 
 
-EMPTY_CHART: Final[Chart] = {
+EMPTY_CHART: Final[PlotlyChart] = {
     "data": [],
     "layout": {
         "paper_bgcolor": PANEL,
@@ -41,7 +41,7 @@ EMPTY_CHART: Final[Chart] = {
 }
 
 
-def findings_chart(drawn: Sequence[Bar]) -> Chart:
+def findings_chart(drawn: Sequence[Bar]) -> PlotlyChart:
     """The chart of all outputs, as the study page has it and as it is saved. The viewer's bars are its own elements."""
     data = [_tracks(drawn), _bars(drawn), _operating_points(drawn), _numbers(drawn), *_unsure_zones(drawn)]
     return {"data": data, "layout": _layout(drawn)}
@@ -69,16 +69,16 @@ def _tooltip(bar: Bar) -> str:
     return "<br>".join(lines)
 
 
-def _tracks(drawn: Sequence[Bar]) -> Chart:
+def _tracks(drawn: Sequence[Bar]) -> PlotlyChart:
     # a faint bar of full length: the whole row can be clicked and hovered, however small the probability
     return _bar_trace(drawn, [1.0] * len(drawn), [TRACK] * len(drawn), "row")
 
 
-def _bars(drawn: Sequence[Bar]) -> Chart:
+def _bars(drawn: Sequence[Bar]) -> PlotlyChart:
     return _bar_trace(drawn, [b.output.probability for b in drawn], [_colour(b) for b in drawn], "probability")
 
 
-def _bar_trace(drawn: Sequence[Bar], x: list[float], colours: list[str], name: str) -> Chart:
+def _bar_trace(drawn: Sequence[Bar], x: list[float], colours: list[str], name: str) -> PlotlyChart:
     return {
         "type": "bar",
         "name": name,
@@ -92,7 +92,7 @@ def _bar_trace(drawn: Sequence[Bar], x: list[float], colours: list[str], name: s
     }
 
 
-def _operating_points(drawn: Sequence[Bar]) -> Chart:
+def _operating_points(drawn: Sequence[Bar]) -> PlotlyChart:
     known = [(b.output.threshold, b.y) for b in drawn if b.output.threshold is not None]
     return {
         "type": "scatter",
@@ -106,7 +106,7 @@ def _operating_points(drawn: Sequence[Bar]) -> Chart:
     }
 
 
-def _unsure_zones(drawn: Sequence[Bar]) -> list[Chart]:
+def _unsure_zones(drawn: Sequence[Bar]) -> list[PlotlyChart]:
     """Hatched: below the operating point, and above the one that keeps nine of ten positives."""
     known = [(low, high - low, b.y) for b in drawn if b.unsure for low, high in (b.unsure,)]
     if not known:
@@ -130,7 +130,7 @@ def _unsure_zones(drawn: Sequence[Bar]) -> list[Chart]:
     ]
 
 
-def _numbers(drawn: Sequence[Bar]) -> Chart:
+def _numbers(drawn: Sequence[Bar]) -> PlotlyChart:
     return {
         "type": "scatter",
         "name": "number",
@@ -145,7 +145,7 @@ def _numbers(drawn: Sequence[Bar]) -> Chart:
     }
 
 
-def _layout(drawn: Sequence[Bar]) -> Chart:
+def _layout(drawn: Sequence[Bar]) -> PlotlyChart:
     longest = 2 + max((len(b.name) for b in drawn), default=0)  # with a rank, so all charts align
     return {
         "barmode": "overlay",
@@ -172,7 +172,7 @@ def _layout(drawn: Sequence[Bar]) -> Chart:
     }
 
 
-def _x_axis() -> Chart:
+def _x_axis() -> PlotlyChart:
     return {
         "range": [0, 1],
         "tickvals": [0, 0.25, 0.5, 0.75, 1],
@@ -185,7 +185,7 @@ def _x_axis() -> Chart:
     }
 
 
-def _axis_title() -> Chart:
+def _axis_title() -> PlotlyChart:
     # an annotation ends at the right edge and grows to the left; an axis title would be cut off on narrow charts
     return {
         "text": _("probability · white tick: operating point"),
@@ -202,7 +202,7 @@ def _axis_title() -> Chart:
     }
 
 
-def _separators(drawn: Sequence[Bar]) -> list[Chart]:
+def _separators(drawn: Sequence[Bar]) -> list[PlotlyChart]:
     absences = [b for b in drawn if b.is_absence]
     if not absences or len(absences) == len(drawn):
         return []

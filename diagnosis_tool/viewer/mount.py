@@ -60,16 +60,18 @@ def _allowed() -> Set[Permission]:
     return allowed
 
 
-def _fetched_at_once(context: Context) -> list[str]:
-    """What Dash and the scripts will ask for first, the film among it where there is one to show."""
-    addresses = [f"{links.PREFIX}_dash-layout", f"{links.PREFIX}_dash-dependencies"]
+def _fetched_at_once(context: Context) -> dict[str, str]:
+    """What Dash and the scripts will ask for first, by its address: as what. Film and top maps where there are some."""
+    at_once = dict.fromkeys((f"{links.PREFIX}_dash-layout", f"{links.PREFIX}_dash-dependencies"), "fetch")
     uid = request.args.get("instance")
     try:
-        if uid and browse.get_instance(context, uid).prediction:
-            addresses.append(links.pixels(uid))
+        prediction = browse.get_instance(context, uid).prediction if uid else None
     except NotFound:
-        pass  # the layout has words for it
-    return addresses
+        return at_once  # the layout has words for it
+    if uid and prediction:
+        at_once[links.pixels(uid)] = "fetch"
+        at_once |= {links.heatmap(uid, name): "image" for name in prediction.top}
+    return at_once
 
 
 def _refuse_malformed(app: Dash) -> None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from diagnosis_tool.domain import wording
 from diagnosis_tool.domain.studies import Instance
-from diagnosis_tool.viewer.charts import ACCENT, FONTS, LINE, MUTED, PANEL, POSITIVE, TEXT, Chart
+from diagnosis_tool.viewer.charts import ACCENT, FONTS, LINE, MUTED, PANEL, POSITIVE, TEXT, PlotlyChart
 
 _SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up")
 LEAST_POINTS: Final = 2
@@ -30,15 +30,15 @@ class Point(NamedTuple):
 def points(images: Sequence[Instance], output: str) -> tuple[Point, ...]:
     """One for each image that was read for this output and has a date; in the images' order."""
     return tuple(
-        Point(image.uid, image.dated, reading.probability, reading.threshold, image.prediction.identity.bundle)
+        Point(image.uid, image.dated, predicted.probability, predicted.threshold, image.prediction.identity.bundle)
         for image in images
         if image.prediction is not None and image.dated is not None
-        for reading in image.prediction.outputs
-        if reading.name == output
+        for predicted in image.prediction.outputs
+        if predicted.name == output
     )
 
 
-def trend_chart(images: Sequence[Instance], output: str, shown_uid: str) -> Chart:
+def trend_chart(images: Sequence[Instance], output: str, shown_uid: str) -> PlotlyChart:
     """The probability over time. images: oldest first. shown_uid: the image in the viewer, its point is larger."""
     runs = [(bundle, list(run)) for bundle, run in groupby(points(images, output), key=lambda point: point.bundle)]
     traces = [_run(run, _SYMBOLS[k % len(_SYMBOLS)], shown_uid) for k, (_, run) in enumerate(runs)]
@@ -50,7 +50,7 @@ def trend_chart(images: Sequence[Instance], output: str, shown_uid: str) -> Char
     return {"data": [*traces, *(_thresholds(run) for _, run in runs)], "layout": layout}
 
 
-def _run(run: Sequence[Point], symbol: str, shown_uid: str) -> Chart:
+def _run(run: Sequence[Point], symbol: str, shown_uid: str) -> PlotlyChart:
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -71,7 +71,7 @@ def _run(run: Sequence[Point], symbol: str, shown_uid: str) -> Chart:
     }
 
 
-def _thresholds(run: Sequence[Point]) -> Chart:
+def _thresholds(run: Sequence[Point]) -> PlotlyChart:
     """The operating point of each image's own bundle."""
     return {
         "type": "scatter",
@@ -84,13 +84,13 @@ def _thresholds(run: Sequence[Point]) -> Chart:
     }
 
 
-def _break(at: datetime) -> Chart:
+def _break(at: datetime) -> PlotlyChart:
     x = at.isoformat()
     line = {"color": MUTED, "width": 1, "dash": "dash"}
     return {"type": "line", "xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": line}
 
 
-def _model(bundle: str, at: datetime, number: int) -> Chart:
+def _model(bundle: str, at: datetime, number: int) -> PlotlyChart:
     return {
         "text": escape(bundle),
         "x": at.isoformat(),
@@ -105,7 +105,7 @@ def _model(bundle: str, at: datetime, number: int) -> Chart:
     }
 
 
-def _layout() -> Chart:
+def _layout() -> PlotlyChart:
     axis = {"fixedrange": True, "zeroline": False, "gridcolor": LINE, "tickfont": {"size": 10, "color": MUTED}}
     return {
         "showlegend": False,

@@ -26,11 +26,11 @@ function nextChart() {
 }
 
 async function draw(chart) {
-  const response = await fetch(chart.dataset.figure);
+  const response = await fetch(chart.dataset.chart);
   if (!chart.isConnected) return;
   if (!response.ok) throw new Error(`chart ${response.status}`);
-  const figure = await response.json();
-  await Plotly.newPlot(chart, figure.data, figure.layout, { displayModeBar: false, responsive: true });
+  const { data, layout } = await response.json();
+  await Plotly.newPlot(chart, data, layout, { displayModeBar: false, responsive: true });
   chart.on("plotly_click", (event) => {
     const finding = encodeURIComponent(event.points[0].customdata[0]);
     window.location.assign(`${chart.dataset.viewer}&finding=${finding}`);

@@ -4,7 +4,7 @@ import pytest
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS, NO_FINDING
 from diagnosis_tool.cxr.types import Prediction
 from diagnosis_tool.domain.bars import Order, bars, places
-from diagnosis_tool.viewer.charts import MUTED, NEGATIVE, POSITIVE, Chart, findings_chart
+from diagnosis_tool.viewer.charts import MUTED, NEGATIVE, POSITIVE, PlotlyChart, findings_chart
 from tests.fakes.predictions import output, prediction
 
 
@@ -13,7 +13,7 @@ def nih() -> Prediction:
     return prediction(*(output(name, (k + 1) / 16, 0.5) for k, name in enumerate(NIH_OUTPUTS)))
 
 
-def chart_of(given: Prediction) -> Chart:
+def chart_of(given: Prediction) -> PlotlyChart:
     return findings_chart(bars(given))
 
 
