@@ -1,4 +1,4 @@
-"""What a reader rarely meets: a reading that failed, a patient of sixty years of films, a film one pixel wide."""
+"""What a reader rarely meets: a prediction that failed, a patient of sixty years of films, a film one pixel wide."""
 
 import sqlite3
 from io import BytesIO
@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from diagnosis_tool.domain.studies import Reason
+from diagnosis_tool.storage.instances import reason_text
 from testing.browser import layout_faults
 from testing.serving import Server
 from tests.conftest import phantom_png
@@ -18,13 +20,14 @@ _REASON = "The reading was interrupted three times."
 
 
 def broken(server: Server, seed: int) -> tuple[str, str]:
-    """(study, image) of a film whose reading failed as when its worker died again and again."""
+    """(study, image) of a film whose prediction failed as when its worker died again and again."""
     study = server.upload([("film.png", phantom_png(seed, 256))])
     server.finished(study)
     uid = server.image_uids(study)[0]
     with sqlite3.connect(server.data_dir / "diagnosis_tool.sqlite", timeout=60) as db:
         db.execute(
-            "UPDATE instances SET state = 'failed', error = ?, prediction_id = NULL WHERE uid = ?", (_REASON, uid)
+            "UPDATE instances SET state = 'failed', error = ?, prediction_id = NULL WHERE uid = ?",
+            (reason_text(Reason(message=_REASON)), uid),
         )
     return study, uid
 
