@@ -294,8 +294,8 @@ def _calibrate(options: argparse.Namespace) -> int:
     data = load_training_data(to_validate(recipe), options.data or Path(recipe.data.folder), options.cache)
     calibrated = calibrate_run(run, data, config)
     write_whole(run.calibration_file, (json.dumps(CONVERTER.unstructure(calibrated), indent=1) + "\n").encode())
-    judged = calibrated.evaluation
-    print(f"wrote {run.calibration_file}: validation mean AUC {judged.mean_auc.value:.4f}, ECE {judged.mean_ece:.4f}")
+    metrics = calibrated.evaluation
+    print(f"wrote {run.calibration_file}: validation mean AUC {metrics.mean_auc.value:.4f}, ECE {metrics.mean_ece:.4f}")
     return 0
 
 

@@ -46,7 +46,7 @@ def halved(state: dict[str, torch.Tensor]) -> bytes:
 
 
 def pack(run: RunFolder, out: Path, first: int, count: int) -> list[Path]:
-    """Writes parts first .. first + count - 1 of the run's tar (float16 best weights, recipe, figures) into `out`.
+    """Writes parts first .. first + count - 1 of the run's tar (float16 best weights, recipe, metrics) into `out`.
 
     At home: `cat NAME.tar.* | tar x`; the folder is then a run that `calibrate` and `release` take.
     """

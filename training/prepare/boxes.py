@@ -1,8 +1,7 @@
-"""Readers' boxes around opacities teach a network where to look: a small loss on its maps beside that of the labels.
+"""Readers' boxes around opacities supervise where a network looks: a small loss on its maps beside that of the labels.
 
-The boxes are RSNA's, on NIH films that may train. Those of half of the patients teach; the other half's judge the
-heatmaps and choose explanations (training.release.explain), so that what was taught is not what is measured.
-Source: after Li et al. 2018, 'Thoracic disease identification and localization with limited supervision'.
+The boxes are RSNA's, on NIH films that may train. Those of half of the patients supervise; the other half's judge
+the heatmaps (training.release.pointing), so that what was learned is not what is measured.
 """
 
 import zlib
@@ -14,24 +13,19 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.nn import functional
 
 from diagnosis_tool.cxr.bundle import Output
-from diagnosis_tool.cxr.network import ChestNetwork
 from training.datasets import tables
 from training.datasets.base import AnnotatedBox, Dataset, Record
 from training.datasets.leakage import RSNA_SOURCE, find_nih_lists, trainable
 from training.datasets.rsna import LABELS
-from training.errors import DatasetInvalid, RecipeInvalid
+from training.errors import DatasetInvalid
 
 OPACITIES: Final = ("Infiltration", "Pneumonia", "Consolidation")
 """The outputs whose maps are held against RSNA's boxes around opacities."""
 BOX_TABLES: Final = (LABELS, RSNA_SOURCE)
 """Files of RSNA's folder: boxes by RSNA's names, and NIH's name of each film."""
 _RSNA_SIDE_PX: Final = 1024.0  # of the DICOM files that the boxes were drawn on
-_LEAST_CELLS: Final = 0.3  # a crop that shows less of the boxes than this teaches nothing
-_LEAST_SHARE: Final = 1e-4  # keeps the logarithm finite
 
 
 def opacity_boxes(rsna: Path, nih: Dataset) -> dict[Record, tuple[AnnotatedBox, ...]]:
@@ -59,7 +53,7 @@ def opacity_boxes(rsna: Path, nih: Dataset) -> dict[Record, tuple[AnnotatedBox, 
 
 
 def supervises(patient: str) -> bool:
-    """Whether this patient's boxes may teach; those of the others judge."""
+    """Whether this patient's boxes may supervise; those of the others judge."""
     return zlib.crc32(patient.encode()) % 2 == 0
 
 
@@ -67,7 +61,7 @@ def supervises(patient: str) -> bool:
 class BoxedFilms:
     """Training films with boxes, by their place among the training images.
 
-    masks: (side, side) uint8 of the cached image, 255 inside of a box. columns: the outputs that are taught.
+    masks: (side, side) uint8 of the cached image, 255 inside of a box. columns: the supervised outputs.
     """
 
     masks: dict[int, torch.Tensor]
@@ -92,7 +86,7 @@ class BoxedFilms:
 def boxed_films(
     folder: Path, nih: Dataset, train: Sequence[Record], outputs: Sequence[Output], side_px: int
 ) -> BoxedFilms:
-    """The boxes that may teach, of the films that train. Raises DatasetInvalid when there are none."""
+    """The boxes that may supervise, of the films that train. Raises DatasetInvalid when there are none."""
     place = {record.image: n for n, record in enumerate(train)}
     masks = {
         place[record.image]: _mask(boxes, side_px)
@@ -100,7 +94,7 @@ def boxed_films(
         if record.image in place and supervises(record.patient)
     }
     if not masks:
-        raise DatasetInvalid(f"{folder} has no boxes that may teach on the training films of {nih.folder}.")
+        raise DatasetInvalid(f"{folder} has no boxes that may supervise on the training films of {nih.folder}.")
     columns = tuple(k for k, output in enumerate(outputs) if output.name in OPACITIES)
     return BoxedFilms(masks=masks, side_px=side_px, columns=columns)
 
@@ -112,33 +106,3 @@ def _mask(boxes: Sequence[AnnotatedBox], side_px: int) -> torch.Tensor:
         columns = slice(int(box.left * side_px), int((box.left + box.width) * side_px) + 1)
         mask[rows, columns] = 255
     return mask
-
-
-def last_layer(network: ChestNetwork) -> nn.Linear:
-    """The layer whose weights make a map of each cell's say in an output.
-
-    Raises RecipeInvalid for a head that is more than a mean over the cells and one dense layer.
-    """
-    layers = [layer for layer in network.head.children() if not isinstance(layer, nn.Dropout | nn.Flatten)]
-    match layers:
-        case [nn.AdaptiveAvgPool2d(output_size=1), nn.Linear() as last]:
-            return last
-    raise RecipeInvalid("boxes teach a network whose head is a mean over the map and one dense layer: head_grid = 1.")
-
-
-def location_loss(
-    features_BChw: torch.Tensor, last: nn.Linear, masks_BHW: torch.Tensor, columns: Sequence[int]
-) -> torch.Tensor:
-    """How far the maps of the outputs `columns` lie outside of the boxes: summed over the films with boxes, a scalar.
-
-    masks_BHW: 0..255, in the film as it was augmented. The map's softmax over all cells is a guess of where the
-    finding lies; a film's loss is minus the logarithm of the part that lies in the boxes, a mean over the outputs.
-    """
-    height, width = features_BChw.shape[2:]
-    inside_BP = functional.adaptive_avg_pool2d(masks_BHW[:, None] / 255, (height, width)).flatten(1)
-    shown = inside_BP.sum(1) > _LEAST_CELLS
-    if not bool(shown.any()):
-        return features_BChw.new_zeros(())
-    maps_BKP = torch.einsum("kc,bchw->bkhw", last.weight[list(columns)], features_BChw[shown].float()).flatten(2)
-    share_BK = (maps_BKP.softmax(2) * inside_BP[shown][:, None]).sum(2)
-    return -share_BK.clamp(min=_LEAST_SHARE).log().mean(1).sum()

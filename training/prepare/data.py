@@ -52,7 +52,7 @@ class Samples:
 class TrainingData:
     """Train at the cached size, to be cropped; validation exactly as serving will read it.
 
-    boxed: training films whose boxes teach, where the recipe wants them.
+    boxed: training films whose boxes supervise, where the recipe wants them.
     """
 
     dataset: str

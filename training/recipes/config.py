@@ -233,7 +233,7 @@ class Precision(StrEnum):
 class LoopConfig:
     """ema_decay: 0 for none; the averaged weights are then validated and kept. accumulate: batches a step.
 
-    batch_size: of all processes together, where torchrun starts several. select: the figure on validation that the best
+    batch_size: of all processes together, where torchrun starts several. select: the metric on validation that the best
     epoch is chosen by: mean_auc, loss, accuracy, f1, or auc:NAME, accuracy:NAME, f1:NAME of one output.
     early_stop: epochs without a better value of `select` after which the run ends, 0 for never.
     max_steps: ends each epoch early, 0 for never. stochastic_depth: how often residual blocks are left out, as a part
@@ -253,7 +253,7 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxesConfig:
-    """Readers' boxes that teach the network where to look (training.prepare.boxes); without a folder none do.
+    """Readers' boxes that supervise where the network looks (training.prepare.boxes); none without a folder.
 
     folder: of RSNA's labels, whose films the data set must hold. weight: of the loss on the maps; that on the labels
     counts 1. images: films with boxes in each batch, in the place of as many others.
@@ -279,7 +279,7 @@ class CalibrationConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseConfig:
-    """What the released bundle is called, and what its card must say beside the figures."""
+    """What the released bundle is called, and what its card must say beside the metrics."""
 
     name: str
     version: str

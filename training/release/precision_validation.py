@@ -1,6 +1,6 @@
 """Proves, or not, that a bundle may be read in bf16: beside the float32 reference, on validation images.
 
-Rounding moves a trained network's answers by an amount that only a trial shows; random weights moved far more.
+Rounding moves a trained network's answers by an amount that only a comparison shows; random weights moved far more.
 """
 
 import tempfile
@@ -29,7 +29,7 @@ _BF16: Final = "bf16"
 MAX_MEAN_ABS_DP: Final = 0.005
 MAX_CALLS_CHANGED: Final = 0.005
 MAX_AUC_MOVED: Final = 0.001
-"""What readers would not notice, against intervals of some 0.02 of the figures themselves."""
+"""What readers would not notice, against intervals of some 0.02 of the metrics themselves."""
 _GOLDEN_MARGIN: Final = 2.0
 """The golden tolerance is so many times the largest difference of any logit that was seen here: another processor
 rounds otherwise but by as much, a wrong weight or layout moves logits by far more."""
@@ -136,7 +136,7 @@ def precision_validation(
 
 
 def passes(validation: PrecisionValidation) -> bool:
-    """Whether the engine may read in this precision; never where a figure is not a number."""
+    """Whether the engine may read in this precision; never where a metric is not a number."""
     return (
         validation.mean_abs_dp <= MAX_MEAN_ABS_DP
         and validation.calls_changed <= MAX_CALLS_CHANGED

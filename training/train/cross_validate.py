@@ -119,19 +119,19 @@ def prove(what: CrossValidation) -> Path | None:
 
 def proof_of(what: CrossValidation) -> dict[str, object]:
     """What the runs' own files say of who was validated, against the manifest; plain values for JSON."""
-    said = [_said(what.run(fold)) for fold in range(len(what.manifest.images))]
-    times = Counter(image for part in said for image in part.images)
+    folds = [_predictions_of(what.run(fold)) for fold in range(len(what.manifest.images))]
+    times = Counter(image for part in folds for image in part.images)
     unreadable = _unreadable(what)
     missing = sorted({r.image for r in what.records} - set(times) - unreadable)
     twice = sorted(image for image, count in times.items() if count > 1)
-    rows = [_fold_row(what, fold, part) for fold, part in enumerate(said)]
-    means = [part.mean_auc for part in said]
+    rows = [_fold_row(what, fold, part) for fold, part in enumerate(folds)]
+    means = [part.mean_auc for part in folds]
     return {
         "recipe": what.recipe.name,
         "recipe_sha256": hashlib.sha256(recipe_to_json(what.recipe).encode()).hexdigest(),
         "git_commit": git_commit(),
         "dataset": what.dataset.name,
-        "folds": len(said),
+        "folds": len(folds),
         "split_seed": what.manifest.split_seed,
         "records_sha256": what.manifest.records_sha256,
         "labels_sha256": labels_hash(what.records),
@@ -141,7 +141,7 @@ def proof_of(what: CrossValidation) -> dict[str, object]:
         "not_validated": missing,
         "validated_twice": twice,
         "left_out_as_unreadable": sorted(unreadable),
-        "patients_trained_and_validated": sum(_both_sides(what, fold, part) for fold, part in enumerate(said)),
+        "patients_trained_and_validated": sum(_both_sides(what, fold, part) for fold, part in enumerate(folds)),
         "patients_torn": torn_patients(what.manifest, what.records),
         "mean_auc_by_fold": means,
         "mean_auc": mean_defined(means),
@@ -149,7 +149,7 @@ def proof_of(what: CrossValidation) -> dict[str, object]:
     }
 
 
-def _said(run: RunFolder) -> Predictions:
+def _predictions_of(run: RunFolder) -> Predictions:
     found = run.validation()
     if found is None:
         raise TrainingFailed(f"{run.validation_file} is not there: train this fold again in a new folder.")
@@ -164,18 +164,18 @@ def _unreadable(what: CrossValidation) -> set[str]:
     return {r.image for r in what.records} - set(info.train_images) - set(info.validation_images)
 
 
-def _fold_row(what: CrossValidation, fold: int, said: Predictions) -> dict[str, object]:
+def _fold_row(what: CrossValidation, fold: int, predictions: Predictions) -> dict[str, object]:
     run, names = what.run(fold), [output.name for output in what.dataset.outputs]
     counts = label_counts(what.manifest, what.records)
     totals = [max(1, sum(column)) for column in zip(*counts, strict=True)]
     return {
         "fold": fold,
         "run": run.path.name,
-        "images": len(said.images),
-        "patients": len(set(said.patients)),
-        "as_in_manifest": set(said.images) <= set(what.manifest.images[fold]),
-        "patients_trained_and_validated": _both_sides(what, fold, said),
-        "images_sha256": split_sha256(said.images),
+        "images": len(predictions.images),
+        "patients": len(set(predictions.patients)),
+        "as_in_manifest": set(predictions.images) <= set(what.manifest.images[fold]),
+        "patients_trained_and_validated": _both_sides(what, fold, predictions),
+        "images_sha256": split_sha256(predictions.images),
         "train_images_sha256": split_sha256(run.info().train_images),
         "predictions_sha256": _file_hash(run.validation_file),
         "labels": dict(zip(names, counts[fold], strict=True)),
@@ -183,11 +183,11 @@ def _fold_row(what: CrossValidation, fold: int, said: Predictions) -> dict[str, 
     }
 
 
-def _both_sides(what: CrossValidation, fold: int, said: Predictions) -> int:
+def _both_sides(what: CrossValidation, fold: int, predictions: Predictions) -> int:
     """Patients whom this fold both trained on and validated; there must be none."""
     patient_of = {record.image: record.patient for record in what.records}
     trained = {patient_of[image] for image in what.run(fold).info().train_images}
-    return len(trained & set(said.patients))
+    return len(trained & set(predictions.patients))
 
 
 def _file_hash(file: Path) -> str:

@@ -31,7 +31,7 @@ def soft_labels(runs: Sequence[RunFolder], folder: Path | None, cache: Path, dev
     infos = [run.info() for run in runs]
     if any((info.train_images, info.dataset) != (infos[0].train_images, infos[0].dataset) for info in infos):
         raise TrainingFailed("The runs learned from different images: teachers must share one split.")
-    said, learned = [], frozenset(infos[0].train_images)
+    probabilities, learned = [], frozenset(infos[0].train_images)
     for run in runs:
         recipe = run.recipe()
         dataset = read_dataset(recipe.data.dataset, folder or Path(recipe.data.folder), recipe.data.references)
@@ -39,10 +39,10 @@ def soft_labels(runs: Sequence[RunFolder], folder: Path | None, cache: Path, dev
         samples = samples_of(served, tuple(record for record in dataset.records if record.image in learned))
         network = build_network(recipe.network, len(dataset.outputs)).to(device)
         network.load_state_dict(run.best())
-        said.append(_probabilities(network, samples, device))
+        probabilities.append(_probabilities(network, samples, device))
     return predictions_of(
         samples.records,
-        np.mean(said, axis=0),
+        np.mean(probabilities, axis=0),
         dataset.outputs,
         dataset.activation,
         dataset=dataset.name,

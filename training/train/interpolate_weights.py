@@ -43,7 +43,7 @@ def interpolate_weights(
     state = _mean(before.best(), after.best(), share)
     network = build_network(recipe.network, len(data.outputs))
     network.load_state_dict(state)
-    said = predictions_of(
+    predictions = predictions_of(
         data.validation.records,
         predict_logits(network, data.validation, recipe.loop.batch_size, torch.device("cpu")),
         data.outputs,
@@ -59,9 +59,9 @@ def interpolate_weights(
     out.write_recipe(recipe)
     out.write_best(state)
     out.write_history(after.history())
-    out.write_validation(said)
+    out.write_validation(predictions)
     out.write_info(replace(info, start_weights=origin))
-    return said.mean_auc
+    return predictions.mean_auc
 
 
 def at_size(recipe: Recipe, size_px: int) -> Recipe:

@@ -19,7 +19,6 @@ from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.errors import TrainingFailed
 from training.evaluate.metrics import auc, mean_defined, per_output
 from training.evaluate.predictions import predictions_of
-from training.prepare.boxes import last_layer, location_loss
 from training.prepare.data import Samples, TrainingData, fetched
 from training.prepare.pixel_statistics import with_pixel_statistics
 from training.provenance import git_commit
@@ -30,6 +29,7 @@ from training.train.devices import autocast, moved, use_channels_last
 from training.train.distributed import ALONE, ProcessGroup
 from training.train.freeze import first_stages, freeze, frozen_stages_at, train_mode
 from training.train.interrupts import Stop, Stopped, ask_to_stop, failures_named
+from training.train.location_loss import last_layer, location_loss
 from training.train.losses import Loss, build_loss
 from training.train.optim import AveragedWeights, build_optimizer, rate_factor, set_rate
 from training.train.run_folder import EpochRecord, RunFolder, RunInfo
@@ -80,7 +80,7 @@ def train(
     steps = min(steps, recipe.loop.max_steps) if recipe.loop.max_steps else steps
     state = _build(recipe, data, device, group)
     if data.boxed:
-        last_layer(state.network)  # complains of a head that cannot be taught
+        last_layer(state.network)  # complains of a head that boxes cannot supervise
     checkpoint = run.last()
     if checkpoint is None:
         _begin(state, recipe, data, run, group)
@@ -242,7 +242,7 @@ def _gradients(state: TrainingState, job: _Job, micro: list[_Batch]) -> float:
 
 
 def _masks(job: _Job, chosen_B: NDArray[np.int64], generator: torch.Generator, part: BatchPart) -> torch.Tensor | None:
-    """The boxes of these films, moved as augment() will move the films next; None when no boxes teach."""
+    """The boxes of these films, moved as augment() will move the films next; None without boxes."""
     if job.data.boxed is None:
         return None
     moves = replace(job.recipe.augment, brightness=0.0, contrast=0.0)

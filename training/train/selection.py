@@ -22,7 +22,7 @@ _OF_ONE: Final = re.compile(r"(auc|accuracy|f1):(.+)")
 
 
 def check_select(name: str, outputs: Sequence[Output], labels_nK: NDArray[np.float32]) -> None:
-    """Raises RecipeInvalid when validation cannot give this figure. labels_nK: of the validation images."""
+    """Raises RecipeInvalid when validation cannot give this metric. labels_nK: of the validation images."""
     if name in _OF_ALL:
         return
     names = [output.name for output in outputs]

@@ -1,4 +1,4 @@
-"""Boxes teach where to look, those of half of the patients alone; explanations are chosen on the others'."""
+"""Boxes supervise where a network looks, those of half of the patients alone; the others' judge."""
 
 import os
 import signal
@@ -19,8 +19,6 @@ from training.prepare.boxes import (
     OPACITIES,
     BoxedFilms,
     boxed_films,
-    last_layer,
-    location_loss,
     opacity_boxes,
     supervises,
 )
@@ -28,6 +26,7 @@ from training.prepare.data import TrainingData, load_training_data
 from training.recipes.config import BoxesConfig, Precision, Recipe
 from training.train import loop
 from training.train.interrupts import Stopped
+from training.train.location_loss import last_layer, location_loss
 from training.train.loop import train
 from training.train.run_folder import RunFolder
 
@@ -76,7 +75,7 @@ def test_half_of_the_patients_teach_and_only_films_that_train(data: TrainingData
     assert 0 < len(teaching) < len(data.train)
     assert [data.outputs[k].name for k in data.boxed.columns] == [o.name for o in data.outputs if o.name in OPACITIES]
     others = [record for record in data.train.records if not supervises(record.patient)]
-    with pytest.raises(DatasetInvalid, match="may teach"):
+    with pytest.raises(DatasetInvalid, match="may supervise"):
         boxed_films(rsna, read_dataset("nih", nih_folder), others, data.outputs, 96)
 
 

@@ -73,7 +73,7 @@ def test_one_fold_a_process_gives_the_same(at_once, command, capsys):
 
 def test_compare_takes_the_folder_for_one_row(at_once):
     (row,) = load_runs([at_once])
-    assert row.split == "validation, all 3 folds"
+    assert row.evaluation.split == "validation, all 3 folds"
     assert len(row.predictions.images) == 16
 
 
