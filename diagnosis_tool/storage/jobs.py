@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Select, func, select, update
+from sqlalchemy import Connection, Engine, Select, func, insert, literal, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from diagnosis_tool.domain.access import Projects
@@ -250,6 +250,14 @@ class JobStore:
             update(t.jobs).where(t.jobs.c.id == job.id).values(state=JobState.LEASED, attempts=job.attempt, **lease)
         )
         db.execute(update(t.instances).where(t.instances.c.id == job.instance_id).values(state=InstanceState.READING))
+
+
+def add_jobs(db: Connection, study_id: int, created_at: datetime) -> None:
+    """Queues all images of a new study, in the order in which they were sent."""
+    new = {"state": JobState.QUEUED, "priority": Priority.NORMAL, "attempts": 0, "created_at": created_at}
+    columns = [literal(value, t.jobs.c[name].type) for name, value in new.items()]
+    images = select(t.instances.c.id, *columns).where(t.instances.c.study_id == study_id)
+    db.execute(insert(t.jobs).from_select(["instance_id", *new], images.order_by(t.instances.c.position)))
 
 
 def _job(row: Any, worker: str) -> Job:

@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, union_all
 
 from diagnosis_tool.domain.access import Projects
-from diagnosis_tool.domain.jobs import JobState, Priority
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.studies import Instance, InstanceState, Study, StudyProgress, require_quota
 from diagnosis_tool.errors import NotFound
@@ -19,6 +18,7 @@ from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.storage.blobs import BlobStore
 from diagnosis_tool.storage.database import read_transaction, write_transaction
 from diagnosis_tool.storage.instances import instance_of, is_seen, select_instances
+from diagnosis_tool.storage.jobs import add_jobs
 from diagnosis_tool.storage.predictions import forget_contents, predictions_of
 from diagnosis_tool.storage.users import first_project
 
@@ -66,40 +66,13 @@ class StudyStore:
         with write_transaction(self._engine) as db:  # no other upload or deletion comes between the checks and the rows
             self._blobs.require(new.sha256 for new in instances)
             require_quota(_bytes_of_user(db, user_id), sum(new.size_bytes for new in instances), quota_bytes)
-            study_id = db.execute(
-                insert(t.studies)
-                .values(
-                    uid=uid,
-                    created_at=created_at,
-                    user_id=user_id,
-                    patient=patient,
-                    project_id=project_id or first_project(user_id),
-                )
-                .returning(t.studies.c.id)
-            ).scalar_one()
-            for position, new in enumerate(instances):
-                instance_id = db.execute(
-                    insert(t.instances)
-                    .values(
-                        uid=new.uid,
-                        study_id=study_id,
-                        position=position,
-                        file_name=new.file_name,
-                        sha256=new.sha256,
-                        size_bytes=new.size_bytes,
-                        state=InstanceState.QUEUED,
-                    )
-                    .returning(t.instances.c.id)
-                ).scalar_one()
-                db.execute(
-                    insert(t.jobs).values(
-                        instance_id=instance_id,
-                        state=JobState.QUEUED,
-                        priority=Priority.NORMAL,
-                        attempts=0,
-                        created_at=created_at,
-                    )
-                )
+            study = {"uid": uid, "created_at": created_at, "user_id": user_id, "patient": patient}
+            study["project_id"] = project_id or first_project(user_id)
+            study_id = db.execute(insert(t.studies).values(study).returning(t.studies.c.id)).scalar_one()
+            common = {"study_id": study_id, "state": InstanceState.QUEUED}
+            images = [{**common, "position": k, **asdict(new)} for k, new in enumerate(instances)]
+            db.execute(insert(t.instances), images)
+            add_jobs(db, study_id, created_at)
             worklist.refresh(db, [study_id])
             worklist.index_text(db, study_id)
             if row is not None:

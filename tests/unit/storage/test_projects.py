@@ -8,6 +8,7 @@ import pytest
 from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.jobs import JobStore
+from diagnosis_tool.storage.predictions import PredictionStore
 from diagnosis_tool.storage.reviews import ReviewStore
 from diagnosis_tool.storage.studies import StudyStore
 from diagnosis_tool.storage.worklist_pages import WorklistStore
@@ -25,10 +26,13 @@ FOR_NOBODY = {
     JobStore.close: "the worker's",
     JobStore.heartbeat: "the worker's",
     JobStore.workers: "no study's",
+    PredictionStore.complete: "the worker's",
+    PredictionStore.complete_known: "the worker's",
+    PredictionStore.probabilities: "numbers for the metrics",
 }
 PUBLIC = [
     method
-    for store in (StudyStore, ReviewStore, WorklistStore, JobStore)
+    for store in (StudyStore, ReviewStore, WorklistStore, JobStore, PredictionStore)
     for name, method in vars(store).items()
     if inspect.isfunction(method) and not name.startswith("_")
 ]
