@@ -132,8 +132,15 @@ def test_readiness_follows_the_worker(context: Context) -> None:
 
 
 def test_the_loop_reads_until_it_is_stopped(context: Context) -> None:
-    submit(context, *[(f"{k}.png", phantom_png(k)) for k in range(3)])
+    study = submit(context, *[(f"{k}.png", phantom_png(k)) for k in range(3)])
     stop = threading.Event()
-    threading.Timer(1.5, stop.set).start()
+
+    def stop_when_all_are_read() -> None:
+        for _ in range(3000):  # it goes on at once when they are; a loop that never reads fails below
+            if stop.wait(0.02) or context.studies.progress(study.uid, ALL_PROJECTS).finished == 3:
+                break
+        stop.set()
+
+    threading.Thread(target=stop_when_all_are_read, daemon=True).start()
     assert loop.run(context, FakeClassifier(), worker="w", stop=stop) == 3
     assert readiness(context).ready
