@@ -20,10 +20,13 @@ from jinja2.bccache import Bucket, BytecodeCache
 from PIL import Image
 
 from diagnosis_tool.services.context import Context
+from diagnosis_tool.worker import memory
 from testing.bundles import write_bundle
 from testing.stores import open_store
 from training.phantom import chest_phantom
 from training.release import finish
+
+memory.keep_flat()  # a third less time in the kernel where networks are trained
 
 REAL_FILMS = Path(__file__).resolve().parents[2] / "shared" / "data" / "nih-1024"
 

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,30 @@ def run(*arguments: str, code: int = 0) -> str:
     return done.stdout if code != 1 else done.stderr
 
 
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """As run, in this process: it has loaded torch already."""
+    monkeypatch.setenv("ENGINE", "auto")
+
+    def run_here(*arguments: str, code: int = 0) -> str:
+        assert main(arguments) == code
+        said = capsys.readouterr()
+        return said.out if code != 1 else said.err
+
+    return run_here
+
+
 def without_seconds(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in answer.items() if k != "seconds"} for answer in answers]
 
 
-def test_predict_answers_for_every_file_in_order(tiny_bundle: Path, film_files: list[Path], tmp_path: Path) -> None:
+def test_predict_answers_for_every_file_in_order(
+    here: Callable[..., str], tiny_bundle: Path, film_files: list[Path], tmp_path: Path
+) -> None:
     text = tmp_path / "notes.png"
     text.write_text("no image")
     files = [str(film_files[0]), str(text), str(tmp_path / "missing.png"), str(film_files[1])]
-    answers = json.loads(run("predict", *files, "--json", "--bundle", str(tiny_bundle), code=2))
+    answers = json.loads(here("predict", *files, "--json", "--bundle", str(tiny_bundle), code=2))
     assert [answer["file"] for answer in answers] == files
     keys = {"file", "sha256", "findings", "top4", "refused", "bundle", "engine", "precision", "seconds"}
     assert all(set(answer) == keys for answer in answers)
@@ -48,15 +64,15 @@ def test_predict_says_the_same_twice(tiny_bundle: Path, film_files: list[Path]) 
     assert {(answer["engine"], answer["precision"]) for answer in first} == {("openvino", "f32")}
 
 
-def test_verify_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
-    said = run("verify-bundle", str(tiny_bundle))
+def test_verify_bundle(here: Callable[..., str], tiny_bundle: Path, tmp_path: Path) -> None:
+    said = here("verify-bundle", str(tiny_bundle))
     assert "is valid" in said
     assert "reproduced by openvino f32" in said
-    assert "No bundle" in run("verify-bundle", str(tmp_path), code=1)
+    assert "No bundle" in here("verify-bundle", str(tmp_path), code=1)
 
 
 def test_help_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "usage" in run("--help")
+    assert "usage" in run("--help")  # as a program
     for command in ("serve", "users", "tokens", "worker", "migrate", "predict", "verify-bundle"):
         with pytest.raises(SystemExit, match="0"):
             main([command, "--help"])
