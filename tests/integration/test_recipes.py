@@ -119,7 +119,7 @@ def _small(recipe: Recipe) -> tuple[str, ...]:
         "loop.batch_size": 4,
         # of so few films a tenth is two: too few to fit a calibration on
         "data.folds": 4 if recipe.data.folds == 10 else recipe.data.folds,
-        "calibration": "{}",  # the made data holds no ward
+        "calibration": "{}",
     }
     return tuple(f"--set={key}={value}" for key, value in changes.items())
 

@@ -216,9 +216,15 @@ def test_a_resumed_run_draws_the_same_weighted_images(data, tmp_path, monkeypatc
     assert [e.train_loss for e in broken.history()] == [e.train_loss for e in straight.history()]
 
 
-@pytest.mark.parametrize("kind", ["focal", "bp_mll"])
+@pytest.mark.parametrize("kind", ["focal", "bp_mll", "weighted_bce", "hamming", "focal_categorical"])
 def test_other_losses_train_too(data, tmp_path, kind):
     run = RunFolder(tmp_path)
+    if kind == "focal_categorical":
+        train_side, validation = (
+            replace(side, labels_nK=np.eye(15, dtype=np.float32)[side.labels_nK.argmax(axis=1)])
+            for side in (data.train, data.validation)
+        )
+        data = replace(data, activation=Activation.SOFTMAX, train=train_side, validation=validation)
     train(tiny_recipe(loss={"kind": kind}), data, run, CPU)
     assert run.history()[-1].validation_loss < run.history()[0].validation_loss
 
