@@ -49,7 +49,7 @@ class NewToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long a sign-in lasts: without a request, and at most."""
+    """How long a session lasts: without a request, and at most."""
 
     idle: timedelta
     absolute: timedelta
@@ -72,7 +72,7 @@ def user_named(context: Context, name: str) -> User | None:
 
 
 def begin_session(context: Context, user: User, limits: Limits) -> str:
-    """A new sign-in's secret, to be kept in the browser's cookie."""
+    """A new session's secret, to be kept in the browser's cookie."""
     secret = secrets.token_urlsafe(_BYTES)
     context.credentials.add_session(user.id, secret, lifetime=limits.absolute)
     return secret
@@ -97,7 +97,7 @@ def link_user(context: Context, secret: str) -> User:
 
 
 def use_link(context: Context, secret: str, password: str) -> User:
-    """Sets the password and ends the link and all of the user's sign-ins. Raises NotFound, RequestRefused."""
+    """Sets the password and ends the link and all of the user's sessions. Raises NotFound, RequestRefused."""
     passwords.check_new(password, link_user(context, secret).name)
     user = context.credentials.use_link(secret, passwords.hashed(password))
     if user is None:

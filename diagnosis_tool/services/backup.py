@@ -112,7 +112,7 @@ def restore(*, backup: Path, data_dir: Path, migrations: Path) -> Manifest:
     """Makes the empty folder data_dir hold what the backup holds, all of it compared with its manifest before.
 
     Until the last step there is no database in data_dir, so nothing can serve half of it; a restoring that was cut off
-    is begun anew. Sign-ins and one-time links end, API tokens stay.
+    is begun anew. Sessions and one-time links end, API tokens stay.
 
     Raises BackupInvalid when the backup is damaged, incomplete or of a newer release, or when data_dir is not empty;
     StorageFull.

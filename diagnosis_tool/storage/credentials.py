@@ -1,4 +1,4 @@
-"""Sign-ins, one-time links and API tokens in the database, each known by the hash of its secret alone."""
+"""Credentials in the database: sessions, one-time links and API tokens, each known by the hash of its secret alone."""
 
 import hashlib
 from collections.abc import Callable, Collection
@@ -42,7 +42,7 @@ class CredentialStore:
         self._now = now
 
     def add_session(self, user_id: int, secret: str, *, lifetime: timedelta) -> None:
-        """The secret is this user's sign-in until it has been idle too long, for `lifetime` at most."""
+        """The secret is this user's session until it has been idle too long, for `lifetime` at most."""
         now = self._now()
         values = {"user_id": user_id, "created_at": now, "seen_at": now, "expires_at": now + lifetime}
         with write_transaction(self._engine) as db:
@@ -50,7 +50,7 @@ class CredentialStore:
             db.execute(insert(t.sessions).values(secret_hash=digest(secret), **values))
 
     def session_user(self, secret: str, *, idle: timedelta) -> User | None:
-        """Whose sign-in it is; None when there is none (any more), or its user was disabled."""
+        """Whose session it is; None when there is none (any more), or its user was disabled."""
         s, now = t.sessions.c, self._now()
         with read_transaction(self._engine) as db:
             row = db.execute(select(s.user_id, s.seen_at, s.expires_at).where(s.secret_hash == digest(secret))).first()
@@ -62,14 +62,12 @@ class CredentialStore:
         return user
 
     def _touch(self, secret: str, now: datetime) -> None:
-        with (
-            suppress(StorageFull, OperationalError),
-            write_transaction(self._engine) as db,
-        ):  # what was asked for is shown anyway
+        # what was asked for is shown anyway
+        with suppress(StorageFull, OperationalError), write_transaction(self._engine) as db:
             db.execute(update(t.sessions).where(t.sessions.c.secret_hash == digest(secret)).values(seen_at=now))
 
     def end_session(self, secret: str) -> None:
-        """Ends this sign-in; other ones of the same user go on."""
+        """Ends this session; other ones of the same user go on."""
         with write_transaction(self._engine) as db:
             db.execute(delete(t.sessions).where(t.sessions.c.secret_hash == digest(secret)))
 
@@ -175,7 +173,7 @@ class CredentialStore:
 
 
 def end_sessions_and_links(engine: Engine) -> None:
-    """Ends all sign-ins and one-time links; API tokens stay. The schema may be one that has neither yet."""
+    """Ends all sessions and one-time links; API tokens stay. The schema may be one that has neither yet."""
     there = set(inspect(engine).get_table_names())
     with write_transaction(engine) as db:
         for table in (t.sessions, t.links):

@@ -80,7 +80,7 @@ memberships: Final = Table(
 )
 
 # Of session ids, links and tokens only SHA-256 is kept: they are random and long, so nothing slower is needed.
-# A sign-in ends by being deleted, and so does a link that was used.
+# A session ends by being deleted, and so does a link that was used.
 sessions: Final = Table(
     "sign_ins",
     metadata,

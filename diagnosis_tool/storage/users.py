@@ -86,7 +86,7 @@ class UserStore:
         return self.get(user_id)
 
     def set_password(self, user_id: int, password_hash: str, *, row: AuditRow | None = None) -> None:
-        """Every sign-in of theirs ends, and a link that they have is worth nothing any more. row: written beside it."""
+        """Every session of theirs ends, and a link that they have is worth nothing any more. row: written beside it."""
         with write_transaction(self._engine) as db:
             set_password(db, user_id, password_hash)
             if row is not None:
@@ -147,7 +147,7 @@ def set_password(db: Connection, user_id: int, password_hash: str) -> None:
 
 
 def end_sessions(db: Connection, user_id: int) -> None:
-    """Ends all sign-ins and links of the user."""
+    """Ends all sessions and links of the user."""
     for table in (t.sessions, t.links):
         db.execute(delete(table).where(table.c.user_id == user_id))
 
