@@ -115,6 +115,16 @@ def test_the_viewers_page_is_recorded_for_it_comes_with_its_image(
     assert rows(context)[3:] == [("view", "success", study)]
 
 
+def test_the_viewers_layout_is_recorded_with_the_image_it_comes_with(
+    study: str, client: FlaskClient, context: Context
+) -> None:
+    assert client.get("/viewer/_dash-layout").status_code == 200
+    assert rows(context)[3:] == []
+    page = f"http://localhost/viewer/?instance={images(client, study)[0]}"
+    assert client.get("/viewer/_dash-layout", headers={"Referer": page}).status_code == 200
+    assert rows(context)[3:] == [("view", "success", study)]
+
+
 def test_a_row_is_about_what_was_read_whatever_the_address_asks_for(
     study: str, client: FlaskClient, context: Context, upload: Callable[..., str]
 ) -> None:

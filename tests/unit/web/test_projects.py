@@ -160,7 +160,11 @@ def test_the_viewer_finds_no_other_projects_image(wards: Wards) -> None:
     hidden = json.dumps(wards.theirs.post("/viewer/_dash-update-component", json=body).json)
     assert "There is no such image" in hidden
     assert "ward.dcm" not in hidden
-    page = wards.theirs.get(f"/viewer/?instance={wards.image}").text
+    address = f"/viewer/?instance={wards.image}"
+    layout = wards.theirs.get("/viewer/_dash-layout", headers={"Referer": f"http://localhost{address}"}).text
+    assert "There is no such image" in layout
+    assert "ward.dcm" not in layout
+    page = wards.theirs.get(address).text
     assert "ward.dcm" not in page
     assert wards.study not in page
 
