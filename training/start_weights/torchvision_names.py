@@ -32,11 +32,3 @@ def backbone_state(architecture: str, state: Mapping[str, torch.Tensor]) -> Stat
 def expected(architecture: str) -> Normalisation:
     """What torchvision's published weights of this architecture expect: GoogLeNet's came from elsewhere."""
     return SYMMETRIC if architecture == "googlenet" else IMAGENET
-
-
-def vgg16_hidden(state: Mapping[str, torch.Tensor]) -> StateDict:
-    """VGG-16's two dense layers as a state of ChestNetwork.head with head_grid 7 and head_hidden (4096, 4096)."""
-    pairs = {"classifier.0": "2", "classifier.3": "5"}
-    return {
-        f"{ours}.{part}": state[f"{theirs}.{part}"] for theirs, ours in pairs.items() for part in ("weight", "bias")
-    }

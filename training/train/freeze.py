@@ -13,9 +13,6 @@ from torch import nn
 from diagnosis_tool.cxr.network import ARCHITECTURES, ChestNetwork
 from training.errors import RecipeInvalid
 
-BACKBONE: Final = ("features",)
-"""Everything but the head."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:

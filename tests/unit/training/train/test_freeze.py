@@ -6,7 +6,7 @@ import torch
 from diagnosis_tool.cxr.network import ARCHITECTURES, ChestNetwork, build_network
 from testing.bundles import network_spec
 from training.errors import RecipeInvalid
-from training.train.freeze import BACKBONE, first_stages, freeze, frozen_stages_at, stages, train_mode
+from training.train.freeze import first_stages, freeze, frozen_stages_at, stages, train_mode
 
 
 def network(architecture: str = "mobilenet_v2") -> ChestNetwork:
@@ -74,7 +74,7 @@ def test_one_step_changes_nothing_that_is_frozen() -> None:
 
 def test_head_alone_learns() -> None:
     built = network("vgg16")
-    freeze(built, BACKBONE)
+    freeze(built, ("features",))
     train_mode(built)
     assert not built.features.training
     assert built.head.training
