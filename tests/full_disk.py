@@ -12,10 +12,10 @@ _BALLAST = "ballast"
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int = 4) -> Iterator[Path]:
+def small_disk(folder: Path, kilobytes: int = 4096) -> Iterator[Path]:
     """A file system of this size at the folder."""
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"NOT TESTED, a full disk: no file system can be mounted here ({done.stderr.strip()})")

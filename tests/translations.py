@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ _TECHNICAL: Final = {"Accept", "Escape", "Files"}
 """Names of HTTP and of the browser that scripts use."""
 
 
+@cache
 def in_code() -> set[str]:
     """The message ids of all texts that `make messages` finds (of plurals the one for one thing)."""
     with (ROOT / "babel.cfg").open() as file:

@@ -1,9 +1,6 @@
 """Checkpoints that do not fit, runs of before, and disks that are full."""
 
-import contextlib
 import json
-import shutil
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.full_disk import small_disk
 from tests.recipes import tiny_recipe
 from training import files
 from training.errors import RecipeInvalid, TrainingFailed
@@ -82,21 +80,8 @@ def test_early_stopping_waits_for_the_named_figure(data, tmp_path):
     assert len(run.history()) == 2  # a network that does not move gets no better
 
 
-@contextlib.contextmanager
-def _tiny_disk(folder: Path, size: str):
-    """A file system that is soon full; skips the test where this user may not mount one."""
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or subprocess.run([mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]).returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_full_disk_leaves_the_checkpoint_before_whole(tmp_path):
-    with _tiny_disk(tmp_path / "disk", "300k") as disk:
+    with small_disk(tmp_path / "disk", kilobytes=300) as disk:
         run = RunFolder(disk)
         run.write_last({"step": 1, "weights": torch.zeros(20_000)})
         before = run.last_file.read_bytes()
