@@ -1,11 +1,24 @@
 """`make bench` measures what can be measured here, and says why of the rest."""
 
+import ast
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from benchmarks.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "testing"])
+def test_what_benchmarks_use_lives_apart_from_tests(folder: str) -> None:
+    for file in (ROOT / folder).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.partition(".")[0] for name in names} & {"tests", "pytest"}, file
 
 
 @pytest.fixture
