@@ -9,6 +9,7 @@ from diagnosis_tool.cxr.calibration import Calibration, CalibrationMethod
 from tests.made_up_runs import PNEUMONIA, SOFTMAX, THREE, made_up, write_evaluation, write_folds, write_run
 from training.calibrate.fit import Calibrated
 from training.errors import TrainingFailed
+from training.evaluate.evaluation import STORED, Evaluation
 from training.report import charts
 from training.report.calls import FITTED_HERE, Rule, best_confusion, best_constant_accuracy, class_matrix
 from training.report.runs import load_runs, read_evaluation
@@ -110,6 +111,25 @@ def test_an_evaluation_keeps_the_bundles_operating_points_and_the_json_s_metrics
     assert stated.calls is None
     assert any("no curves" in note for note in stated.notes)
     assert stated.ece("Hernia") is None
+
+
+def test_the_stored_evaluation_keeps_its_keys_and_gives_the_evaluation_back(tmp_path):
+    file = write_evaluation(tmp_path / "test.json", made_up(), kept=False)
+    stored = json.loads(file.read_text())
+    assert set(stored) == {
+        "bundle", "bundle_sha256", "engine", "precision", "dataset", "split", "n", "patients", "refused", "missing",
+        "mean_auc", "left_out", "auc", "ci", "auprc", "ece", "mean_ece", "positives", "images_per_s", "boxes",
+        "pointing",
+    }  # fmt: skip
+    assert stored["left_out"] == ["Hernia"]
+    found = STORED.structure(stored, Evaluation)
+    assert (found.images, found.patients, found.engine) == (300, 150, "torch")
+    low, high = stored["ci"]["auc"]["Mass"]
+    assert found.auc["Mass"] == Interval(value=stored["auc"]["Mass"], low=low, high=high)
+    again = STORED.unstructure(found)
+    assert {key: again[key] for key in ("auc", "auprc", "ece", "mean_auc", "n")} == {
+        key: stored[key] for key in ("auc", "auprc", "ece", "mean_auc", "n")
+    }
 
 
 def test_predictions_of_another_evaluation_are_refused(tmp_path):
