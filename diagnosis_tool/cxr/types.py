@@ -111,7 +111,7 @@ class ModelIdentity:
 
     @property
     def bundle(self) -> str:
-        """Name and version as released, for example 'mobilenet_v2-nih14-1.0'."""
+        """Name and version as released, for example 'efficientnet_b7-nih14-1.2'."""
         return f"{self.bundle_name}-{self.bundle_version}"
 
 
