@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urljoin
 
 import numpy as np
 import pytest
@@ -343,6 +344,18 @@ def test_the_page_is_labelled_and_local(app: Flask) -> None:
     assert re.search(r'<script type="module" src="/static/[0-9a-f]{12}/js/viewer/bootstrap.js">', page)
     assert "<title>" in page
     assert "https://" not in page
+
+
+def test_what_a_module_imports_is_kept_by_its_content_too(app: Flask) -> None:
+    client = browser_of(app)
+    imported: set[str] = set()
+    for address in re.findall('modulepreload" href="([^"]+)"', client.get("/viewer/").text):
+        with client.get(address) as module:
+            imported |= {urljoin(address, name) for name in re.findall(r'import [^"]*"(\.[^"]+)"', module.text)}
+    assert {Path(address).name for address in imported} >= {"texts.js", "pixels.js", "viewport.js"}
+    for address in imported:
+        with client.get(address) as answer:
+            assert "immutable" in answer.headers["Cache-Control"], address
 
 
 def test_a_files_name_is_text_in_the_layout(app: Flask, context: Context) -> None:
