@@ -117,7 +117,7 @@ def _trends(shown: Shown) -> dict[str, Any]:
 
 def day(image: Instance) -> str:
     """The day it was taken."""
-    return f"{image.dated:%Y-%m-%d}" if image.dated else ""
+    return f"{image.dated.astimezone():%Y-%m-%d}" if image.dated else ""
 
 
 def prior_title(prior: Instance, shown: Shown) -> str:

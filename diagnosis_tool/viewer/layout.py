@@ -121,7 +121,7 @@ def _study_bar(place: facts.Place, instance: Instance) -> Component:
 def patient_words(instance: Instance) -> str:
     """What the file says of its patient; nothing of what it does not say."""
     age = _("%(years)s years", years=instance.age_years) if instance.age_years is not None else None
-    date = f"{instance.acquired_at:%Y-%m-%d}" if instance.acquired_at else None
+    date = f"{instance.acquired_at.astimezone():%Y-%m-%d}" if instance.acquired_at else None
     parts = (instance.patient_name or instance.patient_id, age, instance.sex, date)
     return " · ".join(part for part in parts if part)
 

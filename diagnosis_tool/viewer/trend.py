@@ -64,7 +64,8 @@ def _run(run: Sequence[Point], symbol: str, shown_uid: str) -> PlotlyChart:
             "color": [ACCENT if point.uid == shown_uid else TEXT for point in run],
         },
         "text": [
-            f"{point.at:%Y-%m-%d} {wording.probability(point.probability)}<br>{escape(point.bundle)}" for point in run
+            f"{point.at.astimezone():%Y-%m-%d} {wording.probability(point.probability)}<br>{escape(point.bundle)}"
+            for point in run
         ],
         "hovertemplate": "%{text}<extra></extra>",
         "cliponaxis": False,
