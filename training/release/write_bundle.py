@@ -112,6 +112,8 @@ def release(
         size = sum((scratch / item.file).stat().st_size for item in weights)
         card = model_card(metadata, inputs.calibrated.notes, weights_bytes=size)
         (scratch / "MODEL_CARD.md").write_text(card)
+        for file in scratch.iterdir():  # whoever serves must read it, whatever the umask and safetensors' own choice
+            file.chmod(0o644)
         load_classifier(scratch)
     return metadata
 
@@ -131,7 +133,6 @@ def _write_weights(run: RunFolder, folder: Path) -> tuple[FileHash, ...]:
     for number, shard in enumerate(shards, start=1):
         name = "weights.safetensors" if len(shards) == 1 else f"weights-{number:02}-of-{len(shards):02}.safetensors"
         save_file(shard, folder / name)
-        (folder / name).chmod(0o644)  # safetensors writes for the owner alone; whoever serves must read it
         files.append(_hashed(folder / name))
     return tuple(files)
 
