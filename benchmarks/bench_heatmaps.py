@@ -12,7 +12,6 @@ from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before pytorch_
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from diagnosis_tool.cxr.explanation import Explanation
 from diagnosis_tool.cxr.gradcam import explain
 
 _SIDE, _TOP = 224, 4
@@ -50,7 +49,7 @@ def run() -> None:
     def explained(outputs: int) -> object:
         logits_BK, features_BChw = engine.run(x_BHW)
         top: NDArray[np.int64] = np.argsort(-logits_BK[0])[:outputs]
-        return explain(_Chosen(network.head, top.tolist()), features_BChw[0], outputs, Explanation.GRADCAM)
+        return explain(_Chosen(network.head, top.tolist()), features_BChw[0], outputs)
 
     tasks = {
         "predict": lambda: engine.run(x_BHW),

@@ -67,11 +67,10 @@ class BundleClassifier:
     def predict_prepared(self, x_BHW: NDArray[np.uint8]) -> tuple[Prediction, ...]:
         """What the model says about prepared radiographs (B, H, W), one prediction each, in their order."""
         logits_BK, features_BChw = self.engine.run(x_BHW)
-        method = self.bundle.metadata.explanation.method
         return tuple(
             Prediction(
                 identity=self.identity,
-                outputs=self._outputs(logits_K[None], explain(self._head, features_Chw, len(logits_K), method)),
+                outputs=self._outputs(logits_K[None], explain(self._head, features_Chw, len(logits_K))),
             )
             for logits_K, features_Chw in zip(logits_BK, features_BChw, strict=True)
         )

@@ -5,16 +5,12 @@ from enum import StrEnum
 
 
 class Explanation(StrEnum):
-    """Methods over the last feature map; diagnosis_tool.cxr.gradcam runs them."""
+    """Methods over the last feature map; diagnosis_tool.cxr.gradcam runs them. What else was tried, and why this one
+    stayed, stands in docs/results/heatmaps.md.
+    """
 
     GRADCAM = "gradcam"
     """Selvaraju et al. 2017. With a pooled linear head HiResCAM is the same map."""
-    GRADCAM_PLUS_PLUS = "gradcam++"
-    """Chattopadhay et al. 2018."""
-    HIRESCAM = "hirescam"
-    """Draelos and Carin 2020: gradient times activation, cell by cell."""
-    LAYERCAM = "layercam"
-    """Jiang et al. 2021: as HiResCAM, with positive gradients alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,6 @@ pytorch-grad-cam runs on the head alone, whose input is the feature map that the
 is run again. Not thread-safe: hooks are stateful.
 """
 
-from typing import Any, Final
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,14 +12,13 @@ from torch import nn
 from diagnosis_tool.cxr import torchvision_compat  # noqa: F401  before pytorch_grad_cam, which imports torchvision
 
 # isort: split
-from diagnosis_tool.cxr.explanation import Explanation
 from diagnosis_tool.cxr.lazy_import import lazy_import
 from diagnosis_tool.cxr.types import Heatmap
 
 # The library draws and factorises with these; nothing of that is used here. They would cost each worker 1.2 s and
 # 126 MB, and an installation 380 MB (docs/results/image.md).
 with lazy_import("cv2", "matplotlib", "scipy", "sklearn"):
-    from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+    from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 
@@ -37,24 +34,18 @@ class _HeadOverFeatures(nn.Module):
         return self.head(self.tap(features_BChw))  # type: ignore[no-any-return]
 
 
-class _Signed:
+class _SignedGradCAM(GradCAM):  # type: ignore[misc]  # the library is untyped
     """Stops before the library clips and min-max normalises, which would lose sign and scale and move the map."""
 
     def compute_cam_per_layer(
         self, input_tensor: torch.Tensor, targets: list[nn.Module], eigen_smooth: bool
     ) -> list[NDArray[np.float32]]:
-        held = self.activations_and_grads  # type: ignore[attr-defined]  # the library's, which is untyped
+        held = self.activations_and_grads
         activations, gradients = held.activations[0].numpy(), held.gradients[0].numpy()
-        layer = self.target_layers[0]  # type: ignore[attr-defined]
-        cam = self.get_cam_image(input_tensor, layer, targets, activations, gradients, eigen_smooth)  # type: ignore[attr-defined]
-        return [cam]
+        return [self.get_cam_image(input_tensor, self.target_layers[0], targets, activations, gradients, eigen_smooth)]
 
     def aggregate_multi_layers(self, cam_per_target_layer: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         return cam_per_target_layer[0]
-
-
-class _Weighted(_Signed):
-    """Sums the weighted channels by a matrix product: the library's own sum writes the whole product down first."""
 
     def get_cam_image(
         self,
@@ -65,46 +56,19 @@ class _Weighted(_Signed):
         grads: NDArray[np.float32],
         eigen_smooth: bool = False,
     ) -> NDArray[np.float32]:
-        weights_KC = self.get_cam_weights(input_tensor, target_layer, targets, activations, grads)  # type: ignore[attr-defined]
+        """A matrix product: the library's own sum writes all weighted channels down first."""
+        weights_KC = self.get_cam_weights(input_tensor, target_layer, targets, activations, grads)
         count, channels, height, width = activations.shape
         maps_K1p = weights_KC[:, None] @ activations.reshape(count, channels, height * width)
         return np.asarray(maps_K1p, dtype=np.float32).reshape(count, height, width)
 
 
-class _GradCAM(_Weighted, GradCAM):  # type: ignore[misc]  # the library is untyped
-    pass
-
-
-class _GradCAMPlusPlus(_Weighted, GradCAMPlusPlus):  # type: ignore[misc]
-    pass
-
-
-class _HiResCAM(_Signed, HiResCAM):  # type: ignore[misc]
-    pass
-
-
-class _LayerCAM(_Signed, LayerCAM):  # type: ignore[misc]
-    pass
-
-
-_METHODS: Final[dict[Explanation, type[Any]]] = {
-    Explanation.GRADCAM: _GradCAM,
-    Explanation.GRADCAM_PLUS_PLUS: _GradCAMPlusPlus,
-    Explanation.HIRESCAM: _HiResCAM,
-    Explanation.LAYERCAM: _LayerCAM,
-}
-
-
-def explain(
-    head: nn.Module, features_Chw: NDArray[np.float32], outputs: int, method: Explanation
-) -> tuple[Heatmap, ...]:
+def explain(head: nn.Module, features_Chw: NDArray[np.float32], outputs: int) -> tuple[Heatmap, ...]:
     """Heatmaps of all outputs of one image, in the order of the logits: the evidence for each. As raw_maps has them."""
-    return tuple(as_heatmap(map_hw) for map_hw in np.maximum(raw_maps(head, features_Chw, outputs, method), 0))
+    return tuple(as_heatmap(map_hw) for map_hw in np.maximum(raw_maps(head, features_Chw, outputs), 0))
 
 
-def raw_maps(
-    head: nn.Module, features_Chw: NDArray[np.float32], outputs: int, method: Explanation
-) -> NDArray[np.float32]:
+def raw_maps(head: nn.Module, features_Chw: NDArray[np.float32], outputs: int) -> NDArray[np.float32]:
     """Evidence for and (below 0) against each output, (outputs, h, w), in units of the logit.
 
     head: (B, C, h, w) -> (B, outputs) logits, in eval mode. The target is the logit:
@@ -113,7 +77,7 @@ def raw_maps(
     """
     model = _HeadOverFeatures(head)
     features = torch.from_numpy(features_Chw).expand(outputs, -1, -1, -1).requires_grad_()
-    cam = _METHODS[method](model, [model.tap])
+    cam = _SignedGradCAM(model, [model.tap])
     try:
         maps_Khw: NDArray[np.float32] = cam(features, [ClassifierOutputTarget(k) for k in range(outputs)])
     finally:

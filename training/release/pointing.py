@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from diagnosis_tool.cxr.bundle import BUNDLE_FILE, Output, open_bundle
 from diagnosis_tool.cxr.engines import TorchEngine
-from diagnosis_tool.cxr.explanation import Explanation
 from diagnosis_tool.cxr.gradcam import raw_maps
 from diagnosis_tool.cxr.network import ChestNetwork
 from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
@@ -29,12 +28,11 @@ from training.train.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Explained:
-    """A network as it is or will be released, with its input and how it is explained."""
+    """A network as it is or will be released, with its input."""
 
     network: ChestNetwork
     preprocess: PreprocessSpec
     outputs: tuple[Output, ...]
-    method: Explanation
     box_threshold: float
 
 
@@ -54,16 +52,14 @@ def pointing_table(path: Path, rsna: Path, nih_folder: Path) -> str:
             x_HW = preprocess(read_radiograph(record.path), model.preprocess)
         except (UnreadableInput, UnsupportedImage):
             continue
-        maps = np.maximum(
-            raw_maps(model.network.head, engine.run(x_HW[None])[1][0], len(model.outputs), model.method), 0
-        )
+        maps = np.maximum(raw_maps(model.network.head, engine.run(x_HW[None])[1][0], len(model.outputs)), 0)
         found += [[find(maps[k], box, model.box_threshold) for box in film] for k in columns]
         read.append(record)
     rows = {
         "location prior that never looks at the image": _prior([(r, boxes[r]) for r in read], model.box_threshold),
-        str(model.method): found,
+        "gradcam": found,
     }
-    head = "| explanation | pointing |" + "".join(f" IoU >= {t} |" for t in OVERLAPS)
+    head = "| maps | pointing |" + "".join(f" IoU >= {t} |" for t in OVERLAPS)
     lines = [f"| {name} |" + "".join(f" {share:.3f} |" for share in _shares(films)) for name, films in rows.items()]
     title = f"{path.name}: {len(read)} films, {sum(len(boxes[r]) for r in read)} boxes, regions above "
     return "\n".join([f"{title}{model.box_threshold:g}", "", head, "|---|---|" + "---|" * len(OVERLAPS), *lines])
@@ -72,13 +68,11 @@ def pointing_table(path: Path, rsna: Path, nih_folder: Path) -> str:
 def _explained(path: Path) -> _Explained:
     if (path / BUNDLE_FILE).is_file():
         bundle = open_bundle(path)
-        spec = bundle.metadata.explanation
         return _Explained(
             network=load_network(bundle),
             preprocess=bundle.metadata.preprocess,
             outputs=bundle.metadata.outputs,
-            method=spec.method,
-            box_threshold=spec.box_threshold,
+            box_threshold=bundle.metadata.explanation.box_threshold,
         )
     run = RunFolder(path)
     recipe = run.recipe()
@@ -86,7 +80,6 @@ def _explained(path: Path) -> _Explained:
         network=released_network(run, len(NIH_OUTPUTS)),
         preprocess=recipe.preprocess,
         outputs=NIH_OUTPUTS,
-        method=recipe.explanation.method,
         box_threshold=recipe.explanation.box_threshold,
     )
 
