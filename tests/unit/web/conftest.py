@@ -36,7 +36,7 @@ def client(app: Flask) -> FlaskClient:
     return client
 
 
-class Browser:
+class SignedInBrowser:
     """As an administrator's page asks: with the session's cookie, and with the token that the page brought."""
 
     def __init__(self, app: Flask) -> None:
@@ -61,8 +61,8 @@ class Browser:
 
 
 @pytest.fixture
-def browser(app: Flask) -> Browser:
-    return Browser(app)
+def browser(app: Flask) -> SignedInBrowser:
+    return SignedInBrowser(app)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests import predicting
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.fakes.classifier import FakeClassifier
-from tests.unit.web.conftest import Browser
+from tests.unit.web.conftest import SignedInBrowser
 
 
 def test_every_endpoint_is_recorded_or_says_why_not(app: Flask) -> None:
@@ -221,7 +221,7 @@ def test_a_full_disk_keeps_no_film_from_its_reader_and_the_log_has_the_row(
 
 
 def test_a_change_and_its_row_are_stored_together_or_not_at_all(
-    study: str, browser: Browser, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: str, browser: SignedInBrowser, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     password = {"present": "correct horse battery", "password": "battery horse correct"}
     service.use_link(context, service.make_link(context, browser.user).secret, password["present"])

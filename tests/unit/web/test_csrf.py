@@ -12,14 +12,14 @@ from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.storage.secret import stored_secret
 from tests.conftest import phantom_png
-from tests.unit.web.conftest import Browser
+from tests.unit.web.conftest import SignedInBrowser
 
 
 def film() -> dict[str, object]:
     return {"files": (BytesIO(phantom_png()), "a.png")}
 
 
-def test_a_session_needs_its_token_in_header_or_field(browser: Browser) -> None:
+def test_a_session_needs_its_token_in_header_or_field(browser: SignedInBrowser) -> None:
     refused = browser.client.post("/studies", data=film())
     assert refused.status_code == 400
     assert "Reload it" in refused.text
@@ -28,17 +28,17 @@ def test_a_session_needs_its_token_in_header_or_field(browser: Browser) -> None:
     assert browser.client.post("/studies", data={**film(), "csrf_token": browser.token}).status_code == 303
 
 
-def test_another_sessions_token_is_none(app: Flask, browser: Browser) -> None:
-    browser.token = Browser(app).token
+def test_another_sessions_token_is_none(app: Flask, browser: SignedInBrowser) -> None:
+    browser.token = SignedInBrowser(app).token
     assert browser.post("/instances/none/retry").status_code == 400
 
 
-def test_the_viewer_brings_the_same_sessions_token(browser: Browser) -> None:
+def test_the_viewer_brings_the_same_sessions_token(browser: SignedInBrowser) -> None:
     browser.token = browser.token_of("/viewer/")
     assert browser.post("/instances/none/retry").status_code == 404
 
 
-def test_the_viewers_callbacks_need_no_token(browser: Browser) -> None:
+def test_the_viewers_callbacks_need_no_token(browser: SignedInBrowser) -> None:
     assert "JSON" not in browser.client.post("/viewer/_dash-update-component", json={}).text  # 400 of its own
     assert "Reload" not in browser.client.post("/viewer/_dash-update-component", json={}).text
 
@@ -47,7 +47,7 @@ def test_a_script_with_its_own_token_passes(client: FlaskClient) -> None:
     assert client.post("/studies", data=film()).status_code == 303
 
 
-def test_a_large_upload_without_the_token_is_refused_with_words(browser: Browser) -> None:
+def test_a_large_upload_without_the_token_is_refused_with_words(browser: SignedInBrowser) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
     body = head + b"x" * 3_000_000 + b"\r\n--x--\r\n"
     answer = browser.client.post("/studies", data=body, content_type="multipart/form-data; boundary=x")

@@ -20,7 +20,7 @@ from tests.conftest import phantom_png
 from tests.dicom_files import dicom
 from tests.fakes.classifier import FakeClassifier
 from tests.predicting import predict_all as predict_with
-from tests.unit.web.conftest import Browser
+from tests.unit.web.conftest import SignedInBrowser
 from tests.unit.web.test_reviews import first
 from training.datasets.own import read_own
 
@@ -29,7 +29,7 @@ ReadAll = Callable[[], None]
 DISAGREE = {"verdicts": {"Mass": "disagree"}, "added": ["Fracture"], "note": '=1+1, "quoted"\nline'}
 
 
-def table(client: FlaskClient | Browser, address: str) -> list[dict[str, str]]:
+def table(client: FlaskClient | SignedInBrowser, address: str) -> list[dict[str, str]]:
     answer = client.get(address)
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Disposition"].startswith("attachment")
@@ -124,7 +124,7 @@ def test_signed_reviews_become_a_data_set_that_training_reads(
 
 
 def test_deleting_asks_first_and_leaves_nothing_behind(
-    browser: Browser, context: Context, upload: Upload, predict_all: ReadAll, tmp_path: Path
+    browser: SignedInBrowser, context: Context, upload: Upload, predict_all: ReadAll, tmp_path: Path
 ) -> None:
     shared = phantom_png(1)
     doomed = upload(("a.png", shared), ("b.png", phantom_png(2)))
@@ -161,7 +161,7 @@ def test_a_worker_loses_what_is_deleted_under_it(context: Context, upload: Uploa
         browse.get_study(context, uid)
 
 
-def test_a_failed_image_is_tried_again(browser: Browser, context: Context, upload: Upload) -> None:
+def test_a_failed_image_is_tried_again(browser: SignedInBrowser, context: Context, upload: Upload) -> None:
     uid = upload(("a.png", phantom_png()))
     predict_with(context, FakeClassifier(RuntimeError("boom")))
     address = first(browser, uid)
@@ -177,7 +177,7 @@ def test_a_failed_image_is_tried_again(browser: Browser, context: Context, uploa
 
 
 def test_an_image_one_pixel_wide_is_refused_with_its_size_known(
-    browser: Browser, upload: Upload, predict_all: ReadAll
+    browser: SignedInBrowser, upload: Upload, predict_all: ReadAll
 ) -> None:
     buffer = BytesIO()
     Image.new("L", (1, 300), 7).save(buffer, "PNG")

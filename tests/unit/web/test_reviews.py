@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from diagnosis_tool.domain.access import Role
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
-from tests.unit.web.conftest import Browser
+from tests.unit.web.conftest import SignedInBrowser
 from training.phantom import chest_phantom
 
 Upload = Callable[..., str]
@@ -26,18 +26,18 @@ OPINION: dict[str, Any] = {
 
 
 @pytest.fixture
-def instance(browser: Browser, upload: Upload, predict_all: ReadAll) -> str:
+def instance(browser: SignedInBrowser, upload: Upload, predict_all: ReadAll) -> str:
     uid = upload(("a.png", phantom_png()))
     predict_all()
     return first(browser, uid)
 
 
-def first(client: FlaskClient | Browser, study: str) -> str:
+def first(client: FlaskClient | SignedInBrowser, study: str) -> str:
     """The address of the study's first image."""
     return f"/instances/{client.get(f'/studies/{study}/status.json').json['instances'][0]['uid']}"
 
 
-def test_nothing_said_yet(browser: Browser, instance: str) -> None:
+def test_nothing_said_yet(browser: SignedInBrowser, instance: str) -> None:
     assert browser.get(f"{instance}/review.json").json == {
         "revision": 0,
         "bundle": "fake-1",
@@ -52,7 +52,7 @@ def test_nothing_said_yet(browser: Browser, instance: str) -> None:
     }
 
 
-def test_draft_sign_amend_and_nothing_is_overwritten(browser: Browser, instance: str) -> None:
+def test_draft_sign_amend_and_nothing_is_overwritten(browser: SignedInBrowser, instance: str) -> None:
     draft = browser.post(f"{instance}/review", json={"revision": 0, **OPINION}).json
     assert {name: draft[name] for name in OPINION} == OPINION
     assert (draft["revision"], draft["state"], draft["signed_by"]) == (1, "draft", None)
@@ -75,7 +75,7 @@ def test_draft_sign_amend_and_nothing_is_overwritten(browser: Browser, instance:
 
 
 @pytest.mark.parametrize("act", ["review", "review/sign"])
-def test_the_second_reader_sees_what_the_first_wrote(browser: Browser, instance: str, act: str) -> None:
+def test_the_second_reader_sees_what_the_first_wrote(browser: SignedInBrowser, instance: str, act: str) -> None:
     browser.post(f"{instance}/review", json={"revision": 0, **OPINION})
     answer = browser.post(f"{instance}/{act}", json={"revision": 0, "note": "mine"})
     assert answer.status_code == 409
@@ -84,7 +84,7 @@ def test_the_second_reader_sees_what_the_first_wrote(browser: Browser, instance:
     assert browser.get(f"{instance}/review.json").json == answer.json["current"]
 
 
-def test_signing_twice_is_no_second_signature(browser: Browser, instance: str) -> None:
+def test_signing_twice_is_no_second_signature(browser: SignedInBrowser, instance: str) -> None:
     assert browser.post(f"{instance}/review/sign", json={"revision": 0}).json["state"] == "signed"
     answer = browser.post(f"{instance}/review/sign", json={"revision": 1})
     assert answer.status_code == 409
@@ -113,7 +113,9 @@ def test_signing_twice_is_no_second_signature(browser: Browser, instance: str) -
         ({"boxes": [{"finding": "Mass", "x": 0, "y": 0, "width": 1, "height": 1}] * 101}, "at most 100"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_words(browser: Browser, instance: str, wrong: Any, words: str) -> None:
+def test_what_makes_no_sense_is_refused_with_words(
+    browser: SignedInBrowser, instance: str, wrong: Any, words: str
+) -> None:
     body = {"revision": 0, **wrong} if isinstance(wrong, dict) else wrong
     answer = browser.post(f"{instance}/review", json=body, headers={"Accept": "application/json"})
     assert answer.status_code == 422
@@ -121,7 +123,7 @@ def test_what_makes_no_sense_is_refused_with_words(browser: Browser, instance: s
     assert browser.get(f"{instance}/review.json").json["revision"] == 0
 
 
-def test_a_number_that_is_none_is_no_box(browser: Browser, instance: str) -> None:
+def test_a_number_that_is_none_is_no_box(browser: SignedInBrowser, instance: str) -> None:
     body = '{"revision": 0, "boxes": [{"finding": "Mass", "x": NaN, "y": 0, "width": 1, "height": 1}]}'
     assert browser.post(f"{instance}/review", data=body, content_type="application/json").status_code == 422
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from diagnosis_tool.domain.access import Role
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
-from tests.unit.web.conftest import Browser
+from tests.unit.web.conftest import SignedInBrowser
 
 Upload = Callable[..., str]
 ReadAll = Callable[[], None]
@@ -170,7 +170,7 @@ def test_urgent_first_is_by_probability_over_the_operating_point(
     assert [unquote(u) for u in listed(client.get("/?sort=urgent&state=read").text)] == [dark]
 
 
-def test_the_reader_of_a_row_is_who_reviewed_it(browser: Browser, upload: Upload, predict_all: ReadAll) -> None:
+def test_the_reader_of_a_row_is_who_reviewed_it(browser: SignedInBrowser, upload: Upload, predict_all: ReadAll) -> None:
     uid = upload(("a.png", phantom_png()))
     predict_all()
     instance = browser.get(f"/studies/{uid}/status.json").json["instances"][0]["uid"]
