@@ -21,6 +21,7 @@ _ARGUMENTS = [
 ]
 
 _REST_S = 5.0
+_USED_LATE = "was preloaded using link preload but not used within a few seconds"
 WIDTHS = ((1280, 800), (1920, 1080))
 
 # Text elements that are cut off, stick out of the window, or lie on each other. Charts are looked at by their labels.
@@ -106,7 +107,8 @@ class Watch:
         page.on("response", lambda r: self.faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        # how soon a page uses what it fetched ahead is the machine's speed; that it does: tests/e2e/test_viewer.py
+        if message.type in {"error", "warning"} and _USED_LATE not in message.text:
             self.faults.append(f"console: {message.text}")
 
     def _request(self, request: Request) -> None:

@@ -61,6 +61,16 @@ def drag(page: Page, dx: float, dy: float, *, start: tuple[float, float] = (0.5,
     page.mouse.up()
 
 
+def test_what_is_fetched_ahead_is_used(page: Page, uids: list[str]) -> None:
+    """What is fetched ahead in another way than it is used is fetched twice."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_image(page, uids[0])
+    ahead = page.eval_on_selector_all("link[rel=preload]", "links => links.map((link) => link.href)")
+    assert len(ahead) >= 6  # layout, dependencies, the film, the top four's maps
+    assert {address: asked.count(address) for address in ahead} == dict.fromkeys(ahead, 1)
+
+
 def test_deep_films_keep_their_greys_and_their_scale(page: Page, uids: list[str]) -> None:
     open_image(page, uids[0])
     page.select_option("#preset", "full")
