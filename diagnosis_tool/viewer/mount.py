@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from dash import Dash
 from dash.development.base_component import Component
-from flask import Flask, abort, g, render_template, request
+from flask import Flask, Response, abort, after_this_request, g, render_template, request
 
 from diagnosis_tool import resources
 from diagnosis_tool.domain.access import Permission
@@ -39,12 +39,20 @@ def mount_viewer(server: Flask, context: Callable[[], Context]) -> None:
 
 def _layout(context: Context) -> Component:
     """The page with the content of the address that asks for it; empty where the browser does not say which."""
+    after_this_request(_never_kept)
     address, mark, query = (request.referrer or "").partition("?")
-    if not address.endswith(links.PREFIX):
+    if not address.endswith(links.PREFIX) or not query:  # browsers can be set to leave the query out
         return layout.page([])
     search = mark + query
     content, is_final = callbacks.content(context, search, _allowed())
     return layout.page(content, is_final=is_final, search=search)
+
+
+def _never_kept(response: Response) -> Response:
+    # one address for all images: who goes back to a page gets what the browser has kept, without asking, and that may
+    # be another image's
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _index(context: Context, dash: Mapping[str, str]) -> str:

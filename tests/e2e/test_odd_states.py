@@ -134,11 +134,31 @@ def test_the_page_opens_without_asking_a_callback_and_goes_on_as_it_was_left(pag
     assert page.evaluate("window.isSamePage")
 
 
-def test_a_browser_that_does_not_say_where_it_is_asks_the_callback(page: Page, pair: list[str]) -> None:
-    page.route("**/_dash-layout", lambda route: route.continue_(headers={**route.request.headers, "referer": ""}))
+@pytest.mark.parametrize("said", ["", "/viewer/"])
+def test_a_browser_that_does_not_say_where_it_is_asks_the_callback(
+    page: Page, server: Server, pair: list[str], said: str
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    told = {"referer": server.url + said} if said else {}
+
+    def unsaid(route: Route) -> None:
+        others = {name: value for name, value in route.request.all_headers().items() if name != "referer"}
+        route.fulfill(response=route.fetch(headers=others | told))
+
+    page.route("**/_dash-layout", unsaid)
     page.goto(f"/viewer/?instance={pair[1]}")
     expect(page.locator("#film")).to_have_attribute("data-uid", pair[1])
     expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    assert [url for url in asked if "_dash-update-component" in url]
+
+
+def test_who_goes_back_sees_the_image_of_that_page(page: Page, pair: list[str]) -> None:
+    for uid in pair:
+        page.goto(f"/viewer/?instance={uid}")
+        expect(page.locator("#film")).to_have_attribute("data-uid", uid)
+    page.go_back()
+    expect(page.locator("#film")).to_have_attribute("data-uid", pair[0])
 
 
 def test_what_is_done_before_the_review_has_come_is_kept(page: Page, pair: list[str]) -> None:
