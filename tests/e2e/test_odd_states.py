@@ -161,6 +161,38 @@ def test_who_goes_back_sees_the_image_of_that_page(page: Page, pair: list[str]) 
     expect(page.locator("#film")).to_have_attribute("data-uid", pair[0])
 
 
+def test_a_question_about_one_image_is_not_asked_of_another(page: Page, pair: list[str]) -> None:
+    page.goto(f"/viewer/?instance={pair[0]}")
+    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    page.keyboard.press("j")
+    expect(page.locator("#film")).to_have_attribute("data-uid", pair[1])
+    expect(page.locator("#review-state")).not_to_have_text("not loaded")
+    page.keyboard.press("s")
+    expect(page.locator("#sign-dialog")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#film")).to_have_attribute("data-uid", pair[0])
+    expect(page.locator("#sign-dialog")).to_be_hidden()
+
+
+def test_a_late_signature_is_not_taken_for_another_images_review(page: Page, pair: list[str]) -> None:
+    held: list[Route] = []
+    page.route("**/review/sign", lambda route: held.append(route))
+    page.goto(f"/viewer/?instance={pair[0]}")
+    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    expect(page.locator("#review-state")).not_to_have_text("not loaded")
+    page.keyboard.press("s")
+    with page.expect_request("**/review/sign"):
+        page.locator("#sign-now").click()
+    page.keyboard.press("j")
+    expect(page.locator("#film")).to_have_attribute("data-uid", pair[1])
+    expect(page.locator("#review-state")).not_to_have_text("not loaded")
+    with page.expect_response("**/review/sign") as signed:
+        held[0].continue_()
+    assert signed.value.ok
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#review-state")).not_to_contain_text("signed:")
+
+
 def test_what_is_done_before_the_review_has_come_is_kept(page: Page, pair: list[str]) -> None:
     held: list[Route] = []
     page.route("**/review.json", lambda route: held.append(route))

@@ -125,11 +125,9 @@ review.askToSign = () => {
 async function sign() {
   byId("sign-dialog").close();
   if ((review.isChanged || review.base === 0) && !(await review.save())) return;
-  try {
-    settle(await ask("review/sign", { revision: review.base }), tr("Signed."));
-  } catch {
-    settle({ status: 0, answer: {} });
-  }
+  const { uid } = review;
+  const outcome = await ask("review/sign", { revision: review.base }).catch(() => ({ status: 0, answer: {} }));
+  if (review.uid === uid) settle(outcome, tr("Signed."));
 }
 
 // ---- two readers at once ----------------------------------------------------------------------------------------
@@ -290,6 +288,9 @@ addEventListener("beforeunload", (event) => {
   if (review.isChanged || review.early.length || review.earlyNote) event.preventDefault(); // closing the tab would lose what is kept in it
 });
 
+const closeDialog = () => document.querySelector("dialog[open]")?.close();
+addEventListener("popstate", closeDialog); // what it asked was about the image before
+
 Object.assign(commands, {
   agree: () => review.verdict("agree"),
   disagree: () => review.verdict("disagree"),
@@ -298,5 +299,5 @@ Object.assign(commands, {
   sign: review.askToSign,
   "sign-now": sign,
   "add-finding": review.add,
-  "close-dialog": () => document.querySelector("dialog[open]")?.close(),
+  "close-dialog": closeDialog,
 });
