@@ -10,9 +10,11 @@ others="3.12 3.13"    # every pinned package has its wheels for these, too; keep
 
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
 fits() { case " $tried $others " in *" $(version_of "$1") "*) ;; *) return 1 ;; esac; }
+# an environment without pip is what is left where making it broke off, as without Debian's python3-venv
+is_whole() { [ -x "$own" ] && "$own" -c 'import pip' >/dev/null 2>&1; }
 
 python=${PYTHON:-}
-if [ -z "$python" ] && [ -x "$own" ] && fits "$own"; then python=$own; fi
+if [ -z "$python" ] && is_whole && fits "$own"; then python=$own; fi
 if [ -z "$python" ]; then
   for name in python3.11 python3.12 python3.13 python3 python; do
     if command -v "$name" >/dev/null && fits "$name"; then python=$name; break; fi
@@ -44,11 +46,12 @@ pip() {  # of the much that pip says, what takes long: each fetched file of a me
 if [ "$version" != "$tried" ]; then
   echo "note: Python $version is untried: there are wheels of all packages for it, but the tests are run with $tried"
 fi
-if [ -x "$own" ] && [ "$(version_of "$own")" = "$version" ]; then
+if is_whole && [ "$(version_of "$own")" = "$version" ]; then
   echo "1/3  virtual environment $folder is there, Python $version"
 else
   echo "1/3  virtual environment $folder, Python $version ($(command -v "$python"))"
-  "$python" -m venv --clear "$folder"
+  if [ -e "$folder/pyvenv.cfg" ]; then clear=--clear; else clear=; fi  # what is no environment is nothing of ours
+  "$python" -m venv $clear "$folder"
 fi
 # torch is pinned exactly: a range would pull several GB of CUDA's packages (docs/dependencies.md)
 if [ -n "${TORCH_INDEX:-}" ]; then

@@ -8,13 +8,15 @@ import pytest
 
 from tests.deployment.files import ROOT
 
-_TOOLS = ("bash", "sh", "env", "make", "mkdir", "cat", "chmod", "touch")
+_TOOLS = ("bash", "sh", "env", "make", "mkdir", "cat", "chmod", "touch", "rm")
 _INTERPRETER = """#!/bin/sh
 # says its version; 'makes' an environment with itself in it; as pip, notes what it was asked for
 case "$1 $2" in
   "-c "*) echo {version} ;;
   "-m venv") for folder; do :; done
+    if [ "$3" = --clear ]; then rm -r "$folder"; fi
     mkdir -p "$folder/bin"
+    touch "$folder/pyvenv.cfg"
     cat "$0" > "$folder/bin/python"
     chmod +x "$folder/bin/python" ;;
   "-m pip") echo "$*" >> "{log}"
@@ -144,6 +146,28 @@ def test_an_environment_that_is_there_is_kept_and_pips_failure_is_ours(machine: 
     assert "installed\n" not in done.stdout
     assert not (machine.venv / ".installed").exists()
     assert (machine.venv / "kept").exists()
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12"])
+def test_an_environment_that_was_left_unfinished_is_made_anew(machine: Machine, version: str) -> None:
+    """As Debian leaves it where python3-venv is missing: with a Python, without pip."""
+    machine.put("python3", version)
+    assert machine.make().returncode == 0
+    (machine.venv / ".installed").unlink()
+    (machine.venv / "bin" / "python").write_text(f'#!/bin/sh\ncase "$2" in *pip*) exit 1 ;; esac\necho {version}\n')
+    (machine.venv / "left").touch()
+    done = machine.make()
+    assert done.returncode == 0, done.stderr
+    assert f"Python {version} ({machine.path / 'python3'})" in done.stdout
+    assert not (machine.venv / "left").exists()
+
+
+def test_a_folder_that_is_no_environment_loses_nothing(machine: Machine) -> None:
+    machine.put("python3.11", "3.11")
+    machine.venv.mkdir()
+    (machine.venv / "thesis").touch()
+    assert machine.make().returncode == 0
+    assert (machine.venv / "thesis").exists()
 
 
 def test_the_versions_are_those_of_pyproject() -> None:
