@@ -96,7 +96,7 @@ def supervise(commands: Mapping[str, Sequence[str]], told: Callable[[], bool] = 
     while not stop.is_set():
         for child in children:
             child.tend(time.monotonic())
-        all_told = all_told or told()
+        all_told = all_told or _is_told(told)
         stop.wait(_LOOK_EVERY_S)
     deadline = time.monotonic() + _GRACE_S
     for child in children:
@@ -105,6 +105,14 @@ def supervise(commands: Mapping[str, Sequence[str]], told: Callable[[], bool] = 
     for child in children:
         child.stop(deadline)
     return 0
+
+
+def _is_told(told: Callable[[], bool]) -> bool:
+    try:
+        return told()
+    except Exception:  # noqa: BLE001  whatever broke, as a database that is locked: the server runs on for it
+        _log.warning("Whether the server is ready could not be found out; it runs on", exc_info=True)
+        return True
 
 
 def authority(host: str, port: int) -> str:

@@ -57,6 +57,23 @@ def test_sigterm_stops_everything() -> None:
             signal.signal(number, handler)
 
 
+def test_what_cannot_be_told_stops_nothing() -> None:
+    asked: list[float] = []
+
+    def told() -> bool:
+        asked.append(time.monotonic())
+        raise OSError("database is locked")
+
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    code = f"import os, signal, time; time.sleep(1); os.kill({os.getpid()}, signal.SIGTERM); time.sleep(60)"
+    try:
+        assert supervise({"asks to stop": [sys.executable, "-c", code]}, told) == 0
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    assert len(asked) == 1
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_a_killed_supervisor_leaves_no_child() -> None:
     child = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
