@@ -21,6 +21,7 @@ from diagnosis_tool.services.context import Context
 from diagnosis_tool.web import audit
 from diagnosis_tool.web.endpoints import ENDPOINTS
 from testing import accounts
+from testing.stores import DATABASE
 from tests import predicting
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
@@ -244,6 +245,7 @@ def test_a_change_and_its_row_are_stored_together_or_not_at_all(
         ("/account/password", lambda: {"data": {**password, "again": password["password"]}}),
     ]
     before = stored(tmp_path)
+    assert len(before["instances"]) == 3
     for address, sent in changes:
         with monkeypatch.context() as patch:
             patch.setattr("diagnosis_tool.storage.audit.AuditLog.append", no_room)
@@ -265,7 +267,7 @@ def no_room(*_: object) -> None:
 
 def stored(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     """All rows of all tables but the audit log's; the sign-in's last use is none of a change's."""
-    with closing(sqlite3.connect(folder / "db.sqlite")) as db:
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
         names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {n: db.execute(f"SELECT * FROM {n}").fetchall() for n in names if n not in {"audit", "sign_ins"}}
 
