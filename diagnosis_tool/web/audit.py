@@ -14,7 +14,6 @@ from flask import Flask, Response, g, request
 
 from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.audit import Action, Event, Outcome
-from diagnosis_tool.errors import DiagnosisToolError
 from diagnosis_tool.services import audit
 from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.web import request_id
@@ -73,7 +72,7 @@ def _record(lately: "_Lately", action: Action, status: int) -> None:
     outcome = _outcome(status)
     is_written = outcome is Outcome.SUCCESS and "audit_row" in g and g.audit_row.is_written
     if is_written:
-        with suppress(DiagnosisToolError):  # it is stored, and the next row notes the head, too
+        with suppress(Exception):  # whatever broke: it is stored, and the next row notes the head, too
             shared_context().audit.note_head()
     said: Note = g.get("audit_note") or Note()
     event = _event(action, outcome, said.detail or ("" if status < 400 else f"status {status}"))
@@ -122,7 +121,7 @@ def _reached_for(missed: list[str]) -> dict[str, str | None]:
     Only what the database has: an address may hold anything, also a patient's name.
     """
     values = [*(request.view_args or {}).values(), *request.args.getlist("study"), *request.args.getlist("instance")]
-    with suppress(DiagnosisToolError):  # what broke the request may break this as well
+    with suppress(Exception):  # what broke the request may break this as well, and must not break the response
         uids = (missed or [str(value) for value in values])[:_MOST_STUDIES]
         return shared_context().studies.named(uids, ALL_PROJECTS)
     return {}

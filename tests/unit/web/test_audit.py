@@ -257,6 +257,18 @@ def test_a_change_and_its_row_are_stored_together_or_not_at_all(
         before = stored(tmp_path)
 
 
+def test_what_breaks_while_recording_breaks_no_response(
+    study: str, browser: SignedInBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no file can be opened")
+
+    for name in ("studies.StudyStore.named", "audit.AuditLog.note_head", "audit.AuditLog.record"):
+        monkeypatch.setattr(f"diagnosis_tool.storage.{name}", broken)
+    assert browser.client.get(f"/studies/{'0' * 32}").status_code == 404
+    assert browser.post("/delete", data={"study": study}).status_code == 303
+
+
 def film() -> dict[str, Any]:
     return {"files": (BytesIO(phantom_png(9)), "a.png")}
 
