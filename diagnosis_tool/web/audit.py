@@ -85,10 +85,10 @@ def _record(lately: "_Lately", action: Action, status: int) -> None:
 
 
 def _about(event: Event, *, is_written: bool) -> list[Event]:
-    """The event of each study that was read, unless a change wrote its own rows; of each that was not to be had."""
+    """The event of each study that was read, unless a change writes its own rows; of each that was not to be had."""
     trail, is_done = current_trail(), event.outcome is Outcome.SUCCESS
     in_vain = replace(event, outcome=Outcome.REFUSED) if is_done else event  # a page can say that there is none
-    seen = {} if is_written else trail.seen
+    seen = {} if is_done and event.action in _CHANGES else trail.seen  # somebody else may have been first to delete it
     events = [replace(event, study_uid=study, instance_uid=image) for study, image in seen.items()]
     if trail.missed or not (is_done or events):
         found = _reached_for(trail.missed)

@@ -18,6 +18,7 @@ from diagnosis_tool.domain.audit import Action, Line
 from diagnosis_tool.errors import StorageFull
 from diagnosis_tool.services import accounts as service
 from diagnosis_tool.services.context import Context
+from diagnosis_tool.storage.studies import StudyStore
 from diagnosis_tool.web import audit
 from diagnosis_tool.web.endpoints import ENDPOINTS
 from testing import accounts
@@ -267,6 +268,21 @@ def test_what_breaks_while_recording_breaks_no_response(
         monkeypatch.setattr(f"diagnosis_tool.storage.{name}", broken)
     assert browser.client.get(f"/studies/{'0' * 32}").status_code == 404
     assert browser.post("/delete", data={"study": study}).status_code == 303
+
+
+def test_who_comes_second_deleted_nothing(
+    study: str, client: FlaskClient, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = StudyStore.delete
+
+    def overtaken(*arguments: Any, **options: Any) -> int:
+        delete(context.studies, [study], ALL_PROJECTS)
+        return delete(*arguments, **options)
+
+    monkeypatch.setattr(StudyStore, "delete", overtaken)
+    before = len(rows(context))
+    assert client.post("/delete", data={"study": study}).status_code == 303
+    assert rows(context)[before:] == [("delete", "success", None)]
 
 
 def film() -> dict[str, Any]:
