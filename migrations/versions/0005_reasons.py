@@ -33,7 +33,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     patterns = [(message, _pattern(message)) for message in _WITH_VALUES]
     for instance_id, sentence in connection.execute(
-        sa.text("SELECT id, error FROM instances WHERE error IS NOT NULL")
+        sa.text("SELECT id, error FROM instances WHERE error <> ''")  # nothing said is no message
     ).all():
         found = ((message, pattern.fullmatch(sentence)) for message, pattern in patterns)
         message, values = next(((m, match.groupdict()) for m, match in found if match), (sentence, {}))

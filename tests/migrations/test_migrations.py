@@ -183,7 +183,7 @@ def test_reasons_of_the_fourth_schema_say_the_same_and_in_german_too(tmp_path: P
             "INSERT INTO studies (id, uid, created_at, user_id, project_id) "
             "VALUES (1, 's', '2026-11-01 10:00:00', 1, 1)"
         )
-        for position, sentence in enumerate([*_REASONS, None]):
+        for position, sentence in enumerate([*_REASONS, None, ""]):
             db.exec_driver_sql(
                 "INSERT INTO instances (uid, study_id, position, file_name, sha256, size_bytes, state, error) "
                 "VALUES (?, 1, ?, 'a.png', 'a', 1, 'refused', ?)",
@@ -198,4 +198,5 @@ def test_reasons_of_the_fourth_schema_say_the_same_and_in_german_too(tmp_path: P
         assert str(instance.error) == sentence
         with language.speaking(languages.language_of("de")):
             assert german in wording.outcome(instance)
-    assert context.studies.instance(f"i{len(_REASONS)}", ALL_PROJECTS).error is None
+    for position in (len(_REASONS), len(_REASONS) + 1):
+        assert context.studies.instance(f"i{position}", ALL_PROJECTS).error is None
