@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from diagnosis_tool import supervise
 from diagnosis_tool.commands.environment import context_of
 from diagnosis_tool.commands.links import own_address, told
 from diagnosis_tool.domain.jobs import WorkerState
-from diagnosis_tool.errors import DiagnosisToolError, SettingsInvalid
+from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.health import readiness
 from diagnosis_tool.settings import Settings
@@ -47,11 +46,6 @@ def prepare(settings: Settings) -> Callable[[], bool]:
     began_s = time.monotonic()
 
     def once_ready() -> bool:
-        with suppress(DiagnosisToolError):  # a database that does not answer now is asked again: the server goes on
-            return tell()
-        return False
-
-    def tell() -> bool:
         workers = readiness(context).workers
         fresh = [worker for worker in workers if worker.age_s < time.monotonic() - began_s]  # not of the run before
         reading = [worker for worker in fresh if worker.state is WorkerState.READY]
