@@ -110,7 +110,7 @@ def supervise(commands: Mapping[str, Sequence[str]], told: Callable[[], bool] = 
 def _is_told(told: Callable[[], bool]) -> bool:
     try:
         return told()
-    except Exception:  # noqa: BLE001  whatever broke, as a database that is locked: the server runs on for it
+    except Exception:  # noqa: BLE001  whatever broke, as an output that nobody takes any more: the server runs on
         _log.warning("Whether the server is ready could not be found out; it runs on", exc_info=True)
         return True
 
