@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Final
 
-from diagnosis_tool.errors import SettingsInvalid
+from diagnosis_tool.errors import DiagnosisToolError, SettingsInvalid
 
 _log = logging.getLogger(__name__)
 _GRACE_S: Final = 9.0  # `docker stop` kills after 10 s
@@ -110,6 +110,8 @@ def supervise(commands: Mapping[str, Sequence[str]], told: Callable[[], bool] = 
 def _is_told(told: Callable[[], bool]) -> bool:
     try:
         return told()
+    except DiagnosisToolError:  # a database that is busy now is asked again
+        return False
     except Exception:  # noqa: BLE001  whatever broke, as an output that nobody takes any more: the server runs on
         _log.warning("Whether the server is ready could not be found out; it runs on", exc_info=True)
         return True
