@@ -53,6 +53,18 @@ def test_without_a_browser_the_others_are_measured(
     assert said[1:] == ["worker: not measured: No module named 'openvino'"]
 
 
+def test_a_name_of_ours_that_is_gone_is_no_missing_tool(
+    measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> None:
+        from diagnosis_tool.errors import NoSuchName  # type: ignore[attr-defined]  # noqa: F401
+
+    monkeypatch.setattr(sys.modules["benchmarks.bench_train"], "run", run)
+    assert main(["train", "loader"]) == 1
+    assert measured == ["loader"]
+    assert "train: not measured: it went wrong (ImportError" in capsys.readouterr().out
+
+
 def test_one_that_goes_wrong_is_told_at_the_end(measured: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "loader"]) == 1
     assert measured == ["train", "loader"]
