@@ -124,6 +124,9 @@ def evaluate(
     """
     if not records:
         raise DatasetInvalid("There is no image to evaluate: look into the split lists and the files.")
+    boxed: dict[str, list[AnnotatedBox]] = {}
+    for box in boxes:
+        boxed.setdefault(box.image, []).append(box)
     read, rows, located, refused = [], [], [], []
     started = time.perf_counter()
     for record in tqdm(records, unit="image", desc="reading"):
@@ -137,8 +140,8 @@ def evaluate(
         maps = {output.name: output.heatmap for output in outputs}
         located += [
             locate(maps[box.finding], box, record.patient, metadata.explanation.box_threshold)
-            for box in boxes
-            if box.image == record.image and box.finding in maps
+            for box in boxed.get(record.image, ())
+            if box.finding in maps
         ]
     seconds = time.perf_counter() - started
     predictions = _predictions(read, rows, metadata, dataset, split)

@@ -67,14 +67,14 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     `extends = "other.toml"`, relative to the file, takes all keys of another one that the recipe does not set itself.
     Raises RecipeInvalid with one line for each thing that is wrong.
     """
-    data = _extended(path, ())
+    data, (_, *extended) = _extended(path, ())
     for override in overrides:
         _set(data, override)
-    return recipe_from(data, str(path))
+    return recipe_from(data, f"{path} (extends {', '.join(map(str, extended))})" if extended else str(path))
 
 
-def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
-    """The file's values over those of what it extends. extending: the files that led here."""
+def _extended(path: Path, extending: tuple[Path, ...]) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """The file's values over those of what it extends, and the files that they are from. extending: what led here."""
     if path.resolve() in (file.resolve() for file in extending):
         raise RecipeInvalid(f"Recipes extend each other: {' -> '.join(map(str, (*extending, path)))}.")
     try:
@@ -86,10 +86,11 @@ def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeInvalid(f"{path} is not TOML: {error}.") from error
     base = data.pop("extends", None)
     if base is None:
-        return data
+        return data, (path,)
     if not isinstance(base, str):
         raise RecipeInvalid(f'{path}: write extends = "other.toml", one file, relative to this one.')
-    return _merged(_extended(path.parent / base, (*extending, path)), data)
+    theirs, files = _extended(path.parent / base, (*extending, path))
+    return _merged(theirs, data), (path, *files)
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -115,18 +116,20 @@ def recipe_from(data: dict[str, Any], source: str) -> Recipe:
 _GONE: Final = {
     "loop": ("channels_last", "compile"),
     "calibration": ("weighting", "ap_share", "follow_up_from", "follow_up_shares"),
-    "explanation": ("mean_images", "opposite", "smoothing_cells"),
+    "explanation": ("method", "mean_images", "opposite", "smoothing_cells"),  # of the methods one is left, the default
 }
 """Keys that older runs have stored and that decide nothing of their weights: such a run is read without them."""
 
 
 def stored_recipe(data: dict[str, Any], source: str) -> Recipe:
     """The recipe that a run or checkpoint holds, perhaps of an older version. Raises as recipe_from does."""
-    for table, gone in _GONE.items():
-        data[table] = {key: value for key, value in data.get(table, {}).items() if key not in gone}
-    if data["start"].get("blend") == 0:
-        del data["start"]["blend"]
-    return recipe_from(data, source)
+    tables = {name: dict(table) for name, table in data.items() if isinstance(table, dict)}
+    for name, table in tables.items():
+        for key in _GONE.get(name, ()):
+            table.pop(key, None)
+    if tables.get("start", {}).get("blend") == 0:
+        del tables["start"]["blend"]
+    return recipe_from(data | tables, source)
 
 
 def checked(recipe: Recipe, source: str) -> Recipe:

@@ -101,6 +101,14 @@ def test_what_cannot_be_extended(tmp_path, extends, message):
         load_recipe(tmp_path / "r.toml")
 
 
+def test_what_is_wrong_is_told_with_all_files_that_it_may_stand_in(tmp_path):
+    (tmp_path / "bases").mkdir()
+    (tmp_path / "bases" / "b.toml").write_text(f'extends = "{FIRST}"\n[loop]\nepoch = 3\n')
+    (tmp_path / "r.toml").write_text('extends = "bases/b.toml"\n')
+    with pytest.raises(RecipeInvalid, match=r"r\.toml \(extends \S+bases/b\.toml, \S+first\.toml, .*\(epoch\)"):
+        load_recipe(tmp_path / "r.toml")
+
+
 def test_files_that_are_no_recipe(tmp_path):
     with pytest.raises(RecipeInvalid, match="cannot be read"):
         load_recipe(tmp_path / "none.toml")
@@ -119,12 +127,15 @@ def test_a_key_that_has_gone_is_an_error_in_a_recipe_and_left_out_of_a_run_of_be
     data["loop"] |= {"channels_last": True, "compile": False}
     data["start"]["blend"] = 0.0
     data["calibration"] |= {"weighting": "ward", "ap_share": 0.55, "follow_up_from": [0], "follow_up_shares": [1.0]}
-    data["explanation"] |= {"mean_images": 300, "opposite": 0.5, "smoothing_cells": 1.0}
+    data["explanation"] |= {"method": "layercam", "mean_images": 300, "opposite": 0.5, "smoothing_cells": 1.0}
     with pytest.raises(RecipeInvalid, match=r"extra fields.*blend.*weighting.*opposite"):
         recipe_from(copy.deepcopy(data), "typed")
     assert stored_recipe(copy.deepcopy(data), "run") == tiny_recipe()
     data["start"]["blend"] = 0.5  # which made other weights
     with pytest.raises(RecipeInvalid, match="blend"):
+        stored_recipe(data, "run")
+    del data["start"]
+    with pytest.raises(RecipeInvalid, match="run: missing key 'start'"):
         stored_recipe(data, "run")
 
 
