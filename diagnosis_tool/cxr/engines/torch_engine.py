@@ -23,7 +23,6 @@ class TorchEngine:
     computed by another algorithm and round differently, and a prediction must not depend on an image's neighbours.
     On the CPU a group is one image: it is no slower there.
     precision: other than 'f32', the backbone's and head's products are rounded to it (autocast), sums stay wider.
-    compiled: by torch.compile, which takes minutes at first and is faster afterwards.
     """
 
     def __init__(
@@ -33,7 +32,6 @@ class TorchEngine:
         device: str = "cpu",
         precision: str = "f32",
         batch: int = 1,
-        compiled: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self.name = CUDA_NAME if self.device.type == "cuda" else CPU_NAME
@@ -43,7 +41,6 @@ class TorchEngine:
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._dtype = DTYPES[precision]
         self.batch = batch
-        self._forward = torch.compile(self.network) if compiled else self.network
 
     def run(self, x_BHW: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Preprocessed radiographs (B, H, W) uint8 -> logits (B, K) and feature map (B, C, h, w), float32."""
@@ -59,5 +56,5 @@ class TorchEngine:
         group_BHW = torch.from_numpy(np.array(x_BHW)).to(self.device)
         group_BHW = functional.pad(group_BHW, (0, 0, 0, 0, 0, self.batch - count))
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
-            logits_BK, features_BChw = self._forward(group_BHW)
+            logits_BK, features_BChw = self.network(group_BHW)
         return logits_BK[:count].float().cpu(), features_BChw[:count].float().cpu().contiguous()
