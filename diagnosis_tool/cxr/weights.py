@@ -40,7 +40,10 @@ class NoRandomStart(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in _DRAWING or getattr(func, "__module__", "") == nn.init.__name__:
+        if func in _DRAWING:
+            # zeros, not what lay in memory: trunc_normal_ draws anew until all is within its bounds
+            return args[0] if args[0].is_meta else args[0].zero_()
+        if getattr(func, "__module__", "") == nn.init.__name__:
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         return func(*args, **kwargs)
 
