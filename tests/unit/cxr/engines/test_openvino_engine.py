@@ -47,7 +47,7 @@ def test_answers_as_torch_does(architecture: str, changes: dict[str, Any], tmp_p
     bundle = write_bundle(tmp_path / "bundle", architecture=architecture, outputs=OUTPUTS, settled=True, **changes)
     convert_bundle(bundle, tmp_path / "model.xml")
     engine = ov.OpenVINOEngine(tmp_path / "model.xml", precision="f32", threads=1)
-    x_BHW = films(2)
+    x_BHW = films(8)  # of fewer, chance decides whose rounding is the larger
     network = load_network(open_bundle(bundle))
     exact = TorchEngine(network.double()).run(x_BHW)
     torch32, found = TorchEngine(network.float()).run(x_BHW), engine.run(x_BHW)
