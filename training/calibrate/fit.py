@@ -13,6 +13,7 @@ import numpy as np
 from diagnosis_tool.cxr.bundle import EvaluationRecord, OperatingPoint, Output
 from diagnosis_tool.cxr.calibration import Activation, Calibration, CalibrationMethod, sigmoid
 from training.evaluate.metrics import Array, Labels, patient_weights, share
+from training.evaluate.predictions import Predictions
 
 _NEWTON_STEPS = 50
 _CONVERGED = 1e-10
@@ -136,28 +137,21 @@ def fit_temperature(logits_nK: Array, labels_nK: Labels, activation: Activation 
     return float(np.exp(-(low + high) / 2))
 
 
-def operating_points(
-    probabilities_nK: Array,
-    labels_nK: Labels,
-    outputs: Sequence[Output],
-    patients: Sequence[str],
-    *,
-    source: str,
-    seed: int,
-) -> tuple[OperatingPoint, ...]:
-    """For each output that has both kinds of label, the points of CRITERIA in their order.
+def operating_points(predictions: Predictions, seed: int) -> tuple[OperatingPoint, ...]:
+    """For each output that has both kinds of label, the points of CRITERIA in their order; of calibrated predictions.
 
     Intervals: 95%, patients drawn with replacement, the threshold held fixed.
     """
-    weights_RN = patient_weights(patients, seed)
+    weights_RN = patient_weights(predictions.patients, seed)
     points = []
-    for k, output in enumerate(outputs):
-        positive_n = labels_nK[:, k] > 0
+    for k, output in enumerate(predictions.outputs):
+        scores_n, labels_n = predictions.scores_NK[:, k], predictions.labels_NK[:, k]
+        positive_n = labels_n > 0
         if not positive_n.any() or positive_n.all():
             continue
         for criterion, threshold_of in CRITERIA.items():
-            threshold = threshold_of(probabilities_nK[:, k], labels_nK[:, k])
-            right_n = (probabilities_nK[:, k] >= threshold) == positive_n
+            threshold = threshold_of(scores_n, labels_n)
+            right_n = (scores_n >= threshold) == positive_n
             sensitivity, specificity = (share(right_n, among_n, weights_RN) for among_n in (positive_n, ~positive_n))
             if sensitivity and specificity:  # both are there, as both kinds of label are
                 points.append(
@@ -167,7 +161,7 @@ def operating_points(
                         threshold=threshold,
                         sensitivity=sensitivity,
                         specificity=specificity,
-                        source=source,
+                        source=f"{predictions.dataset} {predictions.split}",
                     )
                 )
     return tuple(points)

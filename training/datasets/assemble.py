@@ -6,8 +6,8 @@ from pathlib import Path
 
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
-from training.datasets.base import AnnotatedBox, Dataset, Issue, Record, Split, refuse_shared_patients
-from training.datasets.leakage import NihLists, hold_out_test_patients
+from training.datasets.base import AnnotatedBox, Dataset, Issue, Record, Split, held_out, refuse_shared_patients
+from training.datasets.leakage import NihLists
 from training.errors import DatasetInvalid
 
 
@@ -37,7 +37,7 @@ def assembled(
             raise DatasetInvalid(f"{folder}: the image {one.image} is named twice.")
     sides = (Split.TRAIN_VAL, Split.VALIDATION, Split.TEST)
     refuse_shared_patients({side.value: tuple(r for r in in_order if r.split is side) for side in sides})
-    kept, held_out = hold_out_test_patients(in_order, nih)
+    kept, kept_apart = held_out(in_order, nih.test_patients or (), "is on NIH's test list")
     return Dataset(
         name=name,
         folder=folder,
@@ -45,6 +45,6 @@ def assembled(
         activation=activation,
         records=kept,
         boxes=tuple(boxes),
-        issues=(*issues, *held_out),
+        issues=(*issues, *kept_apart),
         nih_test_patients=nih.test_patients,
     )

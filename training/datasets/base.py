@@ -1,5 +1,6 @@
 """What every data set becomes: records with labels, a published split, and a list of what is wrong with it."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -110,6 +111,16 @@ class Dataset:
 def moved_to(record: Record, split: Split) -> Record:
     """The same record in another split."""
     return replace(record, split=split)
+
+
+def held_out(
+    records: Sequence[Record], patients: Collection[str], why: str
+) -> tuple[tuple[Record, ...], tuple[Issue, ...]]:
+    """The records with those of these patients kept from training and validation, and an issue for each."""
+    out = [r for r in records if r.split in (Split.TRAIN_VAL, Split.VALIDATION) and r.patient in patients]
+    images = {record.image for record in out}
+    issues = (Issue(kind=IssueKind.HELD_OUT, image=r.image, detail=f"{r.patient} {why}") for r in out)
+    return tuple(moved_to(r, Split.HELD_OUT) if r.image in images else r for r in records), tuple(issues)
 
 
 def labels_NK(records: tuple[Record, ...]) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from training.datasets import tables
 from training.datasets.assemble import assembled
-from training.datasets.base import Dataset, Issue, IssueKind, Record, Split, moved_to
+from training.datasets.base import Dataset, Issue, IssueKind, Record, Split, held_out
 from training.datasets.images import files_by_name, found
 from training.datasets.leakage import find_nih_lists, nih_patient_of_film
 from training.errors import DatasetInvalid
@@ -67,14 +67,15 @@ def read_covidx(folder: Path, references: tuple[Path, ...] = ()) -> Dataset:
                 records.append(_record(line, path, split))
     if not list_of:
         raise DatasetInvalid(f"{folder} has neither train.txt nor test.txt, or both are empty.")
-    records, held_out = _patients_apart(records)
+    tested = {record.patient for record in records if record.split is Split.TEST}
+    kept, kept_apart = held_out(records, tested, "also has a film in test.txt")
     return assembled(
         name="covidx",
         folder=folder,
         outputs=OUTPUTS,
         activation=Activation.SOFTMAX,
-        records=records,
-        issues=[*issues, *held_out],
+        records=kept,
+        issues=[*issues, *kept_apart],
         nih=find_nih_lists(folder, references),
     )
 
@@ -109,16 +110,3 @@ def _record(line: _Line, path: Path, split: Split) -> Record:
         split=split,
         detail=f"{line.label} of {line.source}" if line.source else "",
     )
-
-
-def _patients_apart(records: list[Record]) -> tuple[list[Record], list[Issue]]:
-    tested = {record.patient for record in records if record.split is Split.TEST}
-    apart, issues = [], []
-    for record in records:
-        if record.split is Split.TRAIN_VAL and record.patient in tested:
-            detail = f"{record.patient} also has a film in test.txt"
-            issues.append(Issue(kind=IssueKind.HELD_OUT, image=record.image, detail=detail))
-            apart.append(moved_to(record, Split.HELD_OUT))
-        else:
-            apart.append(record)
-    return apart, issues

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from training.datasets import tables
-from training.datasets.base import Dataset, Issue, IssueKind, Record, Split, moved_to
+from training.datasets.base import Dataset, Record, Split
 from training.errors import DatasetInvalid
 
 _NIH: Final = "nih:"
@@ -79,22 +79,6 @@ def find_nih_lists(folder: Path, references: tuple[Path, ...] = ()) -> NihLists:
 
 def _has(folder: Path, name: str) -> bool:
     return os.path.isfile(folder / name)  # False, not an error, for a folder that may not be entered
-
-
-def hold_out_test_patients(
-    records: tuple[Record, ...], lists: NihLists
-) -> tuple[tuple[Record, ...], tuple[Issue, ...]]:
-    """Records with those of NIH's test patients taken out of training and validation, and an issue for each."""
-    kept, issues = [], []
-    for record in records:
-        if record.split in (Split.TRAIN_VAL, Split.VALIDATION) and record.patient in (lists.test_patients or ()):
-            issues.append(
-                Issue(kind=IssueKind.HELD_OUT, image=record.image, detail=f"{record.patient} is on NIH's test list")
-            )
-            kept.append(moved_to(record, Split.HELD_OUT))
-        else:
-            kept.append(record)
-    return tuple(kept), tuple(issues)
 
 
 def trainable(dataset: Dataset, *, without_nih_lists: bool = False) -> tuple[Record, ...]:

@@ -14,9 +14,8 @@ from training.files import write_whole
 from training.provenance import git_commit
 
 
-def add_evidence(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the `evidence` command."""
-    sub = commands.add_parser("evidence", help="subgroups, robustness, another hospital: all tables of one bundle")
+def evidence_options(sub: argparse.ArgumentParser) -> None:
+    """Adds the options of `evidence`."""
     sub.add_argument(
         "--bundle", default="default", metavar="DIR", help="a bundle folder, a name in models/, or 'default'"
     )
@@ -26,13 +25,13 @@ def add_evidence(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     sub.add_argument("--limit", type=int, metavar="N", help="read at most N images of each set: a trial")
     sub.add_argument("--json", type=Path, metavar="FILE")
     sub.add_argument("--markdown", type=Path, metavar="FILE", help="default: print it")
-    sub.set_defaults(command=_evidence)
 
 
-def _evidence(options: argparse.Namespace) -> int:
+def evidence(options: argparse.Namespace) -> int:
+    """Runs `evidence`."""
     if min(options.robustness_images, options.limit or 1) < 1:
         raise DatasetInvalid("--robustness-images and --limit must be at least 1.")
-    evidence = gather(
+    found = gather(
         load_classifier(resolve_bundle(options.models, options.bundle)),
         options.data,
         robustness_images=options.robustness_images,
@@ -40,15 +39,11 @@ def _evidence(options: argparse.Namespace) -> int:
         git_commit=git_commit(),
     )
     if options.json:
-        plain = CONVERTER.unstructure(evidence) | {"test": STORED.unstructure(evidence.test)}
+        plain = CONVERTER.unstructure(found) | {"test": STORED.unstructure(found.test)}
         write_whole(options.json, (json.dumps(plain, indent=1, allow_nan=False) + "\n").encode())
-    _write(evidence_markdown(evidence), options.markdown)
-    return 0
-
-
-def _write(text: str, file: Path | None) -> None:
-    if file is None:
-        print(text, end="")
+    if options.markdown is None:
+        print(evidence_markdown(found), end="")
     else:
-        write_whole(file, text.encode())
-        print(f"wrote {file}")
+        write_whole(options.markdown, evidence_markdown(found).encode())
+        print(f"wrote {options.markdown}")
+    return 0

@@ -13,7 +13,7 @@ from training.errors import DatasetInvalid
 from training.files import write_whole
 from training.lease.chain import BOXES
 from training.prepare.boxes import BOX_TABLES
-from training.train.half import as_released
+from training.release.write_bundle import as_released
 from training.train.run_folder import RunFolder
 
 PART_BYTES: Final = 15 * 2**20

@@ -15,7 +15,7 @@ from training.datasets import read_dataset
 from training.datasets.base import Dataset, Record, Split, labels_NK
 from training.datasets.leakage import trainable
 from training.errors import TrainingFailed
-from training.evaluate.predictions import read_predictions
+from training.evaluate.predictions import Predictions, predictions_of, read_predictions
 from training.prepare.boxes import BoxedFilms, boxed_films
 from training.prepare.cache import PixelCache, cached_pixels
 from training.prepare.fold_manifest import FoldManifest, folds_for
@@ -63,6 +63,21 @@ class TrainingData:
     test_images: tuple[str, ...]
     """Names only: what a released bundle promises never to have seen."""
     boxed: BoxedFilms | None = None
+
+    def validation_predictions(
+        self, scores_nK: NDArray[np.floating], recipe: str, *, calibrated: bool = False
+    ) -> Predictions:
+        """Scores of the validation images, in their order, as predictions of what this recipe trained."""
+        return predictions_of(
+            self.validation.records,
+            scores_nK,
+            self.outputs,
+            self.activation,
+            dataset=self.dataset,
+            split="validation",
+            recipe=recipe,
+            calibrated=calibrated,
+        )
 
 
 def load_training_data(recipe: Recipe, folder: Path, cache_folder: Path) -> TrainingData:

@@ -237,7 +237,7 @@ class LoopConfig:
     epoch is chosen by: mean_auc, loss, accuracy, f1, or auc:NAME, accuracy:NAME, f1:NAME of one output.
     early_stop: epochs without a better value of `select` after which the run ends, 0 for never.
     max_steps: ends each epoch early, 0 for never. stochastic_depth: how often residual blocks are left out, as a part
-    of the architecture's own probability (training.train.stochastic_depth); 0 for short runs.
+    of the architecture's own probability (training.train.freeze); 0 for short runs.
     """
 
     epochs: int

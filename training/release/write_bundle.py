@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -23,11 +23,9 @@ from diagnosis_tool.cxr.bundle import (
     FileHash,
     Golden,
     GoldenInput,
-    Output,
     PrecisionValidation,
     TrainingRecord,
 )
-from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier
 from diagnosis_tool.cxr.engines import TorchEngine
 from diagnosis_tool.cxr.explanation import ExplanationSpec
@@ -36,14 +34,15 @@ from diagnosis_tool.cxr.preprocess import PreprocessSpec, preprocess
 from diagnosis_tool.cxr.types import Radiograph, ViewPosition
 from diagnosis_tool.cxr.weights import NoRandomStart
 from training.calibrate.fit import Calibrated
+from training.datasets.base import Dataset
 from training.errors import TrainingFailed
 from training.files import whole_folder
 from training.phantom import Anatomy, chest_phantom
 from training.prepare.splits import split_sha256
+from training.provenance import git_commit
 from training.recipes.config import Recipe
 from training.release.card import model_card
-from training.train.half import as_released
-from training.train.run_folder import RunFolder, RunInfo
+from training.train.run_folder import RunFolder
 
 SHARD_BYTES: Final = 90_000_000  # a repository host refuses files of 100 MB
 GOLDEN_TOLERANCE: Final = 0.01
@@ -54,22 +53,22 @@ _GOLDEN_PEOPLE: Final = (
     (12, Anatomy(heart_size=1.35)),
     (13, Anatomy(effusion=0.35, nodule=0.04)),
 )
-Evaluate = Callable[[BundleClassifier], EvaluationRecord]
-ValidatePrecisions = Callable[[BundleClassifier], tuple[PrecisionValidation, ...]]
+ReleaseMetrics = tuple[tuple[EvaluationRecord, ...], tuple[PrecisionValidation, ...]]
+"""What a release finds of its own bundle: evaluations, and precisions that are as good as float32."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseInputs:
-    """What a bundle is made of. outputs and activation: the data set's, in the order of the logits."""
+def as_released(name: str, value: torch.Tensor) -> torch.Tensor:
+    """A tensor of a run as the bundle stores it: float16, or float32 where a value lies beyond float16's range.
 
-    recipe: Recipe
-    info: RunInfo
-    outputs: tuple[Output, ...]
-    activation: Activation
-    calibrated: Calibrated
-    explanation: ExplanationSpec
-    epochs: int
-    git_commit: str
+    Raises TrainingFailed when a value is not finite.
+    """
+    if not value.is_floating_point():
+        return value
+    if not torch.isfinite(value).all():
+        raise TrainingFailed(f"{name} holds values that are not finite: the run diverged. Lower the learning rate.")
+    half = value.half()
+    # a first layer that sees 0..255 has variances beyond float16's 65504; such a tensor is small and stays float32
+    return half if torch.isfinite(half).all() else value.float()
 
 
 def released_network(run: RunFolder, outputs: int) -> ChestNetwork:
@@ -91,26 +90,29 @@ def released_network(run: RunFolder, outputs: int) -> ChestNetwork:
 
 
 def release(
-    inputs: ReleaseInputs, run: RunFolder, target: Path, evaluate: Sequence[Evaluate], admit: ValidatePrecisions
+    run: RunFolder,
+    recipe: Recipe,
+    dataset: Dataset,
+    calibrated: Calibrated,
+    target: Path,
+    judge: Callable[[BundleClassifier], ReleaseMetrics],
 ) -> BundleMetadata:
-    """Writes the bundle folder `target`, whole or not at all.
+    """Writes the bundle folder `target`, whole or not at all. recipe: the run's, or as release_run has it.
 
-    Each of `evaluate` judges the very bundle that is being released, read through its classifier; its metrics are then
-    written into it, and so are the precisions that `admit` finds to be as good as float32. Raises BundleInvalid when
-    the written bundle does not reproduce its own golden logits.
+    `judge` is given the very bundle that is being released, read through its classifier; what it finds is then written
+    into it. Raises BundleInvalid when the written bundle does not reproduce its own golden logits.
     """
-    network = released_network(run, len(inputs.outputs))
+    network = released_network(run, len(dataset.outputs))
     with whole_folder(target) as scratch:
         weights = _write_weights(run, scratch)
-        golden = _write_golden(network, inputs.recipe.preprocess, scratch)
-        metadata = _metadata(inputs, weights, golden)
+        golden = _write_golden(network, recipe.preprocess, scratch)
+        metadata = _metadata(run, recipe, dataset, calibrated, weights, golden)
         _write_metadata(metadata, scratch)
-        classifier = load_classifier(scratch)
-        evaluations = (*metadata.evaluations, *(one(classifier) for one in evaluate))
-        metadata = replace(metadata, evaluations=evaluations, admitted=admit(classifier))
+        evaluations, admitted = judge(load_classifier(scratch))
+        metadata = replace(metadata, evaluations=(*metadata.evaluations, *evaluations), admitted=admitted)
         _write_metadata(metadata, scratch)
         size = sum((scratch / item.file).stat().st_size for item in weights)
-        card = model_card(metadata, inputs.calibrated.notes, weights_bytes=size)
+        card = model_card(metadata, calibrated.notes, weights_bytes=size)
         (scratch / "MODEL_CARD.md").write_text(card)
         for file in scratch.iterdir():  # whoever serves must read it, whatever the umask and safetensors' own choice
             file.chmod(0o644)
@@ -165,27 +167,40 @@ def _hashed(file: Path) -> FileHash:
         return FileHash(file=file.name, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
 
 
-def _metadata(inputs: ReleaseInputs, weights: tuple[FileHash, ...], golden: Golden) -> BundleMetadata:
-    recipe, info = inputs.recipe, inputs.info
+def _metadata(
+    run: RunFolder,
+    recipe: Recipe,
+    dataset: Dataset,
+    calibrated: Calibrated,
+    weights: tuple[FileHash, ...],
+    golden: Golden,
+) -> BundleMetadata:
+    info = run.info()
     return BundleMetadata(
         schema_version=SCHEMA_VERSION,
         name=recipe.release.name,
         version=recipe.release.version,
-        git_commit=inputs.git_commit,
-        outputs=inputs.outputs,
-        activation=inputs.activation,
+        git_commit=git_commit(),
+        outputs=dataset.outputs,
+        activation=dataset.activation,
         network=recipe.network,
         preprocess=recipe.preprocess,
-        calibration=inputs.calibrated.calibration,
-        explanation=inputs.explanation,
-        operating_points=inputs.calibrated.operating_points,
+        calibration=calibrated.calibration,
+        explanation=ExplanationSpec(
+            method=recipe.explanation.method,
+            mean_maps=(),
+            opposite=0.0,
+            smoothing_cells=0.0,
+            box_threshold=recipe.explanation.box_threshold,
+        ),
+        operating_points=calibrated.operating_points,
         allowed_views=(ViewPosition.PA, ViewPosition.AP),
         training=TrainingRecord(
             dataset=info.dataset,
             recipe=recipe.name,
             start_weights=info.start_weights,
             seed=recipe.seed,
-            epochs=inputs.epochs,
+            epochs=len(run.history()),
             train_images=len(info.train_images),
             train_patients=info.train_patients,
             validation_images=len(info.validation_images),
@@ -195,7 +210,7 @@ def _metadata(inputs: ReleaseInputs, weights: tuple[FileHash, ...], golden: Gold
             test_split_sha256=split_sha256(info.test_images),
             limits=recipe.release.limits,
         ),
-        evaluations=(inputs.calibrated.evaluation,),
+        evaluations=(calibrated.evaluation,),
         weights=weights,
         golden=golden,
         admitted=(),

@@ -16,18 +16,17 @@ from training.report.tables import metrics_csv, metrics_json
 OUT: Final = Path("build/comparison")
 
 
-def add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the `compare` command."""
-    sub = commands.add_parser("compare", help="one page of all figures of several runs and evaluations")
+def compare_options(sub: argparse.ArgumentParser) -> None:
+    """Adds the options of `compare`."""
     sub.add_argument(
         "runs", type=Path, nargs="+", metavar="RUN", help="a run's folder, a folder of folds, or a JSON of evaluate"
     )
     sub.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"default {OUT}")
     sub.add_argument("--title", default="Comparison of runs")
-    sub.set_defaults(command=_compare)
 
 
-def _compare(options: argparse.Namespace) -> int:
+def compare(options: argparse.Namespace) -> int:
+    """Runs `compare`."""
     runs = load_runs(options.runs)
     files = write_report(runs, options.out / "comparison.html", title=options.title)
     print(f"{len(runs)} runs compared: " + ", ".join(str(file) for file in files))

@@ -1,4 +1,5 @@
-"""Which parts of a network learn: by name, by stage, or the head alone; with a schedule that thaws stages by epoch.
+"""Which parts of a network learn: by name, by stage, or the head alone; with a schedule that thaws stages by epoch; and
+how often residual blocks are left out meanwhile.
 
 All functions work on a ChestNetwork in place and keep no state. Give the optimizer all parameters from the start:
 it passes over those that have no gradient, and a stage that thaws later is then already in it.
@@ -12,6 +13,9 @@ from torch import nn
 
 from diagnosis_tool.cxr.network import ARCHITECTURES, ChestNetwork
 from training.errors import RecipeInvalid
+
+# isort: split
+from torchvision.ops import StochasticDepth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,3 +126,12 @@ def _rest(module: nn.Module) -> None:
         return
     for child in module.children():
         _rest(child)
+
+
+def scale_stochastic_depth(backbone: nn.Module, share: float) -> None:
+    """Multiplies the probability that a residual block is left out of a training step (stochastic depth, Huang et al.
+    2016), in place; 1 leaves the architecture's own, 0 drops none. Networks without it are not changed.
+    """
+    for module in backbone.modules():
+        if isinstance(module, StochasticDepth):
+            module.p *= share

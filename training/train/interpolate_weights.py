@@ -13,7 +13,6 @@ import torch
 
 from diagnosis_tool.cxr.network import build_network
 from training.errors import RecipeInvalid, TrainingFailed
-from training.evaluate.predictions import predictions_of
 from training.prepare.data import TrainingData
 from training.recipes.config import Recipe
 from training.recipes.load import checked
@@ -43,15 +42,8 @@ def interpolate_weights(
     state = _mean(before.best(), after.best(), share)
     network = build_network(recipe.network, len(data.outputs))
     network.load_state_dict(state)
-    predictions = predictions_of(
-        data.validation.records,
-        predict_logits(network, data.validation, recipe.loop.batch_size, torch.device("cpu")),
-        data.outputs,
-        data.activation,
-        dataset=data.dataset,
-        split="validation",
-        recipe=recipe.name,
-    )
+    logits_nK = predict_logits(network, data.validation, recipe.loop.batch_size, torch.device("cpu"))
+    predictions = data.validation_predictions(logits_nK, recipe.name)
     origin = f"{info.start_weights}; its weights are {share:g} of what came of it and {1 - share:g} of that start"
     if (trained_px := after.recipe().preprocess.size_px) != recipe.preprocess.size_px:
         origin += f"; trained at {trained_px} px"

@@ -18,7 +18,6 @@ from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.network import ChestNetwork, build_network
 from training.errors import TrainingFailed
 from training.evaluate.metrics import auc, mean_defined, per_output
-from training.evaluate.predictions import predictions_of
 from training.prepare.data import Samples, TrainingData, fetched
 from training.prepare.pixel_statistics import with_pixel_statistics
 from training.provenance import git_commit
@@ -27,7 +26,7 @@ from training.start_weights.unpack import load_start_weights
 from training.train.augment import BatchPart, augment
 from training.train.devices import autocast, moved, use_channels_last
 from training.train.distributed import ALONE, ProcessGroup
-from training.train.freeze import first_stages, freeze, frozen_stages_at, train_mode
+from training.train.freeze import first_stages, freeze, frozen_stages_at, scale_stochastic_depth, train_mode
 from training.train.interrupts import Stop, Stopped, ask_to_stop, failures_named
 from training.train.location_loss import last_layer, location_loss
 from training.train.losses import Loss, build_loss
@@ -36,7 +35,6 @@ from training.train.run_folder import EpochRecord, RunFolder, RunInfo
 from training.train.sampling import epoch_order
 from training.train.selection import answer_metrics, best_epoch, check_select
 from training.train.state import TrainingState, resume, save_checkpoint
-from training.train.stochastic_depth import scale_stochastic_depth
 from training.train.warm_start import warm_start
 
 _Batch = tuple[NDArray[np.int64], tuple[torch.Tensor, torch.Tensor]]
@@ -316,10 +314,7 @@ def _write_epoch(state: TrainingState, job: _Job, record: EpochRecord, logits_nK
     data, run = job.data, job.run
     if best_epoch(state.history, job.loop.select) is record:
         run.write_best(state.kept_weights())
-        run.write_validation(
-            predictions_of(data.validation.records, logits_nK, data.outputs, data.activation,
-                      dataset=data.dataset, split="validation", recipe=job.recipe.name)
-        )  # fmt: skip
+        run.write_validation(data.validation_predictions(logits_nK, job.recipe.name))
     run.write_history(state.history)
     save_checkpoint(state, job.recipe, run)
     mean = "n/a" if record.mean_auc is None else f"{record.mean_auc:.4f}"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -5,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation, CalibrationMethod, probabilities
 from diagnosis_tool.cxr.findings import OutputKind
+from tests.made_up_runs import made_up
 from training.calibrate.fit import (
     fit_calibration,
     fit_platt,
@@ -137,15 +140,14 @@ def test_sensitivity_90_is_the_highest_threshold_that_finds_nine_in_ten(positive
 
 def test_points_carry_intervals_and_skip_outputs_that_cannot_be_judged():
     logits, labels = _data(400)
-    points = operating_points(
-        np.stack([logits, logits], axis=1),
-        np.stack([labels, np.zeros_like(labels)], axis=1),
-        OUTPUTS,
-        [str(n // 2) for n in range(400)],
-        source="x validation",
-        seed=0,
+    said = replace(
+        made_up(OUTPUTS, count=400),
+        scores_NK=np.stack([logits, logits], axis=1),
+        labels_NK=np.stack([labels, np.zeros_like(labels)], axis=1),
     )
+    points = operating_points(said, seed=0)
     assert [(point.output, point.criterion) for point in points] == [("a", "youden"), ("a", "sensitivity_90")]
+    assert {point.source for point in points} == {"nih validation"}
     for point in points:
         for share in (point.sensitivity, point.specificity):
             assert 0 < share.low < share.value < share.high <= 1

@@ -46,6 +46,8 @@ def test_set_replaces_values_of_every_type():
         ("nonsense", "write key=value"),
         ("name.x=1", "is a value, not a table"),
         ("data.validation_fold=10", "validation_fold"),
+        ("loop.stochastic_depth=-0.1", "stochastic_depth must lie in [0, 1]"),
+        ("loop.stochastic_depth=6", "stochastic_depth must lie in [0, 1]"),
     ],
 )
 def test_wrong_values_are_errors_that_name_them(override, message):

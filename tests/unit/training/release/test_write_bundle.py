@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.errors import TrainingFailed
-from training.train.half import as_released
+from training.release.write_bundle import as_released
 
 
 def test_weights_are_halved() -> None:

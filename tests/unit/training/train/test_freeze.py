@@ -1,12 +1,14 @@
-"""Frozen parts do not learn, do not drift, and every architecture's stages are its whole backbone."""
+"""Frozen parts do not learn, do not drift, and every architecture's stages are its whole backbone; stochastic depth."""
 
 import pytest
 import torch
+from torchvision.ops import StochasticDepth
 
+from diagnosis_tool.cxr.backbones import build_backbone
 from diagnosis_tool.cxr.network import ARCHITECTURES, ChestNetwork, build_network
 from testing.bundles import network_spec
 from training.errors import RecipeInvalid
-from training.train.freeze import first_stages, freeze, frozen_stages_at, stages, train_mode
+from training.train.freeze import first_stages, freeze, frozen_stages_at, scale_stochastic_depth, stages, train_mode
 
 
 def network(architecture: str = "mobilenet_v2") -> ChestNetwork:
@@ -94,3 +96,14 @@ def test_refuses_what_is_not_there() -> None:
         first_stages("resnet18", 6)
     with pytest.raises(RecipeInvalid, match="resnet999"):
         stages("resnet999")
+
+
+def test_the_architectures_own_stochastic_depth_is_scaled() -> None:
+    backbone = build_backbone("efficientnet_b0", 0).features
+    blocks = [module for module in backbone.modules() if isinstance(module, StochasticDepth)]
+    own = [block.p for block in blocks]
+    assert max(own) > 0.1
+    scale_stochastic_depth(backbone, 0.5)
+    assert [block.p for block in blocks] == [p / 2 for p in own]
+    scale_stochastic_depth(backbone, 0.0)
+    assert {block.p for block in blocks} == {0.0}
