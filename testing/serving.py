@@ -90,6 +90,12 @@ class Server:
         """The study's images, in the order they were sent."""
         return [str(i["uid"]) for i in self.get_json(f"/studies/{uid}/status.json")["instances"]]
 
+    def predicted(self, files: Sequence[tuple[str, bytes]]) -> tuple[str, list[str]]:
+        """Sends files as one study and waits until nothing more will happen to it; the study and its images."""
+        study = self.upload(files)
+        self.finished(study)
+        return study, self.image_uids(study)
+
     def worker_pids(self) -> list[int]:
         """Process ids of the workers under the supervisor."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()

@@ -4,15 +4,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from testing.browser import NoBrowser, Watch, chromium, signed_in
 from testing.serving import Server, serve
 from testing.stores import DATABASE
+from tests.conftest import phantom_png
+from tests.dicom_files import dicom
+from training.phantom import chest_phantom
 
 expect.set_options(timeout=20_000)  # machines that build and train are slow
 
@@ -45,11 +50,31 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """A page of its own session that must end without a fault."""
+def unwatched_page(browser: Browser, server: Server) -> Iterator[Page]:
+    """A page of its own session, for tests in which the server says no."""
     with signed_in(browser, server) as session:
         page = session.new_page()
         page.set_default_timeout(20_000)
-        watch = Watch(page, server.url)
         yield page
-        assert watch.faults == []
+
+
+@pytest.fixture
+def page(unwatched_page: Page, server: Server) -> Iterator[Page]:
+    """A page of its own session that must end without a fault."""
+    watch = Watch(unwatched_page, server.url)
+    yield unwatched_page
+    assert watch.faults == []
+
+
+@pytest.fixture(scope="module")
+def uids(server: Server) -> list[str]:
+    """Three images of one patient, oldest first, 12 bits deep, of a study that stands before another one."""
+    deep = chest_phantom(seed=5, height_px=700, width_px=500).astype(np.uint16) * 12 + 300
+    common: dict[str, Any] = {"PatientID": "P1", "BitsStored": 12, "HighBit": 11, "PixelSpacing": [0.4, 0.4]}
+    films = [
+        (f"{k}.dcm", dicom(deep + np.uint16(20 * k), AcquisitionDate=day, **common))
+        for k, day in enumerate(("20200105", "20230301", "20260710"))
+    ]
+    _, images = server.predicted(films)
+    server.predicted([("plain.png", phantom_png(4, 512))])
+    return images

@@ -14,10 +14,11 @@ from playwright.sync_api import Page, expect
 
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.bundle import DEFAULT_FILE
-from testing.browser import WIDTHS, chromium, layout_faults
+from testing.browser import WIDTHS, chromium, layout_faults, signed_in
 from testing.bundles import write_bundle
 from testing.serving import Server, serve
 from tests.dicom_files import dicom
+from tests.e2e.viewing import open_image
 from training.phantom import Anatomy, chest_phantom
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
@@ -61,23 +62,9 @@ def bundle(folder: Path) -> Path | str:
     return write_bundle(folder / "random")
 
 
-def uploaded(server: Server, files: list[tuple[str, bytes]]) -> tuple[str, str]:
-    """(study, its last instance), read."""
-    study = server.upload(files)
-    server.finished(study)
-    return study, str(server.get_json(f"/studies/{study}/status.json")["instances"][-1]["uid"])
-
-
-def open_viewer(page: Page, server: Server, instance: str) -> None:
-    """Waits until the film is drawn and the review is there."""
-    page.goto(f"{server.url}/viewer/?instance={instance}")
-    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
-    expect(page.locator("#review-state")).not_to_have_text("not loaded")
-
-
-def review(page: Page, server: Server, instance: str) -> None:
+def review(page: Page, instance: str) -> None:
     """Agrees, draws a box, disagrees, writes a note and saves."""
-    open_viewer(page, server, instance)
+    open_image(page, instance)
     page.keyboard.press("a")
     page.keyboard.press("b")
     pane = page.locator("#film").bounding_box()
@@ -102,24 +89,24 @@ def draw_report(server: Server, instance: str, folder: Path) -> None:
         page.close()
 
 
-def take(page: Page, server: Server, shoot: Callable[[str], None], study: str, instance: str) -> None:
+def take(page: Page, shoot: Callable[[str], None], study: str, instance: str) -> None:
     """Shoots every page at this page's size. study: the three phantoms; instance: the one with a history."""
     chosen = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in films()]
-    page.goto(f"{server.url}/")
+    page.goto("/")
     page.set_input_files("#files", chosen)
     shoot("worklist")
-    page.goto(f"{server.url}/studies/{study}")
+    page.goto(f"/studies/{study}")
     page.wait_for_selector(".card:nth-of-type(3) .bars")
     shoot("study")
     page.click("text=Open viewer")
     expect(page.locator("#film")).to_have_attribute("data-state", "shown")
     shoot("viewer")
-    open_viewer(page, server, instance)
+    open_image(page, instance)
     shoot("review")
     page.keyboard.press("c")
     expect(page.locator("#prior-film")).to_have_attribute("data-state", "shown")
     shoot("priors")
-    page.goto(f"{server.url}/models/default")
+    page.goto("/models/default")
     shoot("model")
 
 
@@ -129,11 +116,11 @@ def main() -> int:
     expect.set_options(timeout=60_000)
     faults: list[str] = []
     with TemporaryDirectory() as scratch, serve(Path(scratch) / "data", bundle(Path(scratch))) as server:
-        _, instance = uploaded(server, history())
-        study, _ = uploaded(server, films())
+        _, (*_, instance) = server.predicted(history())
+        study, _ = server.predicted(films())
         with chromium() as browser:
             for width, height in WIDTHS:
-                page = browser.new_page(storage_state=server.signed_in(), viewport={"width": width, "height": height})
+                page = signed_in(browser, server, viewport={"width": width, "height": height}).new_page()
                 page.set_default_timeout(60_000)
 
                 def shoot(name: str, page: Page = page, width: int = width) -> None:
@@ -143,8 +130,8 @@ def main() -> int:
                     faults.extend(f"{name} at {width}: {fault}" for fault in layout_faults(page))
 
                 if not server.get_json(f"/instances/{instance}/review.json")["revision"]:
-                    review(page, server, instance)
-                take(page, server, shoot, study, instance)
+                    review(page, instance)
+                take(page, shoot, study, instance)
                 page.close()
         draw_report(server, instance, FOLDER)
     print("\n".join(faults) or f"Saved in {FOLDER}.")

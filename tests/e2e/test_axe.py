@@ -32,9 +32,7 @@ def instances(server: Server) -> tuple[str, str, str]:
     """A study, the newer of two images in it that were read of one patient, and one that was refused."""
     days = ("20200105", "20230301")
     films = [(f"{day}.dcm", dicom(PatientID="P1", PatientName="Doe^Jo", AcquisitionDate=day)) for day in days]
-    study = server.upload([*films, ("notes.txt", b"no film")])
-    server.finished(study)
-    _, read, refused = server.image_uids(study)
+    study, (_, read, refused) = server.predicted([*films, ("notes.txt", b"no film")])
     return study, read, refused
 
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from testing.browser import WIDTHS, layout_faults
 from testing.serving import Server
 from tests.conftest import phantom_png
+from tests.e2e.viewing import open_image, requested
 
 pytestmark = pytest.mark.e2e
 
@@ -23,20 +24,12 @@ def study(server: Server) -> str:
     tall = BytesIO()
     Image.open(BytesIO(phantom_png(5, 512))).resize((360, 640)).save(tall, "PNG")
     files = [("phantom.png", phantom_png(4, 512)), ("tall.png", tall.getvalue()), ("notes.txt", b"no film")]
-    uid = server.upload(files)
-    server.finished(uid)
-    return uid
-
-
-def first_instance(server: Server, study: str) -> str:
-    return str(server.get_json(f"/studies/{study}/status.json")["instances"][0]["uid"])
+    return server.predicted(files)[0]
 
 
 def open_viewer(page: Page, server: Server, study: str) -> None:
-    page.goto(f"/viewer/?instance={first_instance(server, study)}")
-    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    open_image(page, server.image_uids(study)[0])
     expect(page.locator(".row-bar .value")).to_have_count(15)
-    page.wait_for_load_state("networkidle")
 
 
 def test_from_upload_to_the_viewer(page: Page, server: Server, film_files: list[Path]) -> None:
@@ -93,8 +86,7 @@ def ink(page: Page) -> str:
 def test_slider_and_findings_change_the_overlay_in_the_browser(page: Page, server: Server, study: str) -> None:
     open_viewer(page, server, study)
     film, caption = page.locator("#film"), page.locator("#caption")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = requested(page)
 
     before = ink(page)
     page.locator("#opacity").fill("0.1")
@@ -217,8 +209,7 @@ def test_downloads(page: Page, server: Server, study: str) -> None:
 
 def test_a_waiting_image_in_the_viewer_appears_by_itself(page: Page, server: Server) -> None:
     uid = server.upload([(f"{k}.png", phantom_png(200 + k, 512)) for k in range(12)])
-    last = server.get_json(f"/studies/{uid}/status.json")["instances"][-1]["uid"]
-    page.goto(f"/viewer/?instance={last}")
+    page.goto(f"/viewer/?instance={server.image_uids(uid)[-1]}")
     expect(page.locator(".row-bar .value")).to_have_count(15)
     server.finished(uid)
 
@@ -241,8 +232,7 @@ def test_nothing_is_clipped_or_overlapping(page: Page, server: Server, study: st
 
 
 def test_twenty_four_charts_do_not_freeze_the_page(page: Page, server: Server) -> None:
-    uid = server.upload([(f"{k}.png", phantom_png(300 + k % 3, 256)) for k in range(24)])
-    server.finished(uid)
+    uid, _ = server.predicted([(f"{k}.png", phantom_png(300 + k % 3, 256)) for k in range(24)])
     page.add_init_script(
         "window.longest = 0; new PerformanceObserver((list) => { for (const e of list.getEntries())"
         " window.longest = Math.max(window.longest, e.duration); }).observe({ type: 'longtask', buffered: true });"

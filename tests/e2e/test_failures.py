@@ -1,11 +1,8 @@
 """What the pages say when the server does not answer as it should: words, no empty place, no endless asking."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from testing.browser import signed_in
 from testing.serving import Server
 from tests.conftest import phantom_png
 
@@ -14,18 +11,13 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def study(server: Server) -> str:
-    uid = server.upload([("phantom.png", phantom_png(4, 256))])
-    server.finished(uid)
-    return uid
+    return server.predicted([("phantom.png", phantom_png(4, 256))])[0]
 
 
 @pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
+def page(unwatched_page: Page) -> Page:
     """A page that may meet faults."""
-    with signed_in(browser, server) as session:
-        page = session.new_page()
-        page.set_default_timeout(20_000)
-        yield page
+    return unwatched_page
 
 
 def test_a_chart_that_cannot_be_fetched_is_told(page: Page, study: str) -> None:

@@ -13,6 +13,7 @@ from testing.browser import layout_faults
 from testing.serving import Server
 from tests.conftest import phantom_png
 from tests.dicom_files import dicom
+from tests.e2e.viewing import open_image, requested, shown
 
 pytestmark = pytest.mark.e2e
 
@@ -21,9 +22,7 @@ _REASON = "The reading was interrupted three times."
 
 def broken(server: Server, seed: int) -> tuple[str, str]:
     """(study, image) of a film whose prediction failed as when its worker died again and again."""
-    study = server.upload([("film.png", phantom_png(seed, 256))])
-    server.finished(study)
-    uid = server.image_uids(study)[0]
+    study, (uid,) = server.predicted([("film.png", phantom_png(seed, 256))])
     with sqlite3.connect(server.data_dir / "diagnosis_tool.sqlite", timeout=60) as db:
         db.execute(
             "UPDATE instances SET state = 'failed', error = ?, prediction_id = NULL WHERE uid = ?",
@@ -55,11 +54,8 @@ def test_a_failed_image_is_tried_again_on_the_study_page(page: Page, server: Ser
 
 def test_sixty_priors_fit_the_screen(page: Page, server: Server) -> None:
     films = [(f"{1960 + k}.dcm", dicom(PatientID="P60", AcquisitionDate=f"{1960 + k}0101")) for k in range(61)]
-    study = server.upload(films)
-    server.finished(study)
-    last = server.image_uids(study)[-1]
-    page.goto(f"/viewer/?instance={last}")
-    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    _, uids = server.predicted(films)
+    open_image(page, uids[-1])
     expect(page.locator("[data-prior]")).to_have_count(60)
     page.keyboard.press("c")
     expect(page.locator("#prior-title")).to_contain_text("2019-01-01")
@@ -85,7 +81,7 @@ def test_a_film_one_pixel_wide_is_refused_with_words(page: Page, server: Server)
 @pytest.mark.parametrize(("name", "typed"), [("Σοφία^Ωμέγα", "σοφ"), ("山田^太郎", "山田"), ("محمد^علي", "محمد")])
 def test_a_name_in_any_script_is_shown_and_found(page: Page, server: Server, name: str, typed: str) -> None:
     film = dicom(PatientID=f"P-{typed}", PatientName=name, SpecificCharacterSet="ISO_IR 192")
-    server.finished(server.upload([("film.dcm", film)]))
+    server.predicted([("film.dcm", film)])
     page.goto("/")
     page.fill("#search", typed)
     page.press("#search", "Enter")
@@ -94,8 +90,7 @@ def test_a_name_in_any_script_is_shown_and_found(page: Page, server: Server, nam
 
 
 def test_report_and_model_facts_are_a_click_away(page: Page, server: Server) -> None:
-    study = server.upload([("film.png", phantom_png(13, 256))])
-    server.finished(study)
+    study, _ = server.predicted([("film.png", phantom_png(13, 256))])
     page.goto(f"/studies/{study}")
     report = page.get_by_role("link", name="Report (PDF)")
     answer = page.request.get(str(report.get_attribute("href")))
@@ -109,14 +104,11 @@ def test_report_and_model_facts_are_a_click_away(page: Page, server: Server) -> 
 def pair(server: Server) -> list[str]:
     """Two films of one patient, the earlier one first."""
     films = [(f"{year}.dcm", dicom(PatientID="P2", AcquisitionDate=f"{year}0101")) for year in (2020, 2024)]
-    study = server.upload(films)
-    server.finished(study)
-    return server.image_uids(study)
+    return server.predicted(films)[1]
 
 
 def test_the_page_opens_without_asking_a_callback_and_goes_on_as_it_was_left(page: Page, pair: list[str]) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = requested(page)
     page.goto(f"/viewer/?instance={pair[1]}")
     expect(page.locator("#film")).to_have_attribute("data-state", "shown")
     expect(page.locator("#trend .scatterlayer .point").first).to_be_visible()
@@ -138,8 +130,7 @@ def test_the_page_opens_without_asking_a_callback_and_goes_on_as_it_was_left(pag
 def test_a_browser_that_does_not_say_where_it_is_asks_the_callback(
     page: Page, server: Server, pair: list[str], said: str
 ) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = requested(page)
     told = {"referer": server.url + said} if said else {}
 
     def unsaid(route: Route) -> None:
@@ -148,8 +139,7 @@ def test_a_browser_that_does_not_say_where_it_is_asks_the_callback(
 
     page.route("**/_dash-layout", unsaid)
     page.goto(f"/viewer/?instance={pair[1]}")
-    expect(page.locator("#film")).to_have_attribute("data-uid", pair[1])
-    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    shown(page, pair[1])
     assert [url for url in asked if "_dash-update-component" in url]
 
 
@@ -162,8 +152,7 @@ def test_who_goes_back_sees_the_image_of_that_page(page: Page, pair: list[str]) 
 
 
 def test_a_question_about_one_image_is_not_asked_of_another(page: Page, pair: list[str]) -> None:
-    page.goto(f"/viewer/?instance={pair[0]}")
-    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
+    open_image(page, pair[0])
     page.keyboard.press("j")
     expect(page.locator("#film")).to_have_attribute("data-uid", pair[1])
     expect(page.locator("#review-state")).not_to_have_text("not loaded")
@@ -177,9 +166,7 @@ def test_a_question_about_one_image_is_not_asked_of_another(page: Page, pair: li
 def test_a_late_signature_is_not_taken_for_another_images_review(page: Page, pair: list[str]) -> None:
     held: list[Route] = []
     page.route("**/review/sign", lambda route: held.append(route))
-    page.goto(f"/viewer/?instance={pair[0]}")
-    expect(page.locator("#film")).to_have_attribute("data-state", "shown")
-    expect(page.locator("#review-state")).not_to_have_text("not loaded")
+    open_image(page, pair[0])
     page.keyboard.press("s")
     with page.expect_request("**/review/sign"):
         page.locator("#sign-now").click()

@@ -19,9 +19,9 @@ def server(server: Server) -> Server:
     """With five studies."""
     for name, patient in (("Müller^Anna", "P1"), ("Yamada^Tarou=山田^太郎", "P2"), ("صالح^علي", "P3")):
         film = dicom(PatientName=name, PatientID=patient, SpecificCharacterSet="ISO_IR 192")
-        server.finished(server.upload([(f"{patient}.dcm", film)]))
-    server.finished(server.upload([("notes.txt", b"no film")]))
-    server.finished(server.upload([("a.png", phantom_png(1)), ("b.txt", b"no film")]))
+        server.predicted([(f"{patient}.dcm", film)])
+    server.predicted([("notes.txt", b"no film")])
+    server.predicted([("a.png", phantom_png(1)), ("b.txt", b"no film")])
     return server
 
 
@@ -71,8 +71,7 @@ def test_all_by_keyboard(page: Page) -> None:
 
 
 def test_chosen_studies_are_saved_and_deleted_after_a_question(page: Page, server: Server) -> None:
-    uid = server.upload([("doomed.png", phantom_png(7))])
-    server.finished(uid)
+    uid, _ = server.predicted([("doomed.png", phantom_png(7))])
     page.goto("/")
     expect(page.locator("#ask-delete")).to_be_disabled()
     page.check(f"tr[data-row^='{uid}'] input")
