@@ -1,6 +1,6 @@
 """Metrics of scores and labels, each for one output, with patient-bootstrap intervals. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,6 +165,12 @@ def in_words(interval: Interval | None, *, signed: bool = False, digits: int = 3
         return "n/a"
     form = f"{'+' if signed else ''}.{digits}f"
     return f"{interval.value:{form}} ({interval.low:{form}} to {interval.high:{form}})"
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of these texts."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
 def mean_with_interval(values_K: Sequence[float | None], replicates_RK: Array) -> Interval | None:

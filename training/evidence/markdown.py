@@ -1,14 +1,14 @@
 """Evidence as Markdown that explains itself: what was done, the table, and what it does not say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from training.datasets.nih import subset_note
-from training.evaluate.metrics import in_words
+from training.evaluate.metrics import in_words, markdown_table
 from training.evidence.gather import Evidence, External
 from training.evidence.operating_points import PointMetrics, PointsOnTest
 from training.evidence.robustness import Robustness
 from training.evidence.subgroups import Partition
-from training.report.published import published_on
+from training.report.published import differences, published_on
 
 
 def evidence_markdown(evidence: Evidence) -> str:
@@ -52,24 +52,16 @@ def _field(evidence: Evidence) -> str:
     test, systems = evidence.test, published_on(evidence.test.dataset)
     findings = [name for name in test.auc if name in {answer.finding for answer in evidence.answers.findings}]
     rows = [
-        [
-            name,
-            in_words(test.auc[name]),
-            *(_number(system.auc.get(name)) for system in systems),
-        ]
-        for name in findings
+        [name, in_words(test.auc[name]), *(_number(system.auc.get(name)) for system in systems)] for name in findings
     ]
     judged = tuple(name for name in findings if test.auc[name] is not None)
     means = [_number(system.mean_auc_of(judged)) for system in systems]
     rows.append([f"**mean of {len(judged)}**", in_words(test.mean_auc), *means])
-    differs: dict[str, list[str]] = {}
-    for system in systems:
-        differs.setdefault(system.differs, []).append(system.title)
-    lines = "\n".join(f"- {'; '.join(titles)}: {text}" for text, titles in differs.items())
+    lines = "\n".join(f"- {'; '.join(titles)}: {text}" for text, titles in differences(systems).items())
     return f"""
 ## AUC by finding, beside what others published
 
-{_table(["finding", "ours", *(system.title for system in systems)], rows)}
+{markdown_table(["finding", "ours", *(system.title for system in systems)], rows)}
 
 What differs from ours, so that no digit may be compared with another:
 
@@ -81,15 +73,8 @@ def _answers(answers: PointsOnTest) -> str:
     rows = []
     for answer in answers.findings:
         youden, sensitive = answer.at("youden"), answer.at("sensitivity_90")
-        rows.append(
-            [
-                answer.finding,
-                str(answer.positives),
-                f"{answer.all_negative:.3f}",
-                *_point(youden),
-                *_point(sensitive)[1:],
-            ]
-        )
+        row = [answer.finding, str(answer.positives), f"{answer.all_negative:.3f}"]
+        rows.append([*row, *_point(youden), *_point(sensitive)[1:]])
     mean = _number(answers.mean_accuracy.get("youden"))
     rows.append(["**mean**", "", f"{answers.mean_all_negative:.3f}", mean, "", "", "", ""])
     head = ["finding", "positives", "accuracy of always no", "accuracy, youden", "sensitivity, youden",
@@ -101,7 +86,7 @@ Thresholds were chosen on validation patients and are used here as they are in t
 'above its operating point'; sensitivity_90 is the one that found at least 90% there. Rare findings make 'always no'
 look accurate though it finds nothing: read sensitivity and specificity, not accuracy.
 
-{_table(head, rows)}
+{markdown_table(head, rows)}
 """
 
 
@@ -118,7 +103,7 @@ def _subgroups(partitions: Sequence[Partition]) -> str:
         findings = one.groups[0].auc if one.groups else {}
         rows = [[name, *(in_words(group.auc[name]) for group in one.groups)] for name in findings]
         rows.append([f"**mean of {len(one.common)}**", *(in_words(group.mean_auc) for group in one.groups)])
-        tables.append(f"### By {one.name}\n\n{_table(head, rows)}")
+        tables.append(f"### By {one.name}\n\n{markdown_table(head, rows)}")
     joined = "\n\n".join(tables)
     return f"""
 ## Subgroups
@@ -150,7 +135,7 @@ where nothing was. Brightness multiplies grey values and clips; the tool's windo
 that is compressed again as it once was hardly changes (the films of the subset are JPEG files). '12 bits for 8' puts
 four random bits below each grey level.
 
-{_table(head, rows)}
+{markdown_table(head, rows)}
 """
 
 
@@ -172,11 +157,6 @@ What differs: children of one to five years in Guangzhou, the model learned from
 against normal films only, ours is one finding among many, mined from reports; no other finding is labelled there.
 Nothing was fitted or chosen on these films.
 """
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
 def _number(value: float | None) -> str:

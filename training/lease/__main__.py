@@ -6,8 +6,9 @@ Imports only what training needs: a lent machine is bare, and what it lacks has 
 import argparse
 import sys
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from diagnosis_tool.errors import DiagnosisToolError
 from training.evaluate.predictions import write_predictions
@@ -19,53 +20,31 @@ from training.train.distillation import soft_labels
 from training.train.loop import train
 from training.train.run_folder import RunFolder
 
-_DATA = "nih-256"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseFolders:
-    """Where everything lies on the lent machine, under one folder."""
-
-    work: Path
-
-    @property
-    def data(self) -> Path:
-        """NIH's layout."""
-        return self.work / _DATA
-
-    @property
-    def cache(self) -> Path:
-        """Decoded pixels."""
-        return self.work / "cache"
-
-    def run(self, name: str) -> RunFolder:
-        """A step's run."""
-        return RunFolder(self.work / "runs" / name)
+_DATA = "nih-256"  # in NIH's layout
 
 
 def main(arguments: list[str]) -> int:
     """Runs one command; 0 when it did what was asked."""
     try:
-        _run(_parser().parse_args(arguments))
+        _obey(_parser().parse_args(arguments))
     except DiagnosisToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _run(options: argparse.Namespace) -> None:
-    place = LeaseFolders(work=options.work)
+def _obey(options: argparse.Namespace) -> None:
     match options.command:
         case "carry":
             for file in packed_tars(options.data, options.boxes, options.start_weights, options.out):
                 print(file, file.stat().st_size)
         case "unpack":
-            _unpack(options.files, place)
+            _unpack(options.files, options.work)
         case "train":
             for step in CHAIN:
-                _train(step, place, tuple(options.set), options.device)
+                _train(step, options.work, tuple(options.set), pick_device(options.device))
         case "pack":
-            for file in pack(place.run(options.run), options.out, options.first, options.count):
+            for file in pack(_run(options.run, options.work), options.out, options.first, options.count):
                 print(file)
 
 
@@ -90,21 +69,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _unpack(files: list[Path], place: LeaseFolders) -> None:
-    place.work.mkdir(parents=True, exist_ok=True)
+def _run(step: str, work: Path) -> RunFolder:
+    return RunFolder(work / "runs" / step)
+
+
+def _unpack(files: list[Path], work: Path) -> None:
+    work.mkdir(parents=True, exist_ok=True)
     for file in files:
         with tarfile.open(file) as archive:
-            archive.extractall(place.work, filter="data")
+            archive.extractall(work, filter="data")
 
 
-def _train(step: Step, place: LeaseFolders, overrides: tuple[str, ...], device: str) -> None:
-    recipe = recipe_of(step, place.work, overrides)
+def _train(step: Step, work: Path, overrides: tuple[str, ...], device: torch.device) -> None:
+    recipe, nih, cache = recipe_of(step, work, overrides), work / _DATA, work / "cache"
     if recipe.data.soft_labels and not Path(recipe.data.soft_labels).is_file():
-        soft = soft_labels([place.run(name) for name in step.teachers], place.data, place.cache, pick_device(device))
+        soft = soft_labels([_run(name, work) for name in step.teachers], nih, cache, device)
         write_predictions(Path(recipe.data.soft_labels), soft)
-    data = load_training_data(recipe, place.data, place.cache)
+    data = load_training_data(recipe, nih, cache)
     print(f"{step.run}: {recipe.loop.epochs} epochs at {recipe.preprocess.size_px} px", flush=True)
-    train(recipe, data, place.run(step.run), pick_device(device))
+    train(recipe, data, _run(step.run, work), device)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from diagnosis_tool.cxr.bundle import BundleMetadata, EvaluationRecord, Localisa
 from diagnosis_tool.cxr.calibration import Activation, CalibrationMethod
 from diagnosis_tool.cxr.findings import OutputKind
 from training.datasets.nih import subset_note
-from training.evaluate.metrics import in_words
+from training.evaluate.metrics import in_words, markdown_table
 
 
 def model_card(metadata: BundleMetadata, notes: tuple[str, ...], *, weights_bytes: int) -> str:
@@ -71,7 +71,7 @@ def _metrics(metadata: BundleMetadata, evaluation: EvaluationRecord) -> str:
     remark += f" {subset}" if subset else ""
     absences = ", ".join(output.name for output in metadata.outputs if output.kind is OutputKind.ABSENCE)
     apart = f" ({absences} apart)" if absences else ""
-    rows = "\n".join(f"| {name} | {in_words(value)} |" for name, value in evaluation.auc.items())
+    rows = ([name, in_words(value)] for name, value in evaluation.auc.items())
     return f"""
 ## {evaluation.dataset}, {evaluation.split}: {evaluation.images} images of {evaluation.patients} patients
 
@@ -80,9 +80,7 @@ def _metrics(metadata: BundleMetadata, evaluation: EvaluationRecord) -> str:
 **Mean AUC of the findings{apart}: {in_words(evaluation.mean_auc)}.** Mean expected calibration error:
 {evaluation.mean_ece:.3f} (15 bins of equal mass).
 
-| output | AUC |
-|---|---|
-{rows}
+{markdown_table(["output", "AUC"], rows)}
 {_located(evaluation.localisation)}"""
 
 
@@ -90,11 +88,15 @@ def _located(found: Localisation | None) -> str:
     """A table on where the heatmaps point, or nothing where the data set has no boxes."""
     if found is None:
         return ""
-    heads = "".join(f" IoU >= {t} | blind |" for t in found.iou)
-    rows = "\n".join(
-        f"| {name} | {found.boxes.get(name, sum(found.boxes.values()))} | {found.pointing[name]:.3f} | "
-        f"{found.pointing_blind[name]:.3f} |"
-        + "".join(f" {found.iou[t][name]:.3f} | {found.iou_blind[t][name]:.3f} |" for t in found.iou)
+    metrics = {"pointing": (found.pointing, found.pointing_blind)}
+    metrics |= {f"IoU >= {t}": (found.iou[t], found.iou_blind[t]) for t in found.iou}
+    head = ["finding", "boxes", *(text for metric in metrics for text in (metric, "blind"))]
+    rows = (
+        [
+            name,
+            str(found.boxes.get(name, sum(found.boxes.values()))),
+            *(f"{shares[name]:.3f}" for pair in metrics.values() for shares in pair),
+        ]
         for name in found.pointing
     )
     return f"""
@@ -102,9 +104,7 @@ Heatmaps against readers' boxes. Pointing: the maximum lies inside of the box. I
 above {found.box_threshold:g} of its maximum. Blind: a location prior that never looks at the image (other patients'
 boxes of the finding).
 
-| finding | boxes | pointing | blind |{heads}
-|---|---|---|---|{"---|" * 2 * len(found.iou)}
-{rows}
+{markdown_table(head, rows)}
 """
 
 
@@ -115,8 +115,9 @@ def _thresholds(metadata: BundleMetadata) -> str:
         if calibration.method is CalibrationMethod.NONE
         else (f"{calibration.method}, fitted on {calibration.fitted_on}")
     )
-    rows = "\n".join(
-        f"| {p.output} | {p.criterion} | {p.threshold:.3f} | {in_words(p.sensitivity)} | {in_words(p.specificity)} |"
+    head = ["output", "criterion", "threshold", "sensitivity", "specificity"]
+    rows = (
+        [p.output, p.criterion, f"{p.threshold:.3f}", in_words(p.sensitivity), in_words(p.specificity)]
         for p in metadata.operating_points
     )
     source = ", ".join(sorted({p.source for p in metadata.operating_points}))
@@ -130,9 +131,7 @@ calls a finding 'above its operating point' by this one. sensitivity_90: the hig
 90% of the positives there, at the price of more false alarms; on other patients it may find fewer.
 Intervals: 95%, patients drawn with replacement, the threshold held fixed.
 
-| output | criterion | threshold | sensitivity | specificity |
-|---|---|---|---|---|
-{rows}
+{markdown_table(head, rows)}
 """
 
 

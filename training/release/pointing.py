@@ -21,6 +21,7 @@ from training.datasets import read_dataset
 from training.datasets.base import AnnotatedBox, Record, read_radiograph
 from training.datasets.nih import OUTPUTS as NIH_OUTPUTS
 from training.evaluate.localise import OVERLAPS, Found, Located, blind, find
+from training.evaluate.metrics import markdown_table
 from training.prepare.boxes import OPACITIES, opacity_boxes, supervises
 from training.release.write_bundle import released_network
 from training.train.run_folder import RunFolder
@@ -59,10 +60,10 @@ def pointing_table(path: Path, rsna: Path, nih_folder: Path) -> str:
         "location prior that never looks at the image": _prior([(r, boxes[r]) for r in read], model.box_threshold),
         "gradcam": found,
     }
-    head = "| maps | pointing |" + "".join(f" IoU >= {t} |" for t in OVERLAPS)
-    lines = [f"| {name} |" + "".join(f" {share:.3f} |" for share in _shares(films)) for name, films in rows.items()]
+    head = ["maps", "pointing", *(f"IoU >= {t}" for t in OVERLAPS)]
+    table = markdown_table(head, ([name, *(f"{s:.3f}" for s in _shares(films))] for name, films in rows.items()))
     title = f"{path.name}: {len(read)} films, {sum(len(boxes[r]) for r in read)} boxes, regions above "
-    return "\n".join([f"{title}{model.box_threshold:g}", "", head, "|---|---|" + "---|" * len(OVERLAPS), *lines])
+    return f"{title}{model.box_threshold:g}\n\n{table}"
 
 
 def _explained(path: Path) -> _Explained:

@@ -1,6 +1,7 @@
 """What others published, from published.csv and published_systems.csv beside this file."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,6 +56,14 @@ def published() -> tuple[Published, ...]:
 def published_on(dataset: str) -> tuple[Published, ...]:
     """The systems that were trained on this data set."""
     return tuple(system for system in published() if system.dataset == dataset)
+
+
+def differences(systems: Iterable[Published]) -> dict[str, list[str]]:
+    """What differs in the systems' data, and the titles of those that it is said of."""
+    by_text: dict[str, list[str]] = {}
+    for system in systems:
+        by_text.setdefault(system.differs, []).append(system.title)
+    return by_text
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import Final
 from diagnosis_tool.cxr.bundle import Interval
 from training.datasets.nih import subset_note
 from training.report.calls import best_constant_accuracy
-from training.report.published import Published, published_on
+from training.report.published import Published, differences, published_on
 from training.report.runs import Run
 
 
@@ -86,10 +86,7 @@ def _images(run: Run) -> tuple[str, object]:
 
 def what_differs(group: Comparable) -> tuple[str, ...]:
     """A sentence for each way in which the data behind the published rows of the AUC table differ."""
-    by_text: dict[str, list[str]] = {}
-    for system in _with_table(group):
-        by_text.setdefault(system.differs, []).append(system.title)
-    return tuple(f"{'; '.join(titles)}. {text}" for text, titles in by_text.items())
+    return tuple(f"{'; '.join(titles)}. {text}" for text, titles in differences(_with_table(group)).items())
 
 
 def on_a_subset(group: Comparable) -> tuple[str, ...]:

