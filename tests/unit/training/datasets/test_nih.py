@@ -4,6 +4,7 @@ import pytest
 
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.cxr.types import ViewPosition
+from tests.dataset_phantoms import replace_in
 from tests.nih_phantoms import REAL
 from training.datasets import read_dataset
 from training.datasets.base import IssueKind, Split, labels_NK
@@ -18,12 +19,7 @@ def test_reads_labels_splits_patients_and_boxes(nih_folder):
     assert len(dataset.of(Split.TEST)) == 8
     assert dataset.issues == ()
     first = dataset.records[0]
-    assert (first.image, first.patient, first.sex, first.age_years) == (
-        "00000001_000.png",
-        "nih:1",
-        "F",
-        41,
-    )
+    assert (first.image, first.patient, first.sex, first.age_years) == ("00000001_000.png", "nih:1", "F", 41)
     assert first.view_position is ViewPosition.PA
     assert labels_NK((first,)).sum() == 1
     assert first.labels[NIH_OUTPUTS.index("Cardiomegaly")] == 1
@@ -65,18 +61,11 @@ def test_infiltrate_of_the_box_list_is_infiltration(own_nih_folder):
     assert (box.finding, box.left, box.top, box.width, box.height) == ("Infiltration", 0.5, 0.25, 0.125, 0.0625)
 
 
-def _swap(folder, name, old, new):
-    file = folder / name
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: _swap(f, "Data_Entry_2017.csv", "Finding Labels", "Labels"), "has no column 'Finding Labels'"),
-        (lambda f: _swap(f, "Data_Entry_2017.csv", "No Finding", "Healthy"), "'Healthy' of 00000004_000.png"),
+        (lambda f: replace_in(f / "Data_Entry_2017.csv", "Finding Labels", "Labels"), "has no column 'Finding Labels'"),
+        (lambda f: replace_in(f / "Data_Entry_2017.csv", "No Finding", "Healthy"), "'Healthy' of 00000004_000.png"),
         (lambda f: (f / "Data_Entry_2017.csv").unlink(), "Data_Entry_2017.csv cannot be read"),
         (lambda f: (f / "Data_Entry_2017.csv").write_text(""), "has no column"),
         (lambda f: (f / "Data_Entry_2017.csv").write_bytes(b"\xff\xfe\x00"), "not text in UTF-8"),
@@ -84,12 +73,15 @@ def _swap(folder, name, old, new):
         (lambda f: [p.unlink() for p in (f / "images").iterdir()], "holds no image"),
         (lambda f: [(f / n).write_text("") for n in ("train_val_list.txt", "test_list.txt")], "both are empty"),
         (
-            lambda f: _swap(f, "test_list.txt", "00000006_000.png", "00000001_000.png"),
+            lambda f: replace_in(f / "test_list.txt", "00000006_000.png", "00000001_000.png"),
             "stands in train_val_list.txt and",
         ),
-        (lambda f: _swap(f, "Data_Entry_2017.csv", ",0,6,", ",0,1,"), "1 in train_val and test"),
-        (lambda f: _swap(f, "BBox_List_2017.csv", "350,450", "left,450"), "line 2: not a box"),
-        (lambda f: _swap(f, "Data_Entry_2017.csv", "00000002_000", "00000001_000"), "names 00000001_000.png twice"),
+        (lambda f: replace_in(f / "Data_Entry_2017.csv", ",0,6,", ",0,1,"), "1 in train_val and test"),
+        (lambda f: replace_in(f / "BBox_List_2017.csv", "350,450", "left,450"), "line 2: not a box"),
+        (
+            lambda f: replace_in(f / "Data_Entry_2017.csv", "00000002_000", "00000001_000"),
+            "names 00000001_000.png twice",
+        ),
     ],
 )
 def test_contradictions_stop_with_what_and_where(own_nih_folder, change, message):
@@ -116,12 +108,7 @@ def test_the_real_subset():
 
 @pytest.mark.parametrize(
     ("dataset", "images", "note"),
-    [
-        ("nih", TEST_IMAGES - 1, SUBSET_NOTE),
-        ("nih", TEST_IMAGES, None),
-        ("nih", None, None),
-        ("rsna", 100, None),
-    ],
+    [("nih", TEST_IMAGES - 1, SUBSET_NOTE), ("nih", TEST_IMAGES, None), ("nih", None, None), ("rsna", 100, None)],
 )
 def test_figures_on_a_part_of_the_test_list_are_said_not_to_compare(dataset, images, note):
     assert subset_note(dataset, images) == note

@@ -1,7 +1,6 @@
 """Boxes supervise where a network looks, those of half of the patients alone; the others' judge."""
 
-import os
-import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,8 +62,8 @@ def recipe(rsna: Path) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def data(recipe: Recipe, nih_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return load_training_data(recipe, nih_folder, tmp_path_factory.mktemp("cache"))
+def data(recipe: Recipe, nih_folder: Path, cache: Path) -> TrainingData:
+    return load_training_data(recipe, nih_folder, cache)
 
 
 def test_half_of_the_patients_teach_and_only_films_that_train(data: TrainingData, rsna: Path, nih_folder: Path) -> None:
@@ -190,19 +189,11 @@ def test_boxes_teach_in_bfloat16_too(data: TrainingData, recipe: Recipe, tmp_pat
 
 
 def test_a_stopped_run_goes_on_with_the_same_films(
-    data: TrainingData, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: TrainingData, recipe: Recipe, tmp_path: Path, ctrl_c_at: Callable[[int], None]
 ) -> None:
     straight, broken = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "broken")
     train(recipe, data, straight, CPU)
-    step_of, taken = loop._step, []
-
-    def interrupted(*arguments: object) -> object:
-        taken.append(1)
-        if len(taken) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step_of(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "_step", interrupted)
+    ctrl_c_at(3)
     with pytest.raises(Stopped):
         train(recipe, data, broken, CPU)
     train(recipe, data, broken, CPU)

@@ -5,6 +5,7 @@ import pytest
 from tests.dataset_phantoms import write_covidx, write_films, write_kermany, write_rsna, write_sample
 from training.commands import main
 
+EACH = pytest.mark.parametrize("name", ["nih_sample", "covidx", "kermany", "rsna", "own"])
 COVIDX = [f"c{n} c{n}.jpg COVID-19 cohen" for n in range(3)]
 
 
@@ -26,7 +27,7 @@ def _prepare(name, folder, cache):
     return main(["prepare", name, "--data", str(folder), "--cache", str(cache), "--size-px", "32"])
 
 
-@pytest.mark.parametrize("name", ["nih_sample", "covidx", "kermany", "rsna", "own"])
+@EACH
 def test_every_data_set_prepares(tmp_path, capsys, name):
     assert _prepare(name, _write(name, tmp_path / "data"), tmp_path / "cache") == 0
     told = capsys.readouterr().out
@@ -34,7 +35,7 @@ def test_every_data_set_prepares(tmp_path, capsys, name):
     assert "no issues" in told
 
 
-@pytest.mark.parametrize("name", ["nih_sample", "covidx", "kermany", "rsna", "own"])
+@EACH
 def test_a_corrupt_image_stops_it_by_name(tmp_path, capsys, name):
     folder = _write(name, tmp_path / "data")
     broken = next(p for p in sorted(folder.rglob("*")) if p.suffix in {".jpg", ".png", ".dcm"})
@@ -45,7 +46,7 @@ def test_a_corrupt_image_stops_it_by_name(tmp_path, capsys, name):
     assert broken.stem in told
 
 
-@pytest.mark.parametrize("name", ["nih_sample", "covidx", "kermany", "rsna", "own"])
+@EACH
 def test_an_empty_folder_stops_it_and_leaves_nothing(tmp_path, capsys, name):
     (tmp_path / "data").mkdir()
     assert _prepare(name, tmp_path / "data", tmp_path / "cache") == 1

@@ -36,7 +36,7 @@ def test_set_replaces_values_of_every_type():
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("overrides", "message"),
     [
         ("loop.epoch=7", "epoch"),
         ("loop.epochs=seven", "expected int, found 'seven'"),
@@ -48,25 +48,15 @@ def test_set_replaces_values_of_every_type():
         ("data.validation_fold=10", "validation_fold"),
         ("loop.stochastic_depth=-0.1", "stochastic_depth must lie in [0, 1]"),
         ("loop.stochastic_depth=6", "stochastic_depth must lie in [0, 1]"),
+        ("calibration.method=none", "must be platt or temperature"),
+        ("calibration.method=isotonic", "isotonic"),
+        ("calibration.slope_spread=-1", "slope_spread must not be negative"),
+        ("calibration.method=temperature; calibration.slope_spread=0.3", "slope_spread must not be negative"),
     ],
 )
-def test_wrong_values_are_errors_that_name_them(override, message):
+def test_wrong_values_are_errors_that_name_them(overrides, message):
     with pytest.raises(RecipeInvalid, match=re.escape(message)):
-        load_recipe(FIRST, (override,))
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (("calibration.method=none",), "must be platt or temperature"),
-        (("calibration.method=isotonic",), "isotonic"),
-        (("calibration.slope_spread=-1",), "slope_spread must not be negative"),
-        (("calibration.method=temperature", "calibration.slope_spread=0.3"), "slope_spread must not be negative"),
-    ],
-)
-def test_a_calibration_that_cannot_be_is_an_error(overrides, message):
-    with pytest.raises(RecipeInvalid, match=re.escape(message)):
-        load_recipe(FIRST, overrides)
+        load_recipe(FIRST, tuple(overrides.split("; ")))
 
 
 def test_a_missing_preprocess_key_is_an_error(tmp_path):
@@ -141,7 +131,7 @@ def test_a_key_that_has_gone_is_an_error_in_a_recipe_and_left_out_of_a_run_of_be
         stored_recipe(data, "run")
 
 
-NAMES = [
+NAMES = [  # of the field: all of them must be there
     "nih14-effnet_b7-adam-exponential",
     "nih14-effnet_b7-sgd-step",
     "nih14-effnet_b7-adam-step",
@@ -160,10 +150,6 @@ NAMES = [
     "rsna-resnet18-grey",
     "rsna-resnet50-grey",
 ]
-
-
-def test_the_recipes_of_the_field_are_all_there():
-    assert set(NAMES) <= {path.stem for path in RECIPES}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -189,11 +175,8 @@ def test_the_hyperparameters_that_were_published():
     grey = load_recipe(FIRST.parent / "nih-sample-resnet50-grey.toml")
     assert (grey.network.in_channels, grey.optimizer.learning_rate, grey.loss.kind) == (1, 1e-3, LossKind.BCE)
     coatnet = load_recipe(FIRST.parent / "covidx-coatnet0.toml")
-    assert (coatnet.optimizer.learning_rate, coatnet.loop.epochs, coatnet.sampling.kind) == (
-        5e-6,
-        15,
-        SamplingKind.DOWN,
-    )
+    assert (coatnet.optimizer.learning_rate, coatnet.loop.epochs) == (5e-6, 15)
+    assert coatnet.sampling.kind is SamplingKind.DOWN
     assert (coatnet.network.head_hidden, coatnet.network.head_dropout, coatnet.start.weights) == ((128,), 0.2, "random")
     v2 = load_recipe(FIRST.parent / "covidx-resnet50v2.toml")
     assert (v2.preprocess.size_px, v2.optimizer.learning_rate, v2.loop.epochs) == (300, 1e-5, 12)

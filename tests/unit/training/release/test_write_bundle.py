@@ -7,16 +7,10 @@ from training.errors import TrainingFailed
 from training.release.write_bundle import as_released
 
 
-def test_weights_are_halved() -> None:
+def test_weights_are_halved_but_what_lies_beyond_float16_and_counters_stay() -> None:
     assert as_released("w", torch.tensor([0.5, -2.0])).dtype == torch.float16
-
-
-def test_a_value_beyond_float16_stays_float32() -> None:
     variance = torch.tensor([1.0, 1e5])
     assert torch.equal(as_released("running_var", variance), variance)
-
-
-def test_counters_stay_as_they_are() -> None:
     assert as_released("num_batches_tracked", torch.tensor(3)).dtype == torch.int64
 
 

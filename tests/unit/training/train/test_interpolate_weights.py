@@ -1,7 +1,7 @@
 """The mean of a run's weights and of one that went on from it is a run of its own."""
 
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,23 +9,13 @@ import torch
 from tests.recipes import tiny_recipe
 from training.commands import main
 from training.errors import TrainingFailed
-from training.prepare.data import TrainingData, load_training_data
+from training.prepare.data import TrainingData
 from training.train.interpolate_weights import interpolate_weights
 from training.train.loop import train
 from training.train.run_folder import RunFolder
 
 CPU = torch.device("cpu")
 ONE_EPOCH = {"loop__epochs": 1}
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
-def data(nih_folder: Path, cache: Path) -> TrainingData:
-    return load_training_data(tiny_recipe(), nih_folder, cache)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +26,16 @@ def runs(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     start = {"weights": "trained", "trained": [str(before.path)]}
     train(tiny_recipe(**ONE_EPOCH, start=start, seed=2), data, after, CPU)
     return before, after
+
+
+def copied(run: RunFolder, out: RunFolder, **info: Any) -> RunFolder:
+    """A run like this one, but for what is said of it."""
+    out.path.mkdir()
+    out.write_recipe(run.recipe())
+    out.write_best(run.best())
+    out.write_history(run.history())
+    out.write_info(replace(run.info(), **info))
+    return out
 
 
 def test_the_weights_lie_between_both(runs, nih_folder, cache, tmp_path, capsys):
@@ -79,11 +79,7 @@ def test_a_share_beyond_0_and_1_is_refused(share, tmp_path, capsys):
 
 def test_runs_of_another_split_or_network_are_refused(runs, data, tmp_path):
     before, after = runs
-    other = RunFolder(tmp_path / "other")
-    other.path.mkdir()
-    other.write_recipe(before.recipe())
-    other.write_best(before.best())
-    other.write_info(replace(before.info(), validation_images=before.info().train_images))
+    other = copied(before, RunFolder(tmp_path / "other"), validation_images=before.info().train_images)
     with pytest.raises(TrainingFailed, match="one split"):
         interpolate_weights(other, after, 0.5, data, RunFolder(tmp_path / "out"), after.recipe())
     other.write_recipe(replace(before.recipe(), network=replace(before.recipe().network, architecture="resnet18")))
@@ -100,20 +96,15 @@ def test_only_a_run_and_what_came_of_it_have_something_between(runs, data, tmp_p
 
 def test_data_of_another_split_is_refused(runs, data, tmp_path):
     before, after = runs
+    other = replace(data, validation=data.train)
     with pytest.raises(TrainingFailed, match="one split"):
-        interpolate_weights(
-            before, after, 0.5, replace(data, validation=data.train), RunFolder(tmp_path / "out"), after.recipe()
-        )
+        interpolate_weights(before, after, 0.5, other, RunFolder(tmp_path / "out"), after.recipe())
 
 
 def test_half_precision_from_a_lent_gpu_is_averaged_with_what_lies_here(runs, data, tmp_path):
     before, after = runs
-    half = RunFolder(tmp_path / "half")
-    half.path.mkdir()
-    half.write_recipe(after.recipe())
+    half = copied(after, RunFolder(tmp_path / "half"))
     half.write_best({name: v.half() if v.is_floating_point() else v for name, v in after.best().items()})
-    half.write_info(after.info())
-    half.write_history(after.history())
     interpolate_weights(before, half, 0.5, data, RunFolder(tmp_path / "out"), half.recipe())
     for name, value in RunFolder(tmp_path / "out").best().items():
         expected = (before.best()[name] + after.best()[name]) / 2 if value.is_floating_point() else value

@@ -1,7 +1,5 @@
-import os
 import signal
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.network import build_network
 from tests.recipes import tiny_recipe
 from training.errors import RecipeInvalid, TrainingFailed
-from training.prepare.data import TrainingData, fetched, load_training_data
+from training.prepare.data import fetched
 from training.recipes.config import SamplingConfig
 from training.train import loop
 from training.train.interrupts import Stopped
@@ -23,9 +21,8 @@ from training.train.selection import best_epoch
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def data(nih_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return load_training_data(tiny_recipe(), nih_folder, tmp_path_factory.mktemp("cache"))
+def _losses(run: RunFolder) -> list[float]:
+    return [epoch.train_loss for epoch in run.history()]
 
 
 def _weights(run: RunFolder) -> torch.Tensor:
@@ -52,28 +49,20 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(data, tmp_path):
     curves = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(tiny_recipe(seed=seed), data, RunFolder(tmp_path / name), CPU)
-        curves.append([item.train_loss for item in RunFolder(tmp_path / name).history()])
+        curves.append(_losses(RunFolder(tmp_path / name)))
     assert curves[0] == curves[1] != curves[2]
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(data, tmp_path, monkeypatch):
+def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(data, tmp_path, ctrl_c_at):
     straight, broken = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "broken")
     train(tiny_recipe(), data, straight, CPU)
-    step_of, taken = loop._step, []
-
-    def interrupted(*arguments):
-        taken.append(1)
-        if len(taken) == 4:  # in the middle of the second epoch
-            os.kill(os.getpid(), signal.SIGINT)
-        return step_of(*arguments)
-
-    monkeypatch.setattr(loop, "_step", interrupted)
+    ctrl_c_at(4)  # in the middle of the second epoch
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(Stopped, match="epoch 2 after step 4"):
         train(tiny_recipe(), data, broken, CPU)
     assert signal.getsignal(signal.SIGINT) is handler
     train(tiny_recipe(), data, broken, CPU)
-    assert [e.train_loss for e in broken.history()] == [e.train_loss for e in straight.history()]
+    assert _losses(broken) == _losses(straight)
     assert torch.equal(_weights(broken), _weights(straight))
 
 
@@ -101,9 +90,7 @@ def test_a_damaged_checkpoint_is_named(data, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_advice(data, tmp_path):
-    labels = data.train.labels_nK.copy()
-    labels[:] = np.nan
-    poisoned = replace(data, train=replace(data.train, labels_nK=labels))
+    poisoned = replace(data, train=replace(data.train, labels_nK=np.full_like(data.train.labels_nK, np.nan)))
     with pytest.raises(TrainingFailed, match=r"loss is nan in epoch 1 at step 0.*learning_rate"):
         train(tiny_recipe(start__head_bias="random"), poisoned, RunFolder(tmp_path), CPU)
     assert not (tmp_path / "best.safetensors").exists()
@@ -164,8 +151,7 @@ def test_accumulated_batches_are_one_larger_batch(data, tmp_path):
 
 
 def test_bf16_trains_too(data, tmp_path):
-    recipe = tiny_recipe(loop__epochs=1, loop__precision="bf16")
-    train(recipe, data, RunFolder(tmp_path), CPU)
+    train(tiny_recipe(loop__epochs=1, loop__precision="bf16"), data, RunFolder(tmp_path), CPU)
     assert np.isfinite(RunFolder(tmp_path).history()[0].train_loss)
 
 
@@ -213,7 +199,7 @@ def test_a_resumed_run_draws_the_same_weighted_images(data, tmp_path, monkeypatc
         train(recipe, data, broken, CPU)
     monkeypatch.undo()
     train(recipe, data, broken, CPU)
-    assert [e.train_loss for e in broken.history()] == [e.train_loss for e in straight.history()]
+    assert _losses(broken) == _losses(straight)
 
 
 @pytest.mark.parametrize("kind", ["focal", "bp_mll", "weighted_bce", "hamming", "focal_categorical"])

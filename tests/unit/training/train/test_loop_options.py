@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from tests.full_disk import small_disk
 from tests.recipes import tiny_recipe
 from training import files
 from training.errors import RecipeInvalid, TrainingFailed
-from training.prepare.data import TrainingData, load_training_data
 from training.recipes.config import Precision
 from training.train import devices, loop, run_folder
 from training.train.devices import AUTO, pick_device
@@ -21,11 +19,6 @@ from training.train.run_folder import RunFolder
 from training.train.state import save_checkpoint
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def data(nih_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return load_training_data(tiny_recipe(), nih_folder, tmp_path_factory.mktemp("cache"))
 
 
 def test_the_device_is_chosen_in_one_place(monkeypatch):
@@ -53,30 +46,24 @@ def test_memory_that_ran_out_says_what_to_lower(data, tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_another_architecture_or_recipe_is_named(data, tmp_path):
-    run = RunFolder(tmp_path)
-    state = train(tiny_recipe(loop__epochs=1, loop__max_steps=1), data, run, CPU)
+    run, short = RunFolder(tmp_path), {"loop__epochs": 1, "loop__max_steps": 1}
+    state = train(tiny_recipe(**short), data, run, CPU)
     with pytest.raises(TrainingFailed, match="checkpoint of mobilenet_v2, and the recipe trains resnet18"):
-        train(tiny_recipe(loop__epochs=1, loop__max_steps=1, network__architecture="resnet18"), data, run, CPU)
+        train(tiny_recipe(**short, network__architecture="resnet18"), data, run, CPU)
     with pytest.raises(TrainingFailed, match=r"another recipe \(loop\.epochs was 1, is 2\)"):
         train(tiny_recipe(loop__epochs=2, loop__max_steps=1), data, run, CPU)
     state.network.head = nn.Sequential(nn.Linear(3, 3))
-    save_checkpoint(state, tiny_recipe(loop__epochs=1, loop__max_steps=1), run)
+    save_checkpoint(state, tiny_recipe(**short), run)
     with pytest.raises(TrainingFailed, match="weights of another network"):
-        train(tiny_recipe(loop__epochs=1, loop__max_steps=1), data, run, CPU)
+        train(tiny_recipe(**short), data, run, CPU)
 
 
 def test_early_stopping_waits_for_the_named_figure(data, tmp_path):
     run = RunFolder(tmp_path)
-    recipe = tiny_recipe(
-        loop__epochs=9, loop__early_stop=1, loop__select="f1:Edema", loop__max_steps=1, optimizer__learning_rate=1e-9
-    )
+    short = {"loop__epochs": 9, "loop__early_stop": 1, "loop__max_steps": 1, "optimizer__learning_rate": 1e-9}
     with pytest.raises(RecipeInvalid, match="0 of 4 validation images have Edema"):
-        train(recipe, data, run, CPU)
-    recipe = tiny_recipe(
-        loop__epochs=9, loop__early_stop=1, loop__select="accuracy:Effusion", loop__max_steps=1,
-        optimizer__learning_rate=1e-9,
-    )  # fmt: skip
-    train(recipe, data, run, CPU)
+        train(tiny_recipe(**short, loop__select="f1:Edema"), data, run, CPU)
+    train(tiny_recipe(**short, loop__select="accuracy:Effusion"), data, run, CPU)
     assert len(run.history()) == 2  # a network that does not move gets no better
 
 
