@@ -17,46 +17,23 @@ from diagnosis_tool.domain.studies import Instance, InstanceState, StudyProgress
 from diagnosis_tool.domain.tiers import Tier
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistRow
 
-_FINDINGS: Final = {
-    "Atelectasis": gettext_noop("Atelectasis"),
-    "Cardiomegaly": gettext_noop("Cardiomegaly"),
-    "Consolidation": gettext_noop("Consolidation"),
-    "Edema": gettext_noop("Edema"),
-    "Effusion": gettext_noop("Effusion"),
-    "Emphysema": gettext_noop("Emphysema"),
-    "Fibrosis": gettext_noop("Fibrosis"),
-    "Hernia": gettext_noop("Hernia"),
-    "Infiltration": gettext_noop("Infiltration"),
-    "Mass": gettext_noop("Mass"),
-    "Nodule": gettext_noop("Nodule"),
-    "Pleural_Thickening": gettext_noop("Pleural thickening"),
-    "Pneumonia": gettext_noop("Pneumonia"),
-    "Pneumothorax": gettext_noop("Pneumothorax"),
-    "No Finding": gettext_noop("No Finding"),
-    "Aortic_Enlargement": gettext_noop("Aortic enlargement"),
-    "Calcification": gettext_noop("Calcification"),
-    "Enlarged_Mediastinum": gettext_noop("Enlarged mediastinum"),
-    "Fracture": gettext_noop("Fracture"),
-    "Lung_Opacity": gettext_noop("Lung opacity"),
-    "Scoliosis": gettext_noop("Scoliosis"),
-    "Subcutaneous_Emphysema": gettext_noop("Subcutaneous emphysema"),
-    "Support_Device": gettext_noop("Support device"),
-}
+_FINDINGS: Final = (
+    gettext_noop("Atelectasis"), gettext_noop("Cardiomegaly"), gettext_noop("Consolidation"), gettext_noop("Edema"),
+    gettext_noop("Effusion"), gettext_noop("Emphysema"), gettext_noop("Fibrosis"), gettext_noop("Hernia"),
+    gettext_noop("Infiltration"), gettext_noop("Mass"), gettext_noop("Nodule"), gettext_noop("Pleural thickening"),
+    gettext_noop("Pneumonia"), gettext_noop("Pneumothorax"), gettext_noop("No Finding"),
+    gettext_noop("Aortic enlargement"), gettext_noop("Calcification"), gettext_noop("Enlarged mediastinum"),
+    gettext_noop("Fracture"), gettext_noop("Lung opacity"), gettext_noop("Scoliosis"),
+    gettext_noop("Subcutaneous emphysema"), gettext_noop("Support device"),
+)  # fmt: skip
+"""What display_name makes of the findings that we know, for who translates."""
 
 _STATES: Final = {
-    InstanceState.QUEUED: gettext_noop("queued"),
-    InstanceState.READING: gettext_noop("reading"),
-    InstanceState.DONE: gettext_noop("done"),
-    InstanceState.REFUSED: gettext_noop("refused"),
-    InstanceState.FAILED: gettext_noop("failed"),
-}
-
-_SHAPES: Final = {
-    InstanceState.QUEUED: "○",
-    InstanceState.READING: "◐",
-    InstanceState.DONE: "●",
-    InstanceState.REFUSED: "▲",
-    InstanceState.FAILED: "✕",
+    InstanceState.QUEUED: ("○", gettext_noop("queued")),
+    InstanceState.READING: ("◐", gettext_noop("reading")),
+    InstanceState.DONE: ("●", gettext_noop("done")),
+    InstanceState.REFUSED: ("▲", gettext_noop("refused")),
+    InstanceState.FAILED: ("✕", gettext_noop("failed")),
 }
 
 _UNFINISHED: Final = {
@@ -98,17 +75,17 @@ def research_use() -> str:
 
 def finding_name(name: str) -> str:
     """An output's name as it is shown to a reader; one that we have no word for as the bundle calls it."""
-    return _(_FINDINGS.get(name) or display_name(name))
+    return _(display_name(name))
 
 
 def state_word(state: InstanceState) -> str:
     """The state in one word."""
-    return _(_STATES[state])
+    return _(_STATES[state][1])
 
 
 def state_shape(state: InstanceState) -> str:
     """The sign that stands beside the state's word, so that colour is never alone."""
-    return _SHAPES[state]
+    return _STATES[state][0]
 
 
 def probability(value: float) -> str:

@@ -5,7 +5,6 @@ Source: Wang et al. 2017, ChestX-ray8 (CVPR), and the data set's later release w
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,17 +35,6 @@ _BOX_NAMES: Final = {"Infiltrate": "Infiltration"}  # the box list has its own w
 _INDEX: Final = "Data_Entry_2017.csv"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NihColumns:
-    """What an index calls its columns; the full index and the sample's differ."""
-
-    image: str
-    labels: str
-
-
-_COLUMNS: Final = NihColumns(image="Image Index", labels="Finding Labels")
-
-
 def subset_note(dataset: str, images: int | None) -> str | None:
     """What must stand beside figures on fewer images than NIH's whole test list has; None for all other figures."""
     return SUBSET_NOTE if dataset == "nih" and images is not None and images < TEST_IMAGES else None
@@ -59,11 +47,13 @@ def read_nih(folder: Path, references: tuple[Path, ...] = ()) -> Dataset:
     Raises DatasetInvalid when the index is missing or lacks a column, a label is not NIH's, no image is there at all,
     or a patient stands on both lists.
     """
-    files = nih_files(folder)
+    index, files = folder / _INDEX, nih_files(folder)
     train_val, test = (frozenset(_stems(folder / name)) for name in ("train_val_list.txt", "test_list.txt"))
     if not train_val and not test:
         raise DatasetInvalid(f"{folder} has neither train_val_list.txt nor test_list.txt, or both are empty.")
-    records, issues = nih_records(folder / _INDEX, _COLUMNS, files, lambda stem, _: _split(stem, train_val, test))
+    records, issues = nih_records(
+        index, files, lambda stem, _: _split(stem, train_val, test), names="Image Index", labels="Finding Labels"
+    )
     known = {Path(image).stem for image in (*(r.image for r in records), *(i.image for i in issues))}
     unlisted = [r.image for r in records if r.split is Split.UNLISTED]
     issues += [Issue(kind=IssueKind.UNLISTED, image=i, detail="neither train_val nor test") for i in unlisted]
@@ -91,27 +81,28 @@ def nih_files(folder: Path) -> dict[str, Path]:
 
 
 def nih_records(
-    index: Path, columns: NihColumns, files: dict[str, Path], split_of: Callable[[str, str], Split]
+    index: Path, files: dict[str, Path], split_of: Callable[[str, str], Split], *, names: str, labels: str
 ) -> tuple[list[Record], list[Issue]]:
-    """The rows of an index as records, and an issue for each row without a file. split_of: of stem and patient.
+    """The rows of an index as records, and an issue for each row without a file. split_of: of stem and patient;
+    names, labels: what the index calls its columns of images and of labels, which differs from the sample's.
 
     Raises DatasetInvalid for an image named twice, a missing column, and labels that are not NIH's.
     """
     records, issues, known, unknown_labels = [], [], set(), []
-    for row in tables.rows(index, (columns.image, columns.labels, "Patient ID")):
-        image = row[columns.image]
+    for row in tables.rows(index, (names, labels, "Patient ID")):
+        image = row[names]
         stem = Path(image).stem
         if stem in known:
             raise DatasetInvalid(f"{index} names {image} twice.")
         known.add(stem)
-        labels = set(row[columns.labels].split("|"))
-        unknown_labels += [f"{label!r} of {image}" for label in sorted(labels - set(NIH_OUTPUTS))]
+        found_labels = set(row[labels].split("|"))
+        unknown_labels += [f"{label!r} of {image}" for label in sorted(found_labels - set(NIH_OUTPUTS))]
         path, patient = found(files, image), nih_patient(row["Patient ID"])
         split = split_of(stem, patient)
         if path is None:
             issues.append(Issue(kind=IssueKind.MISSING_FILE, image=image, detail="no file of this stem"))
         else:
-            records.append(_record(row, image, path, patient, labels, split))
+            records.append(_record(row, image, path, patient, found_labels, split))
     if unknown_labels:
         raise DatasetInvalid(
             f"{index} has {len(unknown_labels)} labels outside the vocabulary: "

@@ -15,11 +15,10 @@ from diagnosis_tool.cxr.findings import OutputKind
 from training.datasets.assemble import assembled
 from training.datasets.base import Dataset
 from training.datasets.leakage import find_nih_lists
-from training.datasets.nih import OUTPUTS, NihColumns, nih_files, nih_records
+from training.datasets.nih import OUTPUTS, nih_files, nih_records
 from training.files import write_whole
 
 _INDEX: Final = "sample_labels.csv"
-_COLUMNS: Final = NihColumns(image="Image_Index", labels="Finding_Labels")
 
 
 def read_nih_sample(folder: Path, references: tuple[Path, ...] = ()) -> Dataset:
@@ -31,7 +30,9 @@ def read_nih_sample(folder: Path, references: tuple[Path, ...] = ()) -> Dataset:
     nih = find_nih_lists(folder, references)
     published = folder / "sample" / _INDEX
     index = published if published.is_file() else folder / _INDEX
-    records, issues = nih_records(index, _COLUMNS, nih_files(folder), lambda _, patient: nih.split_of(patient))
+    records, issues = nih_records(
+        index, nih_files(folder), lambda _, patient: nih.split_of(patient), names="Image_Index", labels="Finding_Labels"
+    )
     return assembled(
         name="nih_sample",
         folder=folder,

@@ -4,7 +4,6 @@ NIH's own boxes all lie in its test list and are for the report alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,62 +26,45 @@ from training.release.write_bundle import released_network
 from training.train.run_folder import RunFolder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Explained:
-    """A network as it is or will be released, with its input."""
-
-    network: ChestNetwork
-    preprocess: PreprocessSpec
-    outputs: tuple[Output, ...]
-    box_threshold: float
-
-
 def pointing_table(path: Path, rsna: Path, nih_folder: Path) -> str:
     """Markdown: pointing (a film counts when its map's maximum lies in any of its boxes) and, by T, the share of boxes
     whose IoU is T or more; means over OPACITIES, beside a prior that never looks at the image.
 
     path: a bundle's folder, or a run's. Raises DatasetInvalid when there are no boxes.
     """
-    model, nih = _explained(path), read_dataset("nih", nih_folder)
+    network, spec, outputs, box_threshold = _explained(path)
+    nih = read_dataset("nih", nih_folder)
     boxes = {r: film for r, film in opacity_boxes(rsna, nih).items() if not supervises(r.patient)}
-    engine, columns = TorchEngine(model.network), [k for k, o in enumerate(model.outputs) if o.name in OPACITIES]
+    engine, columns = TorchEngine(network), [k for k, o in enumerate(outputs) if o.name in OPACITIES]
     read: list[Record] = []
     found: list[list[Found]] = []  # of each film and output, by box
     for record, film in tqdm(boxes.items(), unit="image", desc="maps"):
         try:
-            x_HW = preprocess(read_radiograph(record.path), model.preprocess)
+            x_HW = preprocess(read_radiograph(record.path), spec)
         except (UnreadableInput, UnsupportedImage):
             continue
-        maps = np.maximum(raw_maps(model.network.head, engine.run(x_HW[None])[1][0], len(model.outputs)), 0)
-        found += [[find(maps[k], box, model.box_threshold) for box in film] for k in columns]
+        maps = np.maximum(raw_maps(network.head, engine.run(x_HW[None])[1][0], len(outputs)), 0)
+        found += [[find(maps[k], box, box_threshold) for box in film] for k in columns]
         read.append(record)
     rows = {
-        "location prior that never looks at the image": _prior([(r, boxes[r]) for r in read], model.box_threshold),
+        "location prior that never looks at the image": _prior([(r, boxes[r]) for r in read], box_threshold),
         "gradcam": found,
     }
     head = ["maps", "pointing", *(f"IoU >= {t}" for t in OVERLAPS)]
     table = markdown_table(head, ([name, *(f"{s:.3f}" for s in _shares(films))] for name, films in rows.items()))
     title = f"{path.name}: {len(read)} films, {sum(len(boxes[r]) for r in read)} boxes, regions above "
-    return f"{title}{model.box_threshold:g}\n\n{table}"
+    return f"{title}{box_threshold:g}\n\n{table}"
 
 
-def _explained(path: Path) -> _Explained:
+def _explained(path: Path) -> tuple[ChestNetwork, PreprocessSpec, tuple[Output, ...], float]:
+    """A network as it is or will be released, its input and outputs, and the part of a map's maximum for regions."""
     if (path / BUNDLE_FILE).is_file():
         bundle = open_bundle(path)
-        return _Explained(
-            network=load_network(bundle),
-            preprocess=bundle.metadata.preprocess,
-            outputs=bundle.metadata.outputs,
-            box_threshold=bundle.metadata.explanation.box_threshold,
-        )
+        metadata = bundle.metadata
+        return load_network(bundle), metadata.preprocess, metadata.outputs, metadata.explanation.box_threshold
     run = RunFolder(path)
-    recipe = run.recipe()
-    return _Explained(
-        network=released_network(run, len(NIH_OUTPUTS)),
-        preprocess=recipe.preprocess,
-        outputs=NIH_OUTPUTS,
-        box_threshold=recipe.explanation.box_threshold,
-    )
+    recipe, network = run.recipe(), released_network(run, len(NIH_OUTPUTS))
+    return network, recipe.preprocess, NIH_OUTPUTS, recipe.explanation.box_threshold
 
 
 def _prior(films: Sequence[tuple[Record, tuple[AnnotatedBox, ...]]], box_threshold: float) -> list[list[Found]]:
