@@ -39,16 +39,10 @@ def csrf_token(page: str) -> str:
     return page.split('name="csrf-token" content="')[1].split('"')[0]
 
 
-def sign_in(
-    client: FlaskClient,
-    role: Role = Role.RADIOLOGIST,
-    *,
-    name: str | None = None,
-    projects: Sequence[str] = ("default",),
-) -> User:
-    """The client is this user's browser from now on; its POSTs need the CSRF token of a page."""
+def sign_in(client: FlaskClient, role: Role = Role.RADIOLOGIST, **who: Any) -> User:
+    """The client is this user's browser from now on; its POSTs need a page's CSRF token. who: as account has it."""
     context = context_of(client)
-    user = account(context, role, name=name, projects=projects)
+    user = account(context, role, **who)
     secret = accounts.begin_session(context, user, Limits(idle=_DAY, absolute=_DAY))
     with client.session_transaction() as session:
         session.clear()
@@ -64,16 +58,11 @@ def browser_of(app: Flask, role: Role = Role.RADIOLOGIST) -> FlaskClient:
 
 
 def carry_token(
-    client: FlaskClient,
-    role: Role = Role.RADIOLOGIST,
-    scopes: Collection[Permission] | None = None,
-    *,
-    name: str | None = None,
-    projects: Sequence[str] = ("default",),
+    client: FlaskClient, role: Role = Role.RADIOLOGIST, scopes: Collection[Permission] | None = None, **who: Any
 ) -> User:
-    """The client is a script of this user's from now on; scopes: all that the role may have."""
+    """The client is a script of this user's from now on; scopes: all that the role may have; who: as account has it."""
     context = context_of(client)
-    user = account(context, role, name=name, projects=projects)
+    user = account(context, role, **who)
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token_of(context, user, scopes)}"
     return user
 

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Trains, evaluates and releases models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, (words, add_options, command) in _COMMANDS.items():
+    for name, (words, add_options, command) in COMMANDS.items():
         sub = commands.add_parser(name, help=words)
         add_options(sub)
         sub.set_defaults(command=command)
@@ -343,7 +343,7 @@ def _release(options: argparse.Namespace) -> int:
 
 _AddOptions = Callable[[argparse.ArgumentParser], None]
 _Command = Callable[[argparse.Namespace], int]
-_COMMANDS: Final[dict[str, tuple[str, _AddOptions, _Command]]] = {
+COMMANDS: Final[dict[str, tuple[str, _AddOptions, _Command]]] = {
     "prepare": ("check a data set and cache its pixels", _prepare_options, _prepare),
     "export-labels": (
         "write a data set's findings as CSV: index, 0/1 vector", _export_labels_options, _export_labels,

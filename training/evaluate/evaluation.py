@@ -20,11 +20,11 @@ from diagnosis_tool.cxr.bundle import (
     Output,
 )
 from diagnosis_tool.cxr.findings import NO_FINDING, OutputKind
-from diagnosis_tool.cxr.types import Classifier, ModelIdentity
+from diagnosis_tool.cxr.types import Classifier
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from training.datasets.base import AnnotatedBox, Dataset, Record, labels_NK, read_radiograph
 from training.errors import DatasetInvalid
-from training.evaluate.localise import Located, localisation, locate
+from training.evaluate.localise import localisation, locate
 from training.evaluate.metrics import (
     auc_with_replicates,
     average_precision,
@@ -144,8 +144,18 @@ def evaluate(
             if box.finding in maps
         ]
     seconds = time.perf_counter() - started
-    predictions = _predictions(read, rows, metadata, dataset, split)
-    return _of_bundle(predictions, classifier.identity, located, refused, metadata, seconds), predictions
+    predictions, identity = _predictions(read, rows, metadata, dataset, split), classifier.identity
+    evaluation = replace(
+        judge(predictions),
+        bundle=identity.bundle,
+        bundle_sha256=identity.bundle_sha256,
+        engine=identity.engine,
+        precision=identity.precision,
+        refused=tuple(refused),
+        localisation=localisation(located, metadata.explanation.box_threshold),
+        images_per_s=len(read) / seconds if seconds else 0.0,
+    )
+    return evaluation, predictions
 
 
 def _predictions(
@@ -177,26 +187,6 @@ def common_columns(answered: Sequence[Output], labelled: Sequence[Output]) -> li
     """Where each output that a bundle answers and a data set labels stands on both sides, in the data set's order."""
     column = {output.name: k for k, output in enumerate(answered)}
     return [(column[output.name], k) for k, output in enumerate(labelled) if output.name in column]
-
-
-def _of_bundle(
-    predictions: Predictions,
-    identity: ModelIdentity,
-    located: Sequence[Located],
-    refused: Sequence[Refused],
-    metadata: BundleMetadata,
-    seconds: float,
-) -> Evaluation:
-    return replace(
-        judge(predictions),
-        bundle=identity.bundle,
-        bundle_sha256=identity.bundle_sha256,
-        engine=identity.engine,
-        precision=identity.precision,
-        refused=tuple(refused),
-        localisation=localisation(located, metadata.explanation.box_threshold),
-        images_per_s=len(predictions.images) / seconds if seconds else 0.0,
-    )
 
 
 def record_of(evaluation: Evaluation) -> EvaluationRecord:

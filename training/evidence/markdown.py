@@ -8,6 +8,7 @@ from training.evidence.gather import Evidence, External
 from training.evidence.operating_points import PointMetrics, PointsOnTest
 from training.evidence.robustness import Robustness
 from training.evidence.subgroups import Partition
+from training.report.page import share
 from training.report.published import differences, published_on
 
 
@@ -42,7 +43,7 @@ classifier of the tool, {len(test.refused)} were refused.
 No weight, epoch, calibration or threshold was chosen on these images.
 {note}
 Brackets: 95% intervals, patients drawn with replacement. n/a: the labels cannot give the figure.
-Mean expected calibration error over the findings, 15 bins of equal mass: {_number(test.mean_ece)}.
+Mean expected calibration error over the findings, 15 bins of equal mass: {share(test.mean_ece)}.
 
     python -m training evidence --bundle {evidence.bundle} --data DIR --json FILE --markdown FILE
 """
@@ -51,11 +52,9 @@ Mean expected calibration error over the findings, 15 bins of equal mass: {_numb
 def _field(evidence: Evidence) -> str:
     test, systems = evidence.test, published_on(evidence.test.dataset)
     findings = [name for name in test.auc if name in {answer.finding for answer in evidence.answers.findings}]
-    rows = [
-        [name, in_words(test.auc[name]), *(_number(system.auc.get(name)) for system in systems)] for name in findings
-    ]
+    rows = [[name, in_words(test.auc[name]), *(share(system.auc.get(name)) for system in systems)] for name in findings]
     judged = tuple(name for name in findings if test.auc[name] is not None)
-    means = [_number(system.mean_auc_of(judged)) for system in systems]
+    means = [share(system.mean_auc_of(judged)) for system in systems]
     rows.append([f"**mean of {len(judged)}**", in_words(test.mean_auc), *means])
     lines = "\n".join(f"- {'; '.join(titles)}: {text}" for text, titles in differences(systems).items())
     return f"""
@@ -75,7 +74,7 @@ def _answers(answers: PointsOnTest) -> str:
         youden, sensitive = answer.at("youden"), answer.at("sensitivity_90")
         row = [answer.finding, str(answer.positives), f"{answer.all_negative:.3f}"]
         rows.append([*row, *_point(youden), *_point(sensitive)[1:]])
-    mean = _number(answers.mean_accuracy.get("youden"))
+    mean = share(answers.mean_accuracy.get("youden"))
     rows.append(["**mean**", "", f"{answers.mean_all_negative:.3f}", mean, "", "", "", ""])
     head = ["finding", "positives", "accuracy of always no", "accuracy, youden", "sensitivity, youden",
             "specificity, youden", "sensitivity, sensitivity_90", "specificity, sensitivity_90"]  # fmt: skip
@@ -157,7 +156,3 @@ What differs: children of one to five years in Guangzhou, the model learned from
 against normal films only, ours is one finding among many, mined from reports; no other finding is labelled there.
 Nothing was fitted or chosen on these films.
 """
-
-
-def _number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"

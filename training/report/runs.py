@@ -115,12 +115,9 @@ def load_runs(paths: list[Path]) -> tuple[Run, ...]:
             groups.setdefault(key, []).append(item)
     runs = []
     for members in groups.values():
+        first = members[0]
         folders = [item for item in members if isinstance(item, RunFolder)]
-        runs += (
-            [_of_folds(folders)]
-            if folders
-            else [read_evaluation(item) for item in members[:1] if isinstance(item, Path)]
-        )
+        runs.append(read_evaluation(first) if isinstance(first, Path) else _of_folds(folders))
     return _named_apart(runs)
 
 

@@ -13,7 +13,7 @@ from diagnosis_tool.cxr.findings import NIH_FINDINGS, NIH_OUTPUTS
 from diagnosis_tool.cxr.image_file import read_image_file
 from tests.nih_phantoms import write_nih
 from tests.recipes import TINY
-from training.commands import main
+from training.commands import COMMANDS, main
 
 
 def _toml(value: object) -> str:
@@ -201,10 +201,7 @@ def test_errors_say_what_and_where_and_the_exit_code_is_not_0(arguments, message
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["prepare", "start-weights", "train", "average", "calibrate", "evaluate", "release", "evidence"],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation, CalibrationMethod, probabilities
-from diagnosis_tool.cxr.findings import OutputKind
-from tests.made_up_runs import made_up
+from tests.made_up_runs import made_up, outputs_named
 from training.calibrate.fit import (
     fit_calibration,
     fit_platt,
@@ -18,7 +16,7 @@ from training.calibrate.fit import (
     youden_threshold,
 )
 
-OUTPUTS = tuple(Output(name=name, kind=OutputKind.FINDING) for name in "ab")
+OUTPUTS = outputs_named(*"ab")
 
 
 def _data(count=20_000, seed=0):
@@ -79,10 +77,9 @@ def test_the_wider_the_spread_the_freer_the_slopes():
 def test_an_output_that_cannot_be_fitted_has_no_part_in_the_mean_slope():
     logits, labels = _alike((0.5, 0.4))
     extra = np.stack([*logits.T, logits[:, 0]], axis=1), np.stack([*labels.T, np.zeros_like(labels[:, 0])], axis=1)
-    three = tuple(Output(name=name, kind=OutputKind.FINDING) for name in "abc")
     (two, _), (all_three, notes) = (
         fit_calibration(*data, outputs, Activation.SIGMOID, "x", slope_spread=0.3)
-        for data, outputs in (((logits, labels), OUTPUTS), (extra, three))
+        for data, outputs in (((logits, labels), OUTPUTS), (extra, outputs_named(*"abc")))
     )
     assert all_three.slope == (*two.slope, 1.0)
     assert len(notes) == 1

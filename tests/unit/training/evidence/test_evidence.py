@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnosis_tool.cxr.bundle import Interval, OperatingPoint, Output
+from diagnosis_tool.cxr.bundle import Interval, OperatingPoint
 from diagnosis_tool.cxr.calibration import Activation
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.types import ModelIdentity, PredictedOutput, Prediction, Radiograph, ViewPosition
 from diagnosis_tool.errors import UnsupportedImage
+from tests.made_up_runs import outputs_named
 from tests.nih_phantoms import write_nih
 from tests.small_datasets import write_small_kermany
 from training.commands import main
@@ -23,19 +24,12 @@ from training.evidence.robustness import changes_at, measure
 from training.evidence.subgroups import NOT_STATED, partitions_of
 from training.phantom import save_phantom
 
-A, B, ABSENT = (Output(name=n, kind=OutputKind.FINDING) for n in ("A", "B", "C"))
-NOTHING = Output(name="No Finding", kind=OutputKind.ABSENCE)
+A, B, ABSENT, NOTHING = outputs_named("A", "B", "C", "No Finding")
 
 
 def _record(n: int, labels: tuple[int, ...] = (0, 0), **more: object) -> Record:
-    return Record(
-        image=f"{n}.png",
-        path=Path(f"{n}.png"),
-        patient=f"p{n}",
-        labels=labels,
-        split=Split.TEST,
-        **more,  # type: ignore[arg-type]
-    )
+    about = {"image": f"{n}.png", "path": Path(f"{n}.png"), "patient": f"p{n}", "split": Split.TEST}
+    return Record(labels=labels, **about, **more)  # type: ignore[arg-type]
 
 
 def _predictions(records: list[Record], probabilities: list[list[float]]) -> Predictions:

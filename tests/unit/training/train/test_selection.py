@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from diagnosis_tool.cxr.bundle import Output
 from diagnosis_tool.cxr.calibration import Activation
-from diagnosis_tool.cxr.findings import OutputKind
+from tests.made_up_runs import outputs_named
 from training.errors import RecipeInvalid
 from training.train.run_folder import EpochRecord
 from training.train.selection import answer_metrics, best_epoch, check_select
 
-OUTPUTS = tuple(Output(name=name, kind=OutputKind.FINDING) for name in ("A", "B"))
+OUTPUTS = outputs_named("A", "B")
 
 
 def _record(epoch: int, **values: float | None) -> EpochRecord:
