@@ -141,7 +141,8 @@ def serve(
     """
     port = free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
-    context, user = _with_account(data_dir)
+    context = open_store(data_dir)
+    user = accounts.account(context, Role.ADMIN, name=accounts.LOCAL_READER)
     log = data_dir.parent / f"{data_dir.name}.log"
     # ENGINE: each server has a data folder of its own, and would convert the network anew
     own = {"PORT": str(port), "DATA_DIR": str(data_dir), "BUNDLE": str(bundle), "ENGINE": "torch"}
@@ -160,11 +161,6 @@ def serve(
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-
-
-def _with_account(data_dir: Path) -> tuple[Context, User]:
-    context = open_store(data_dir)
-    return context, accounts.account(context, Role.ADMIN, name=accounts.LOCAL_READER)
 
 
 def _ok(server: Server, path: str) -> bool | None:

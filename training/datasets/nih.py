@@ -48,7 +48,10 @@ def read_nih(folder: Path, references: tuple[Path, ...] = ()) -> Dataset:
     or a patient stands on both lists.
     """
     index, files = folder / _INDEX, nih_files(folder)
-    train_val, test = (frozenset(_stems(folder / name)) for name in ("train_val_list.txt", "test_list.txt"))
+    train_val, test = (
+        frozenset(Path(image).stem for image in tables.names(folder / name))
+        for name in ("train_val_list.txt", "test_list.txt")
+    )
     if not train_val and not test:
         raise DatasetInvalid(f"{folder} has neither train_val_list.txt nor test_list.txt, or both are empty.")
     records, issues = nih_records(
@@ -109,10 +112,6 @@ def nih_records(
             f"{', '.join(unknown_labels[:10])}. Known: {', '.join(NIH_OUTPUTS)}."
         )
     return records, issues
-
-
-def _stems(path: Path) -> tuple[str, ...]:
-    return tuple(Path(name).stem for name in tables.names(path))
 
 
 def _split(stem: str, train_val: frozenset[str], test: frozenset[str]) -> Split:

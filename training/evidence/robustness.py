@@ -12,7 +12,7 @@ from tqdm import tqdm
 from diagnosis_tool.cxr.bundle import Interval, Output
 from diagnosis_tool.cxr.findings import OutputKind
 from diagnosis_tool.cxr.preprocess import window_to_uint8
-from diagnosis_tool.cxr.types import Classifier, Radiograph
+from diagnosis_tool.cxr.types import Classifier
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from training.datasets.base import Record, labels_NK, read_radiograph
 from training.errors import DatasetInvalid
@@ -137,7 +137,7 @@ def measure(
         try:
             film = read_radiograph(record.path)
             films = [film, *(replace(film, pixels=change(film.pixels, rng)) for change in changes.values())]
-            rows.append([_probabilities(classifier, one) for one in films])
+            rows.append([[output.probability for output in classifier.predict(one).outputs] for one in films])
         except (UnreadableInput, UnsupportedImage, OSError):
             continue
         read.append(record)
@@ -153,10 +153,6 @@ def measure(
         tuple(changes),
         left_out=len(records) - len(read),
     )
-
-
-def _probabilities(classifier: Classifier, film: Radiograph) -> list[float]:
-    return [output.probability for output in classifier.predict(film).outputs]
 
 
 def _judged(

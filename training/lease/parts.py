@@ -37,7 +37,10 @@ def packed_tars(data: Path, boxes: Path, start_weights: Path, out: Path) -> list
         for name in _STARTS
     ]
     out.mkdir(parents=True, exist_ok=True)
-    return [_tar(out / f"carry-{n}.tar", group) for n, group in enumerate(_groups(items, TAR_BYTES), start=1)]
+    tars = {out / f"carry-{n}.tar": group for n, group in enumerate(_groups(items, TAR_BYTES), start=1)}
+    for file, group in tars.items():
+        write_whole(file, _tar_bytes(group))
+    return list(tars)
 
 
 def halved(state: dict[str, torch.Tensor]) -> bytes:
@@ -73,11 +76,6 @@ def _groups(items: Iterable[tuple[str, bytes]], limit: int) -> list[list[tuple[s
         groups[-1].append((name, data))
         size += padded
     return groups
-
-
-def _tar(file: Path, items: list[tuple[str, bytes]]) -> Path:
-    write_whole(file, _tar_bytes(items))
-    return file
 
 
 def _tar_bytes(items: list[tuple[str, bytes]]) -> bytes:

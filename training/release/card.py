@@ -17,13 +17,15 @@ def model_card(metadata: BundleMetadata, notes: tuple[str, ...], *, weights_byte
 
 def _head(metadata: BundleMetadata, weights_bytes: int) -> str:
     network, spec = metadata.network, metadata.preprocess
-    names = ", ".join(output.name for output in metadata.outputs)
+    names, count = ", ".join(output.name for output in metadata.outputs), len(metadata.outputs)
+    exclusive = metadata.activation is Activation.SOFTMAX
+    said = " Exclusive classes (softmax): their probabilities sum to 1." if exclusive else ""
     return f"""
 # {metadata.name} {metadata.version}
 
 **For research. Not a medical device: no decision about a patient may rest on it.**
 
-Reads one frontal chest radiograph and answers {_outputs(len(metadata.outputs))}: {names}.{_exclusive(metadata)}
+Reads one frontal chest radiograph and answers {count} output{"s" if count > 1 else ""}: {names}.{said}
 
 - Network: {network.architecture}, {network.in_channels} input channels; weights {weights_bytes / 1e6:.1f} MB, float16.
 - Input: {spec.size_px} x {spec.size_px} px, {spec.geometry}, {spec.interpolation}; grey values between the
@@ -31,18 +33,6 @@ Reads one frontal chest radiograph and answers {_outputs(len(metadata.outputs))}
 - Allowed views: {", ".join(metadata.allowed_views)}.
 - Heatmaps: {metadata.explanation.method}.
 """
-
-
-def _outputs(count: int) -> str:
-    return "1 output" if count == 1 else f"{count} outputs"
-
-
-def _exclusive(metadata: BundleMetadata) -> str:
-    return " Exclusive classes (softmax): their probabilities sum to 1." if _is_softmax(metadata) else ""
-
-
-def _is_softmax(metadata: BundleMetadata) -> bool:
-    return metadata.activation is Activation.SOFTMAX
 
 
 def _data(metadata: BundleMetadata) -> str:

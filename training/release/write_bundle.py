@@ -151,15 +151,9 @@ def _write_golden(network: ChestNetwork, spec: PreprocessSpec, folder: Path) -> 
         x_HW = preprocess(Radiograph(pixels=_phantom(seed, anatomy), source_format="PNG"), spec)
         file = folder / f"golden-{number}.png"
         Image.fromarray(x_HW).save(file, optimize=True)
-        inputs.append(_golden_input(file, x_HW, engine))
+        logits = tuple(round(float(value), 6) for value in engine.run(x_HW[None])[0][0])
+        inputs.append(GoldenInput(file=file.name, sha256=_hashed(file).sha256, logits=logits))
     return Golden(tolerance=GOLDEN_TOLERANCE, inputs=tuple(inputs))
-
-
-def _golden_input(file: Path, x_HW: NDArray[np.uint8], engine: TorchEngine) -> GoldenInput:
-    logits_BK, _ = engine.run(x_HW[None])
-    return GoldenInput(
-        file=file.name, sha256=_hashed(file).sha256, logits=tuple(round(float(value), 6) for value in logits_BK[0])
-    )
 
 
 def _hashed(file: Path) -> FileHash:

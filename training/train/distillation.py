@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.calibration import sigmoid
-from diagnosis_tool.cxr.network import ChestNetwork, build_network
+from diagnosis_tool.cxr.network import build_network
 from training.datasets import read_dataset
 from training.errors import TrainingFailed
 from training.evaluate.predictions import Predictions, predictions_of
-from training.prepare.data import Samples, open_caches, samples_of
+from training.prepare.data import open_caches, samples_of
 from training.train.loop import predict_logits
 from training.train.run_folder import RunFolder
 
@@ -39,7 +38,8 @@ def soft_labels(runs: Sequence[RunFolder], folder: Path | None, cache: Path, dev
         samples = samples_of(served, tuple(record for record in dataset.records if record.image in learned))
         network = build_network(recipe.network, len(dataset.outputs)).to(device)
         network.load_state_dict(run.best())
-        probabilities.append(_probabilities(network, samples, device))
+        logits_NK = predict_logits(network, samples, _BATCH, device, mirrored=True)
+        probabilities.append(sigmoid(logits_NK.astype(np.float64)))
     return predictions_of(
         samples.records,
         np.mean(probabilities, axis=0),
@@ -50,7 +50,3 @@ def soft_labels(runs: Sequence[RunFolder], folder: Path | None, cache: Path, dev
         recipe=", ".join(run.recipe().name for run in runs),
         calibrated=True,
     )
-
-
-def _probabilities(network: ChestNetwork, samples: Samples, device: torch.device) -> NDArray[np.float64]:
-    return sigmoid(predict_logits(network, samples, _BATCH, device, mirrored=True).astype(np.float64))

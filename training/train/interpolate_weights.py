@@ -39,7 +39,12 @@ def interpolate_weights(
         raise TrainingFailed("The runs and the data must share one split: what validates here may have trained them.")
     if before.path.resolve() not in {Path(start).resolve() for start in after.recipe().start.trained}:
         raise TrainingFailed(f"{after.path} did not start from {before.path}: nothing lies between them.")
-    state = _mean(before.best(), after.best(), share)
+    # counters, which are whole numbers, are after's; runs that came from a lent GPU have float16 weights
+    first = before.best()
+    state = {
+        name: first[name].float().lerp(value.float(), share) if value.is_floating_point() else value
+        for name, value in after.best().items()
+    }
     network = build_network(recipe.network, len(data.outputs))
     network.load_state_dict(state)
     logits_nK = predict_logits(network, data.validation, recipe.loop.batch_size, torch.device("cpu"))
@@ -61,11 +66,3 @@ def at_size(recipe: Recipe, size_px: int) -> Recipe:
     if recipe.network.input_px not in {0, size_px}:
         raise RecipeInvalid(f"--size {size_px}: this network reads {recipe.network.input_px} px only.")
     return checked(replace(recipe, preprocess=replace(recipe.preprocess, size_px=size_px)), f"--size {size_px}")
-
-
-def _mean(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
-    """Counters, which are whole numbers, are after's. Runs that came from a lent GPU have float16 weights."""
-    return {
-        name: before[name].float().lerp(value.float(), share) if value.is_floating_point() else value
-        for name, value in after.items()
-    }
