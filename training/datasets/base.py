@@ -108,11 +108,6 @@ class Dataset:
         return tuple(record for record in self.records if record.split is split)
 
 
-def moved_to(record: Record, split: Split) -> Record:
-    """The same record in another split."""
-    return replace(record, split=split)
-
-
 def held_out(
     records: Sequence[Record], patients: Collection[str], why: str
 ) -> tuple[tuple[Record, ...], tuple[Issue, ...]]:
@@ -120,7 +115,7 @@ def held_out(
     out = [r for r in records if r.split in (Split.TRAIN_VAL, Split.VALIDATION) and r.patient in patients]
     images = {record.image for record in out}
     issues = (Issue(kind=IssueKind.HELD_OUT, image=r.image, detail=f"{r.patient} {why}") for r in out)
-    return tuple(moved_to(r, Split.HELD_OUT) if r.image in images else r for r in records), tuple(issues)
+    return tuple(replace(r, split=Split.HELD_OUT) if r.image in images else r for r in records), tuple(issues)
 
 
 def labels_NK(records: tuple[Record, ...]) -> NDArray[np.uint8]:

@@ -17,7 +17,8 @@ from training.datasets.base import Dataset, Record, Split
 from training.errors import DatasetInvalid
 
 _NIH: Final = "nih:"
-_NIH_UNKNOWN: Final = "nih?:"
+NIH_UNKNOWN: Final = "nih?:"
+"""Before another data set's id of an NIH film's patient, where nothing more is known of whose it is."""
 _FILM: Final = re.compile(r"(\d{8})_\d{3}")
 """How ChestX-ray14 names its files: patient, follow-up."""
 
@@ -51,11 +52,6 @@ def nih_patient_of_film(name: str) -> str | None:
     """The patient of a file named as ChestX-ray14 names its films; None for any other name."""
     match = _FILM.fullmatch(Path(name).stem)
     return nih_patient(match[1]) if match else None
-
-
-def unknown_nih_patient(group: str) -> str:
-    """The patient of an NIH film of whom only another data set's id is known."""
-    return _NIH_UNKNOWN + group
 
 
 def find_nih_lists(folder: Path, references: tuple[Path, ...] = ()) -> NihLists:
@@ -109,4 +105,4 @@ def trainable(dataset: Dataset, *, without_nih_lists: bool = False) -> tuple[Rec
 
 def _undecided(record: Record, dataset: Dataset) -> bool:
     known = record.patient.startswith(_NIH)
-    return record.patient.startswith(_NIH_UNKNOWN) or (known and dataset.nih_test_patients is None)
+    return record.patient.startswith(NIH_UNKNOWN) or (known and dataset.nih_test_patients is None)

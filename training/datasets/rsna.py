@@ -18,7 +18,7 @@ from training.datasets import tables
 from training.datasets.assemble import assembled
 from training.datasets.base import AnnotatedBox, Dataset, Issue, IssueKind, Record
 from training.datasets.images import files_by_name, found
-from training.datasets.leakage import NihLists, find_nih_lists, nih_patient_of_film, unknown_nih_patient
+from training.datasets.leakage import NIH_UNKNOWN, NihLists, find_nih_lists, nih_patient_of_film
 from training.errors import DatasetInvalid
 
 OUTPUTS: Final = (Output(name="Pneumonia", kind=OutputKind.FINDING),)
@@ -121,7 +121,7 @@ def _header(path: Path) -> DicomHeader | None:
 
 def _record(image: str, path: Path, target: int, detail: str, header: DicomHeader | None, nih: NihLists) -> Record:
     film = nih.film_of.get(image)
-    patient = (nih_patient_of_film(film) if film else None) or unknown_nih_patient(image)
+    patient = (nih_patient_of_film(film) if film else None) or f"{NIH_UNKNOWN}{image}"
     record = Record(
         image=image, path=path, patient=patient, labels=(target,), split=nih.split_of(patient), detail=detail
     )

@@ -51,26 +51,12 @@ class Evidence:
     answers: PointsOnTest
 
 
-def find_nih(data: Path) -> Path:
-    """`data`, or the first folder in it, that has NIH's index and test list. Raises DatasetInvalid."""
-    for folder in _folders(data):
-        if all((folder / name).is_file() for name in ("Data_Entry_2017.csv", "test_list.txt")):
-            return folder
-    raise DatasetInvalid(f"Neither {data} nor a folder in it has Data_Entry_2017.csv and test_list.txt.")
-
-
-def find_kermany(data: Path) -> Path | None:
-    """`data`, or the first folder in it, with test/NORMAL and test/PNEUMONIA; None when there is none."""
-    for folder in _folders(data):
-        if all((folder / "test" / name).is_dir() for name in ("NORMAL", "PNEUMONIA")):
-            return folder
-    return None
-
-
-def _folders(data: Path) -> tuple[Path, ...]:
+def folder_with(data: Path, *names: str) -> Path | None:
+    """`data`, or the first folder in it, that has all of these; None when there is none. Raises DatasetInvalid."""
     if not data.is_dir():
         raise DatasetInvalid(f"{data} is no folder: say where the data lies with --data.")
-    return data, *sorted(folder for folder in data.iterdir() if folder.is_dir())
+    folders = (data, *sorted(folder for folder in data.iterdir() if folder.is_dir()))
+    return next((folder for folder in folders if all((folder / name).exists() for name in names)), None)
 
 
 def gather(
@@ -78,12 +64,14 @@ def gather(
 ) -> Evidence:
     """Reads and judges everything. robustness_images: how many of the test list, drawn by a fixed seed."""
     metadata = classifier.bundle.metadata
-    folder = find_nih(data)
+    folder = folder_with(data, "Data_Entry_2017.csv", "test_list.txt")
+    if folder is None:
+        raise DatasetInvalid(f"Neither {data} nor a folder in it has Data_Entry_2017.csv and test_list.txt.")
     nih = read_dataset("nih", folder)
     test, predictions = evaluate(classifier, metadata, nih, some(nih.of(Split.TEST), limit), Split.TEST.value)
     by_image = {record.image: record for record in nih.records}
     read = [by_image[image] for image in predictions.images]
-    other = find_kermany(data)
+    other = folder_with(data, "test/NORMAL", "test/PNEUMONIA")
     return Evidence(
         bundle=test.bundle,
         bundle_sha256=test.bundle_sha256,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.dataset_phantoms import SHARED, write_covidx, write_films, write_rsna, write_sample, write_test_list
 from training.datasets import READERS, read_dataset
-from training.datasets.base import IssueKind, Split, moved_to
+from training.datasets.base import IssueKind, Split
 from training.datasets.leakage import find_nih_lists, nih_patient, nih_patient_of_film, trainable
 from training.errors import DatasetInvalid
 from training.prepare.splits import train_validation
@@ -45,7 +45,7 @@ def test_a_test_patient_is_kept_from_training_and_listed(tmp_path, name):
 
 def test_the_split_itself_refuses_a_test_patient(tmp_path):
     dataset = read_dataset("nih_sample", write_sample(tmp_path))
-    slipped = replace(dataset, records=tuple(moved_to(r, Split.TRAIN_VAL) for r in dataset.records))
+    slipped = replace(dataset, records=tuple(replace(r, split=Split.TRAIN_VAL) for r in dataset.records))
     with pytest.raises(DatasetInvalid, match="2 images to train or validate are of patients on NIH's test list"):
         _split(slipped, without_nih_lists=True)
 

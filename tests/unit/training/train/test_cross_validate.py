@@ -12,7 +12,7 @@ from tests.nih_phantoms import REAL
 from tests.recipes import tiny_recipe
 from tests.unit.training.test_commands import write_recipe
 from training.commands import main
-from training.datasets.base import Split, moved_to
+from training.datasets.base import Split
 from training.datasets.leakage import trainable
 from training.datasets.nih import read_nih
 from training.errors import TrainingFailed
@@ -176,7 +176,7 @@ def test_the_committed_division_of_the_real_subset_is_what_the_code_makes(tmp_pa
 def test_a_published_validation_split_is_divided_with_the_rest(nih_folder):
     dataset = read_nih(nih_folder)
     published = {record.patient for record in trainable(dataset)[:6]}
-    moved = tuple(moved_to(r, Split.VALIDATION) if r.patient in published else r for r in dataset.records)
+    moved = tuple(replace(r, split=Split.VALIDATION) if r.patient in published else r for r in dataset.records)
     dataset = replace(dataset, records=moved)
     seen = []
     for fold in range(3):
