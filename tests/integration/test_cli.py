@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -97,22 +98,21 @@ def test_serve_does_not_start_where_another_server_listens(tmp_path: Path) -> No
     assert done.stdout == ""
 
 
-def test_predict_prints_any_name_on_any_terminal(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_predict_prints_any_name_on_any_terminal(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "胸部.png"
     file.write_text("no image")
-    for more in (["--json"], []):
-        command = [
-            sys.executable,
-            "-m",
-            "diagnosis_tool.cli",
-            "predict",
-            str(file),
-            "--bundle",
-            str(tiny_bundle),
-            *more,
-        ]
-        env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
-        done = subprocess.run(command, env=env, capture_output=True, check=False)
-        assert done.returncode == 2, done.stderr
-    command = [*command, "--json"]
-    assert json.loads(subprocess.run(command, capture_output=True, check=False).stdout)[0]["file"] == str(file)
+    command = ["predict", str(file), "--bundle", str(tiny_bundle)]
+    for encoding, more in (("latin-1", ["--json"]), ("latin-1", []), ("utf-8", ["--json"])):
+        with TextIOWrapper(BytesIO(), encoding=encoding) as terminal:
+            monkeypatch.setattr(sys, "stdout", terminal)
+            assert main([*command, *more]) == 2
+            terminal.seek(0)
+            if more:
+                assert json.load(terminal)[0]["file"] == str(file)
+    as_program = [sys.executable, "-m", "diagnosis_tool.cli", *command, "--json"]
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(as_program, env=env, capture_output=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert json.loads(done.stdout)[0]["file"] == str(file)

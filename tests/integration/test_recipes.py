@@ -24,7 +24,9 @@ from training.datasets.base import Split
 from training.recipes.config import OptimizerKind, Recipe
 from training.recipes.load import load_recipe
 from training.release import finish
+from training.train import loop
 from training.train.run_folder import RunFolder
+from training.train.state import TrainingState, save_checkpoint
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
 SOFTMAX, BINARY = "covidx-coatnet0", "rsna-resnet18-grey"
@@ -136,6 +138,19 @@ def _bf16_validated_once(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     """Converts the network for OpenVINO, which takes seconds; test_precision_validation.py is its own test."""
     if BINARY not in request.node.name:
         monkeypatch.setattr(finish, "validate_precisions", lambda *_, **__: ())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_checkpoint_a_run() -> Iterator[None]:
+    """Of a large network it is hundreds of megabytes; tests/unit/training/train resumes from each."""
+
+    def save_last(state: TrainingState, recipe: Recipe, run: RunFolder) -> None:
+        if state.epoch == recipe.loop.epochs:
+            save_checkpoint(state, recipe, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", save_last)
+        yield
 
 
 CASES = [pytest.param(f, id=f.stem, marks=[pytest.mark.long] if f.stem in _LONG else []) for f in RECIPES]
