@@ -44,7 +44,8 @@ _ALIKE = {
 }
 _LONG = _LARGE | _ALIKE
 """That each of them is a valid recipe is tested in every run (tests/unit/training/test_config.py)."""
-_EPOCHS = {"efficientnet_b7": 2, "resnet50_v2": 5}  # its head's BatchNorm and dropout make four films a step noisy
+_EPOCHS = {"efficientnet_b7": 2, "resnet50_v2": 5, "resnet50": 8}  # BatchNorm and dropout make four films a step noisy
+_RATES = {"resnet50": 3e-4}  # at 1e-3 its losses jump about
 _SIDES_PX = {"coatnet_0": 64, "resnet50_448": 64}  # where 32 px are too few for the network
 
 
@@ -116,7 +117,9 @@ def _small(recipe: Recipe) -> tuple[str, ...]:
         "network.input_px": side_px if recipe.network.input_px else 0,
         "data.cache_size_px": side_px + 16,
         "data.nih_references": "[]",
-        "optimizer.learning_rate": 1e-2 if recipe.optimizer.kind is OptimizerKind.SGD else 1e-3,
+        "optimizer.learning_rate": (
+            1e-2 if recipe.optimizer.kind is OptimizerKind.SGD else _RATES.get(recipe.network.architecture, 1e-3)
+        ),
         "loop.epochs": _EPOCHS.get(recipe.network.architecture, 3),
         "loop.batch_size": 4,
         # of so few films a tenth is two: too few to fit a calibration on
