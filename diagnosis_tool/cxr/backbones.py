@@ -19,6 +19,7 @@ from diagnosis_tool.errors import BundleInvalid
 
 # isort: split
 from torchvision import models
+from torchvision.models import vgg
 from torchvision.models.efficientnet import EfficientNet, MBConv, MBConvConfig
 from torchvision.models.googlenet import Inception, InceptionAux
 
@@ -159,7 +160,13 @@ def _googlenet() -> Backbone:
 
 
 def _vgg16() -> Backbone:
-    return Backbone(features=models.vgg16(weights=None).features, width=512)
+    # not models.vgg16: its classifier, which nobody wants here, is nine tenths of its weights
+    features = vgg.make_layers(vgg.cfgs["D"])
+    for layer in features:
+        if isinstance(layer, nn.Conv2d):  # as models.vgg16 starts them
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return Backbone(features=features, width=512)
 
 
 class _TimmBackbone(nn.Sequential):
