@@ -18,7 +18,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
     new = _named(kinds.add_parser("add", help="a new account; prints the link that leads in once"))
     new.add_argument("--role", required=True, choices=list(Role), type=Role)
-    _add_projects(new, "a project whose studies they see (again for more; uploads go to the first); default: default")
+    _add_projects(new, "a project whose studies they see (again for more: each upload says which); default: default")
     _add_url(new)
     new.set_defaults(command=_add)
 

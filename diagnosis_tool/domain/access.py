@@ -75,8 +75,8 @@ NO_PROJECTS: Final = Projects(frozenset())
 class User:
     """Somebody with an account: what is written carries their id.
 
-    projects: those they belong to, the first one is where their uploads go. can_sign_in: a password was set, and the
-    account is not disabled.
+    projects: those they belong to; an upload says which one it is for, unless there is but one. can_sign_in: a password
+    was set, and the account is not disabled.
     """
 
     id: int

@@ -40,11 +40,11 @@ def submit_study(
 ) -> str:
     """Stores the files and queues one job a file; the study's uid. The blobs are durable before the rows are committed.
 
-    patient: id or pseudonym of whom all images are, where the files do not say. project_id: whose study it is; the
-    user's first project by default.
+    patient: id or pseudonym of whom all images are, where the files do not say. project_id: whose study it is; may be
+    left out for a user of one project.
 
     Raises:
-        UploadRefused: no file, more than MAX_FILES, or a patient longer than MAX_PATIENT.
+        UploadRefused: no file, more than MAX_FILES, a patient longer than MAX_PATIENT, no project of several.
         QuotaExceeded: the user keeps too much already; nothing is stored.
         StorageFull: no room; nothing is stored.
     """

@@ -20,7 +20,7 @@ from diagnosis_tool.storage.database import read_transaction, write_transaction
 from diagnosis_tool.storage.instances import instance_of, is_seen, select_instances
 from diagnosis_tool.storage.jobs import add_jobs
 from diagnosis_tool.storage.predictions import forget_contents, predictions_of
-from diagnosis_tool.storage.users import first_project
+from diagnosis_tool.storage.users import only_project
 
 _log: Final = logging.getLogger(__name__)
 MAX_PRIORS: Final = 200
@@ -59,15 +59,16 @@ class StudyStore:
     ) -> None:
         """One transaction: the study, its instances in this order, and a queued job for each.
 
-        patient: whose images they are, where the files do not say. project_id: None is the user's first one.
+        patient: whose images they are, where the files do not say. project_id: None is the user's only one.
         quota_bytes: how much the user may keep. row: written beside it.
-        Raises QuotaExceeded, and Conflict when a file is no longer there.
+        Raises QuotaExceeded, UploadRefused without project_id for who has not exactly one, and Conflict when a file is
+        no longer there.
         """
         with write_transaction(self._engine) as db:  # no other upload or deletion comes between the checks and the rows
             self._blobs.require(new.sha256 for new in instances)
             require_quota(_bytes_of_user(db, user_id), sum(new.size_bytes for new in instances), quota_bytes)
             study = {"uid": uid, "created_at": created_at, "user_id": user_id, "patient": patient}
-            study["project_id"] = project_id or first_project(user_id)
+            study["project_id"] = only_project(db, user_id) if project_id is None else project_id
             study_id = db.execute(insert(t.studies).values(study).returning(t.studies.c.id)).scalar_one()
             common = {"study_id": study_id, "state": InstanceState.QUEUED}
             images = [{**common, "position": k, **asdict(new)} for k, new in enumerate(instances)]

@@ -70,7 +70,7 @@ projects: Final = Table(
     Column("created_at", Utc, nullable=False),
 )
 
-# position: a user's uploads go to the first of their projects.
+# position: the order in which a user's projects are shown.
 memberships: Final = Table(
     "memberships",
     metadata,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Select, delete, insert, select, updat
 
 from diagnosis_tool.domain.access import Project, Projects, Role, User
 from diagnosis_tool.domain.language import gettext_noop
-from diagnosis_tool.errors import Conflict, NotFound
+from diagnosis_tool.errors import Conflict, NotFound, UploadRefused
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
@@ -152,10 +152,12 @@ def end_sessions(db: Connection, user_id: int) -> None:
         db.execute(delete(table).where(table.c.user_id == user_id))
 
 
-def first_project(user_id: int) -> Any:
-    """The id of the project that the user's uploads go to, as a subquery."""
-    m = t.memberships.c
-    return select(m.project_id).where(m.user_id == user_id).order_by(m.position).limit(1).scalar_subquery()
+def only_project(db: Connection, user_id: int) -> int:
+    """The id of the one project that the user belongs to. Raises UploadRefused: which of several is never guessed."""
+    found = db.execute(select(t.memberships.c.project_id).where(t.memberships.c.user_id == user_id)).scalars().all()
+    if len(found) != 1:
+        raise UploadRefused("It was not said which project the study is for. Nothing was stored.")
+    return found[0]
 
 
 def folded(name: str) -> str:

@@ -1,6 +1,6 @@
 """Taking studies in, and the page of one study."""
 
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -18,6 +18,9 @@ from diagnosis_tool.web.uploads import received_uploads
 
 blueprint = Blueprint("studies", __name__)
 
+_MOST_SHOWN: Final = 100
+"""Of a project's name that there is not: as long as one may be."""
+
 
 @blueprint.post("/studies")
 def create() -> AnyResponse:
@@ -32,14 +35,24 @@ def create() -> AnyResponse:
 
 
 def _project(user: User) -> Project:
-    """The one that the form names, among the user's; their first one where it names none."""
-    name = request.form.get("project", "")
+    """The one that the form names, among the user's. Who has one alone needs to name none; nobody's is guessed."""
+    if not user.projects:
+        raise UploadRefused("You belong to no project, so nobody could see the study. Ask an administrator.")
+    named = {name for name in request.form.getlist("project") if name}
+    if not named and len(user.projects) == 1:
+        return user.projects[0]
+    if len(named) != 1:
+        raise UploadRefused(
+            "You belong to several projects (%(names)s): say in the form field '%(field)s' which one the study is for. "
+            "Nothing was stored.",
+            names=", ".join(project.name for project in user.projects),
+            field="project",
+        )
+    (name,) = named
     for project in user.projects:
-        if name in {"", project.name}:
+        if project.name == name:
             return project
-    if user.projects:
-        raise UploadRefused("You do not belong to the project %(name)s. Nothing was stored.", name=name)
-    raise UploadRefused("You belong to no project, so nobody could see the study. Ask an administrator.")
+    raise UploadRefused("You do not belong to the project %(name)s. Nothing was stored.", name=name[:_MOST_SHOWN])
 
 
 @blueprint.get("/studies/<uid>")

@@ -83,9 +83,14 @@ function explain(request) {
 
 function upload() {
   if (running || files.length === 0 || !checkLimits()) return;
-  const body = new FormData();
-  body.append("patient", document.getElementById("patient").value);
-  files.forEach((file) => body.append("files", file, file.name));
+  if (form.elements.project?.value === "") { // dropped files are sent at once, past the browser's own question
+    say(tr("Choose the project that the study belongs to, then press ‘Upload and read’."), true);
+    form.elements.project.focus();
+    return;
+  }
+  const body = new FormData(form); // every field of the form, as without this script; the files are the tray's
+  body.delete(input.name);
+  files.forEach((file) => body.append(input.name, file, file.name));
   running = new XMLHttpRequest();
   running.open("POST", form.action);
   running.setRequestHeader("Accept", "application/json");

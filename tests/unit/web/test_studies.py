@@ -10,13 +10,16 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from diagnosis_tool.app import create_app
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
-from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.domain.access import ALL_PROJECTS, Projects, Role
+from diagnosis_tool.errors import StorageFull, UploadRefused
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.storage.blobs import BlobStore, PendingBlob
 from diagnosis_tool.web import uploads
+from testing import accounts
 from tests.conftest import phantom_png
+from tests.stores import send
 
 Upload = Callable[..., str]
 ReadAll = Callable[[], None]
@@ -214,3 +217,67 @@ def test_scripts_that_ask_do_not_change_the_order(client: FlaskClient, upload: U
     client.get(f"/studies/{upload(('b.png', b'other'))}.json")
     (job,) = context.jobs.claim("w", 1)
     assert browse.get_instance(context, job.instance_uid).study_uid == batch
+
+
+@pytest.fixture
+def of_two(app: Flask) -> FlaskClient:
+    """The script of somebody who belongs to two projects."""
+    script = app.test_client(use_cookies=False)
+    accounts.carry_token(script, Role.TECHNICIAN, name="Both", projects=("default", "ward7"))
+    return script
+
+
+def project_of(context: Context, uid: str) -> str:
+    return next(
+        project.name
+        for user in context.users.all(ALL_PROJECTS)
+        for project in user.projects
+        if context.studies.named([uid], Projects(frozenset({project.id})))
+    )
+
+
+def test_an_upload_goes_to_the_project_that_it_names(of_two: FlaskClient, context: Context) -> None:
+    for name in ("ward7", "default"):
+        answer = of_two.post("/studies", data={"files": (BytesIO(b"x"), "a.png"), "project": name})
+        assert project_of(context, answer.headers["Location"].rsplit("/", 1)[-1]) == name
+
+
+@pytest.mark.parametrize(
+    "named", [{}, {"project": ""}, {"project": ["default", "ward7"]}, {"project": "ward8"}], ids=str
+)
+def test_which_of_several_projects_is_never_guessed(
+    app: Flask, of_two: FlaskClient, context: Context, incoming: Path, named: dict[str, object]
+) -> None:
+    browser = app.test_client()
+    accounts.sign_in(browser, Role.TECHNICIAN, name="Both", projects=("default", "ward7"))
+    token = accounts.csrf_token(browser.get("/").text)
+    for client, form in ((of_two, named), (browser, {**named, "csrf_token": token})):
+        data = {"files": (BytesIO(b"x"), "a.png"), **form}
+        answer = client.post("/studies", data=data, headers={"Accept": "application/json"})
+        assert answer.status_code == 422
+        assert "Nothing was stored" in answer.json["error"]
+        assert "ward" in answer.json["error"]
+    assert list(incoming.iterdir()) == []
+    assert "No study yet" in of_two.get("/").text
+
+
+def test_who_has_one_project_needs_to_name_none(app: Flask, context: Context) -> None:
+    script = app.test_client(use_cookies=False)
+    accounts.carry_token(script, Role.TECHNICIAN, name="One", projects=("ward9",))
+    answer = script.post("/studies", data={"files": (BytesIO(b"x"), "a.png")})
+    assert project_of(context, answer.headers["Location"].rsplit("/", 1)[-1]) == "ward9"
+    assert 'id="project"' not in script.get("/").text
+
+
+def test_who_has_no_project_is_told(app: Flask) -> None:
+    script = app.test_client(use_cookies=False)
+    accounts.carry_token(script, Role.TECHNICIAN, name="None", projects=())
+    answer = script.post("/studies", data={"files": (BytesIO(b"x"), "a.png")})
+    assert answer.status_code == 422
+    assert "belong to no project" in answer.text
+
+
+def test_no_store_guesses_a_project_either(context: Context) -> None:
+    accounts.account(context, name=accounts.LOCAL_READER, projects=("default", "ward7"))
+    with pytest.raises(UploadRefused, match="which project"):
+        send(context, b"x")
