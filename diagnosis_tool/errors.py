@@ -71,7 +71,11 @@ class NotAllowed(DiagnosisToolError):
 
 
 class TooManyAttempts(DiagnosisToolError):
-    """Somebody tried too often; wait."""
+    """Somebody tried too often. wait_s: how long until the next attempt is looked at."""
+
+    def __init__(self, message: str, *, wait_s: int, **values: object) -> None:
+        super().__init__(message, **values)
+        self.wait_s = wait_s
 
 
 class StorageFull(DiagnosisToolError):

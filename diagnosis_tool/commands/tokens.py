@@ -7,7 +7,7 @@ from diagnosis_tool.commands.environment import existing_context
 from diagnosis_tool.domain.access import SCOPES, Permission
 from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.services import accounts
-from diagnosis_tool.services.audit import record_command
+from diagnosis_tool.services.audit import changing
 from diagnosis_tool.storage.credentials import Token
 
 
@@ -32,11 +32,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _add(options: argparse.Namespace) -> int:
-    context = existing_context()
-    user = context.users.named(options.user)
-    scopes = {Permission(scope) for scope in options.scope}
-    made = accounts.make_token(context, user, options.name, scopes, timedelta(days=options.days))
-    record_command(context, Action.TOKEN, detail=f"made {_line(made.token)}")
+    with changing(existing_context(), Action.TOKEN) as context:
+        user = context.users.named(options.user)
+        scopes = {Permission(scope) for scope in options.scope}
+        made = accounts.make_token(context, user, options.name, scopes, timedelta(days=options.days))
     print(made.secret)
     print(_line(made.token))
     return 0
@@ -51,9 +50,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _revoke(options: argparse.Namespace) -> int:
-    context = existing_context()
-    context.credentials.revoke(options.id)
-    record_command(context, Action.TOKEN, detail=f"revoked {options.id}")
+    with changing(existing_context(), Action.TOKEN) as context:
+        context.credentials.revoke(options.id, row=context.row)
     return 0
 
 

@@ -7,7 +7,7 @@ from diagnosis_tool.commands.links import own_address, told
 from diagnosis_tool.domain.access import ALL_PROJECTS, Role, User
 from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.services import accounts
-from diagnosis_tool.services.audit import record_command
+from diagnosis_tool.services.audit import changing
 from diagnosis_tool.services.context import Context
 
 
@@ -28,12 +28,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     change.set_defaults(command=_change)
 
     for name, command, text in (
-        ("disable", _disable, "signs them out at once; neither password nor token leads in any more"),
-        ("enable", _enable, "undoes disable"),
+        ("disable", _disable, "signs them out at once and ends their tokens; the password leads in no more"),
+        ("enable", _enable, "undoes disable; the tokens stay ended"),
     ):
         _named(kinds.add_parser(name, help=text)).set_defaults(command=command)
 
-    reset = _named(kinds.add_parser("reset", help="prints a new link for who lost password or link"))
+    reset = _named(
+        kinds.add_parser("reset", help="prints a new link for who lost password or link; ends their API tokens")
+    )
     _add_url(reset)
     reset.set_defaults(command=_reset)
     kinds.add_parser("list", help="all accounts").set_defaults(command=_list)
@@ -53,42 +55,34 @@ def _add_url(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(options: argparse.Namespace) -> int:
-    context = existing_context()
-    user = accounts.add_user(context, options.name, options.role, options.project or (accounts.DEFAULT_PROJECT,))
-    _record(context, f"added {_line(user)}")
-    return _tell_link(context, user, options.url)
+    existing = existing_context()
+    with changing(existing, Action.USER) as context:
+        user = accounts.add_user(context, options.name, options.role, options.project or (accounts.DEFAULT_PROJECT,))
+    return _tell_link(existing, user, options.url)
 
 
 def _change(options: argparse.Namespace) -> int:
-    context = existing_context()
-    changed = accounts.change_user(context, _user(context, options), role=options.role, projects=options.project)
-    _record(context, f"changed {_line(changed)}")
+    with changing(existing_context(), Action.USER) as context:
+        changed = accounts.change_user(context, _user(context, options), role=options.role, projects=options.project)
     print(_line(changed))
     return 0
 
 
 def _disable(options: argparse.Namespace) -> int:
-    context = existing_context()
-    user = _user(context, options)
-    context.users.disable(user.id)
-    _record(context, f"disabled {user.name}")
+    with changing(existing_context(), Action.USER) as context:
+        context.users.disable(_user(context, options).id, row=context.row)
     return _tell(context, options)
 
 
 def _enable(options: argparse.Namespace) -> int:
-    context = existing_context()
-    user = _user(context, options)
-    context.users.enable(user.id)
-    _record(context, f"enabled {user.name}")
+    with changing(existing_context(), Action.USER) as context:
+        context.users.enable(_user(context, options).id, row=context.row)
     return _tell(context, options)
 
 
 def _reset(options: argparse.Namespace) -> int:
-    context = existing_context()
-    user = _user(context, options)
-    _tell_link(context, user, options.url)
-    _record(context, f"link for {user.name}")
-    return 0
+    with changing(existing_context(), Action.USER) as context:
+        return _tell_link(context, _user(context, options), options.url)
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -99,10 +93,6 @@ def _list(_: argparse.Namespace) -> int:
 
 def _user(context: Context, options: argparse.Namespace) -> User:
     return context.users.named(options.name)
-
-
-def _record(context: Context, detail: str) -> None:
-    record_command(context, Action.USER, detail=detail)
 
 
 def _tell(context: Context, options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from diagnosis_tool.services import passwords
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.submit import clean_text
 from diagnosis_tool.storage.credentials import Token
+from diagnosis_tool.storage.tables import MAX_FOLDED
 from diagnosis_tool.storage.users import folded
 
 DEFAULT_PROJECT: Final = "default"
@@ -56,7 +57,12 @@ class Limits:
 
 
 def check_password(context: Context, name: str, password: str) -> User:
-    """Who signs in so. Raises NotSignedIn in the same words, after the same time, whatever was wrong."""
+    """Who signs in so. Raises NotSignedIn in the same words, after the same time, whatever was wrong.
+
+    Only what can be nobody's name is refused at once: that tells of nobody.
+    """
+    if not may_be_name(name):
+        raise NotSignedIn(_WRONG)
     found = context.users.password_hash(name)
     if not passwords.matches(password, found[1] if found else None) or found is None:
         raise NotSignedIn(_WRONG)
@@ -66,9 +72,14 @@ def check_password(context: Context, name: str, password: str) -> User:
 def user_named(context: Context, name: str) -> User | None:
     """Who has this name; None where nobody has."""
     try:
-        return context.users.named(name)
+        return context.users.named(name) if may_be_name(name) else None
     except NotFound:
         return None
+
+
+def may_be_name(name: str) -> bool:
+    """Whether anybody can have this name: one that is too long is neither folded, looked up nor kept."""
+    return 0 < len(name) <= MAX_NAME and "\0" not in name
 
 
 def begin_session(context: Context, user: User, limits: Limits) -> str:
@@ -79,13 +90,15 @@ def begin_session(context: Context, user: User, limits: Limits) -> str:
 
 
 def make_link(context: Context, user: User) -> Link:
-    """A link by which the user sets a password and is signed in, once; earlier ones end. Raises RequestRefused."""
+    """A link by which the user sets a password and is signed in, once. Raises RequestRefused.
+
+    Earlier links end, and the API tokens of who has a password: it is being reset.
+    """
     if user.is_disabled:
         raise RequestRefused("The account of %(name)s is disabled. Enable it first.", name=user.name)
     secret = secrets.token_urlsafe(_BYTES)
-    return Link(
-        user=user, secret=secret, expires_at=context.credentials.add_link(user.id, secret, lifetime=LINK_LIFETIME)
-    )
+    until = context.credentials.add_link(user.id, secret, lifetime=LINK_LIFETIME, row=context.row)
+    return Link(user=user, secret=secret, expires_at=until)
 
 
 def link_user(context: Context, secret: str) -> User:
@@ -97,24 +110,26 @@ def link_user(context: Context, secret: str) -> User:
 
 
 def use_link(context: Context, secret: str, password: str) -> User:
-    """Sets the password and ends the link and all of the user's sessions. Raises NotFound, RequestRefused."""
-    passwords.check_new(password, link_user(context, secret).name)
-    user = context.credentials.use_link(secret, passwords.hashed(password))
+    """Sets the password; ends the link, all of the user's sessions and API tokens. Raises NotFound, RequestRefused."""
+    new = passwords.hashed_new(password, link_user(context, secret).name)
+    user = context.credentials.use_link(secret, new, row=context.row)
     if user is None:
         raise NotFound(_NO_LINK)
     return user
 
 
 def change_password(context: Context, user: User, old: str, new: str) -> None:
-    """Sets the new one and signs the user out everywhere. Raises NotSignedIn when the old one is wrong."""
+    """Sets the new one; ends all of the user's sessions and API tokens.
+
+    Raises NotSignedIn when the old one is wrong, RequestRefused.
+    """
     check_password(context, user.name, old)
-    passwords.check_new(new, user.name)
-    context.users.set_password(user.id, passwords.hashed(new), row=context.row)
+    context.users.set_password(user.id, passwords.hashed_new(new, user.name), row=context.row)
 
 
 def add_user(context: Context, name: str, role: Role, projects: Sequence[str] = (DEFAULT_PROJECT,)) -> User:
     """A user who needs a link to sign in. Raises RequestRefused, Conflict when there is one of this name."""
-    return context.users.add(clean_name(name), role, [clean_name(project) for project in projects])
+    return context.users.add(clean_name(name), role, [clean_name(project) for project in projects], row=context.row)
 
 
 def first_admin(context: Context) -> User:
@@ -133,7 +148,7 @@ def change_user(
 ) -> User:
     """Another role, other projects, from the user's next request on; None leaves them. Raises RequestRefused."""
     cleaned = None if projects is None else [clean_name(project) for project in projects]
-    return context.users.change(user.id, role=role, projects=cleaned)
+    return context.users.change(user.id, role=role, projects=cleaned, row=context.row)
 
 
 def make_token(
@@ -156,11 +171,13 @@ def make_token(
 
 def clean_name(name: str) -> str:
     """A name as it is stored. Raises RequestRefused for an empty or too long one."""
+    if len(name) > MAX_NAME:
+        raise RequestRefused(
+            "The name has %(n)s letters; at most %(most)s fit. Shorten it.", n=len(name), most=MAX_NAME
+        )
     shown = " ".join(clean_text(name).split())
     if not shown:
         raise RequestRefused("The name is empty. Write a name.")
-    if len(shown) > MAX_NAME:
-        raise RequestRefused(
-            "The name has %(n)s letters; at most %(most)s fit. Shorten it.", n=len(shown), most=MAX_NAME
-        )
+    if len(folded(shown)) > MAX_FOLDED:  # one letter may stand for eighteen: ﷺ
+        raise RequestRefused("The name is too long once its letters are written out. Shorten it.")
     return shown

@@ -2,12 +2,15 @@
 
 import getpass
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from diagnosis_tool.domain.audit import Action, Event, Head, Outcome, Verification
 from diagnosis_tool.errors import RequestRefused
 from diagnosis_tool.services.context import Context
+from diagnosis_tool.storage.audit import AuditRow
 
 _log: Final = logging.getLogger(__name__)
 
@@ -47,6 +50,17 @@ def record_command(
             for uid in study_uids or (None,)
         ],
     )
+
+
+@contextmanager
+def changing(context: Context, action: Action) -> Iterator[Context]:
+    """In which a command of `diagnosis-tool` changes something: what it stores and its row are one transaction.
+
+    The row is by the account of the machine that runs it.
+    """
+    event = Event(action=action, user_name=f"command line ({_account()})")
+    yield replace(context, row=AuditRow(context.audit, event))
+    context.audit.note_head()
 
 
 def verify(context: Context, heads: Sequence[str] = ()) -> Verification:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, insert, select, text
 
+from diagnosis_tool.domain.access import User
 from diagnosis_tool.domain.audit import GENESIS, Event, Head, Line, Verification, head_seal, line_hash, verify
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage.database import read_transaction, write_transaction
@@ -152,10 +153,12 @@ class AuditRow:
 
     def write(
         self, db: Connection, *, study_uids: Sequence[str | None] = (None,), instance_uid: str | None = None,
-        detail: str = "",
+        detail: str = "", by: User | None = None,
     ) -> None:  # fmt: skip
-        """Adds a row for each study; the caller holds the write lock. detail: words of ours."""
+        """Adds a row for each study; the caller holds the write lock. detail: our words. by: who asked after all."""
         event = replace(self._event, instance_uid=instance_uid, detail=detail)
+        if by is not None:
+            event = replace(event, user_id=by.id, user_name=by.name)
         self._log.append(db, [replace(event, study_uid=uid) for uid in study_uids])
         self.is_written = True
 

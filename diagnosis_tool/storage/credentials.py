@@ -71,13 +71,20 @@ class CredentialStore:
         with write_transaction(self._engine) as db:
             db.execute(delete(t.sessions).where(t.sessions.c.secret_hash == digest(secret)))
 
-    def add_link(self, user_id: int, secret: str, *, lifetime: timedelta) -> datetime:
-        """The secret lets this user set a password, once; returns until when. Earlier links of theirs end."""
+    def add_link(self, user_id: int, secret: str, *, lifetime: timedelta, row: AuditRow | None = None) -> datetime:
+        """The secret lets this user set a password, once; returns until when. Earlier links of theirs end.
+
+        API tokens of who has a password end, too: it is being reset. row: written beside it.
+        """
         now = self._now()
         with write_transaction(self._engine) as db:
             db.execute(delete(t.links).where((t.links.c.user_id == user_id) | (t.links.c.expires_at <= now)))
             values = {"user_id": user_id, "created_at": now, "expires_at": now + lifetime}
             db.execute(insert(t.links).values(secret_hash=digest(secret), **values))
+            if users.has_password(db, user_id):
+                users.end_tokens(db, user_id, now)
+            if row is not None:
+                row.write(db, detail=f"link for {users.name_of(db, user_id)}")
         return now + lifetime
 
     def link(self, secret: str) -> User | None:
@@ -85,12 +92,17 @@ class CredentialStore:
         with read_transaction(self._engine) as db:
             return self._link(db, secret)
 
-    def use_link(self, secret: str, password_hash: str) -> User | None:
-        """Sets the password of whose link it is, and ends the link; None as `link`. Of two who try, one succeeds."""
+    def use_link(self, secret: str, password_hash: str, *, row: AuditRow | None = None) -> User | None:
+        """Sets the password of whose link it is, and ends the link; None as `link`. Of two who try, one succeeds.
+
+        row: written beside it, as that user's.
+        """
         with write_transaction(self._engine) as db:
             user = self._link(db, secret)
             if user is not None:
-                users.set_password(db, user.id, password_hash)
+                users.set_password(db, user.id, password_hash, self._now())
+                if row is not None:
+                    row.write(db, by=user, detail="password by link")
         return user
 
     def _link(self, db: Connection, secret: str) -> User | None:
@@ -122,7 +134,7 @@ class CredentialStore:
                 insert(t.tokens).values(secret_hash=digest(secret), **values).returning(t.tokens.c.id)
             ).scalar_one()
             if row is not None:
-                row.write(db, detail=f"made {token_id}")
+                row.write(db, detail=f"made {token_id} of {users.name_of(db, user_id)}")
         return next(token for token in self.tokens(user_id) if token.id == token_id)
 
     def tokens(self, user_id: int | None = None) -> tuple[Token, ...]:

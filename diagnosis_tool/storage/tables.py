@@ -40,6 +40,9 @@ class Utc(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+MAX_FOLDED: Final = 400
+"""Letters of a folded name."""
+
 metadata: Final = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -56,7 +59,7 @@ users: Final = Table(
     Column("name", String(100), nullable=False, unique=True),
     Column("created_at", Utc, nullable=False),
     Column("role", String(20), nullable=False, server_default="radiologist"),
-    Column("folded_name", String(400), nullable=False, unique=True, index=True, server_default=""),
+    Column("folded_name", String(MAX_FOLDED), nullable=False, unique=True, index=True, server_default=""),
     Column("password_hash", String(255)),
     Column("disabled_at", Utc),
 )
@@ -66,7 +69,7 @@ projects: Final = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", String(100), nullable=False),
-    Column("folded_name", String(400), nullable=False, unique=True),
+    Column("folded_name", String(MAX_FOLDED), nullable=False, unique=True),
     Column("created_at", Utc, nullable=False),
 )
 

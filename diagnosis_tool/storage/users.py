@@ -65,43 +65,64 @@ class UserStore:
         with read_transaction(self._engine) as db:
             return db.execute(query.limit(1)).first() is not None
 
-    def add(self, name: str, role: Role, projects: Sequence[str]) -> User:
-        """A user without a password; projects that there are not yet are made. Raises Conflict: the name is taken."""
+    def add(self, name: str, role: Role, projects: Sequence[str], *, row: AuditRow | None = None) -> User:
+        """A user without a password; projects that there are not yet are made. Raises Conflict: the name is taken.
+
+        row: written beside it.
+        """
         with write_transaction(self._engine) as db:
             if db.execute(select(t.users.c.id).where(t.users.c.folded_name == folded(name))).one_or_none():
                 raise Conflict("There is a user called %(name)s already. Choose another name.", name=name)
             values = {"name": name, "folded_name": folded(name), "role": role, "created_at": self._now()}
             user_id = db.execute(insert(t.users).values(values).returning(t.users.c.id)).scalar_one()
             self._join(db, user_id, projects)
+            if row is not None:
+                row.write(db, detail=f"added {_line(db, user_id)}")
         return self.get(user_id)
 
-    def change(self, user_id: int, *, role: Role | None = None, projects: Sequence[str] | None = None) -> User:
-        """Another role, or other projects instead of those there were; None leaves them."""
+    def change(
+        self,
+        user_id: int,
+        *,
+        role: Role | None = None,
+        projects: Sequence[str] | None = None,
+        row: AuditRow | None = None,
+    ) -> User:
+        """Another role, or other projects instead of those there were; None leaves them. row: written beside it."""
         with write_transaction(self._engine) as db:
             if role is not None:
                 db.execute(update(t.users).where(t.users.c.id == user_id).values(role=role))
             if projects is not None:
                 db.execute(delete(t.memberships).where(t.memberships.c.user_id == user_id))
                 self._join(db, user_id, projects)
+            if row is not None:
+                row.write(db, detail=f"changed {_line(db, user_id)}")
         return self.get(user_id)
 
     def set_password(self, user_id: int, password_hash: str, *, row: AuditRow | None = None) -> None:
-        """Every session of theirs ends, and a link that they have is worth nothing any more. row: written beside it."""
+        """All that the old one led to ends: sessions, links, API tokens. row: written beside it."""
         with write_transaction(self._engine) as db:
-            set_password(db, user_id, password_hash)
+            set_password(db, user_id, password_hash, self._now())
             if row is not None:
                 row.write(db, detail="password")
 
-    def disable(self, user_id: int) -> None:
-        """They are signed out at once; their tokens are worth nothing while the account is disabled."""
+    def disable(self, user_id: int, *, row: AuditRow | None = None) -> None:
+        """They are signed out at once, and their API tokens end. row: written beside it."""
         with write_transaction(self._engine) as db:
             db.execute(update(t.users).where(t.users.c.id == user_id).values(disabled_at=self._now()))
-            end_sessions(db, user_id)
+            end_credentials(db, user_id, self._now())
+            if row is not None:
+                row.write(db, detail=f"disabled {name_of(db, user_id)}")
 
-    def enable(self, user_id: int) -> None:
-        """Undoes disable; nobody is signed in by it."""
+    def enable(self, user_id: int, *, row: AuditRow | None = None) -> None:
+        """Undoes disable; nothing that led in before does again but the password. row: written beside it."""
         with write_transaction(self._engine) as db:
+            # a token that only slept: disable of an earlier release let it be
+            if db.execute(_disabled(user_id)).one_or_none() is not None:
+                end_credentials(db, user_id, self._now())
             db.execute(update(t.users).where(t.users.c.id == user_id).values(disabled_at=None))
+            if row is not None:
+                row.write(db, detail=f"enabled {name_of(db, user_id)}")
 
     def _join(self, db: Connection, user_id: int, names: Iterable[str]) -> None:
         p = t.projects.c
@@ -140,10 +161,47 @@ def users_of(db: Connection, query: Select[Any]) -> tuple[User, ...]:
     )
 
 
-def set_password(db: Connection, user_id: int, password_hash: str) -> None:
-    """Sets it and signs the user out everywhere."""
+def name_of(db: Connection, user_id: int) -> str:
+    """The user's name."""
+    return _one(db, user_id).name
+
+
+def _one(db: Connection, user_id: int) -> User:
+    (user,) = users_of(db, select(t.users).where(t.users.c.id == user_id))
+    return user
+
+
+def _line(db: Connection, user_id: int) -> str:
+    user = _one(db, user_id)
+    return f"{user.name}: {user.role}; projects: {', '.join(project.name for project in user.projects) or 'none'}"
+
+
+def has_password(db: Connection, user_id: int) -> bool:
+    """Whether the user has set a password."""
+    u = t.users.c
+    return db.execute(select(u.id).where(u.id == user_id, u.password_hash.is_not(None))).first() is not None
+
+
+def _disabled(user_id: int) -> Select[Any]:
+    return select(t.users.c.id).where(t.users.c.id == user_id, t.users.c.disabled_at.is_not(None))
+
+
+def set_password(db: Connection, user_id: int, password_hash: str, now: datetime) -> None:
+    """Sets it and ends all that the one before led to: who knew it may have made sessions and tokens."""
     db.execute(update(t.users).where(t.users.c.id == user_id).values(password_hash=password_hash))
+    end_credentials(db, user_id, now)
+
+
+def end_credentials(db: Connection, user_id: int, now: datetime) -> None:
+    """Ends all sessions, links and API tokens of the user."""
     end_sessions(db, user_id)
+    end_tokens(db, user_id, now)
+
+
+def end_tokens(db: Connection, user_id: int, now: datetime) -> None:
+    """Revokes all API tokens of the user."""
+    k = t.tokens.c
+    db.execute(update(t.tokens).where(k.user_id == user_id, k.revoked_at.is_(None)).values(revoked_at=now))
 
 
 def end_sessions(db: Connection, user_id: int) -> None:
@@ -157,7 +215,7 @@ def only_project(db: Connection, user_id: int) -> int:
     found = db.execute(select(t.memberships.c.project_id).where(t.memberships.c.user_id == user_id)).scalars().all()
     if len(found) != 1:
         raise UploadRefused("It was not said which project the study is for. Nothing was stored.")
-    return found[0]
+    return int(found[0])
 
 
 def folded(name: str) -> str:

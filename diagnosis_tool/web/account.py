@@ -4,16 +4,16 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain.access import PERMISSIONS, SCOPES, Permission
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.language import gettext_noop
-from diagnosis_tool.errors import DiagnosisToolError, NotSignedIn, RequestRefused
+from diagnosis_tool.errors import DiagnosisToolError, NotSignedIn, RequestRefused, TooManyAttempts
 from diagnosis_tool.services import accounts, passwords
 from diagnosis_tool.services.accounts import NewToken
-from diagnosis_tool.web import audit, auth
+from diagnosis_tool.web import audit, auth, guessing
 from diagnosis_tool.web.audit import Note
 from diagnosis_tool.web.current import current_context
 
@@ -30,18 +30,21 @@ def show() -> AnyResponse:
 
 @blueprint.post("/password")
 def set_password() -> AnyResponse:
-    """Changes the password; every other sign-in ends, and this one gets a new id."""
+    """Changes the password; every other sign-in and all API tokens end, and this sign-in gets a new id."""
     user, new = auth.current_user(), request.form.get("password", "")
     audit.note(Note(detail="password"))
     try:
         passwords.check_repeated(new, request.form.get("again", ""))
-        accounts.change_password(current_context(), user, request.form.get("present", ""), new)
+        with guessing.own_password():
+            accounts.change_password(current_context(), user, request.form.get("present", ""), new)
+    except TooManyAttempts as error:
+        return guessing.too_many(_page(problem=error, status=HTTPStatus.TOO_MANY_REQUESTS), error)
     except NotSignedIn:
         return _page(problem=RequestRefused(_WRONG))
     except RequestRefused as error:
         return _page(problem=error)
     auth.begin(user)
-    return redirect(url_for("account.show", changed=1), 303)
+    return guessing.remember(redirect(url_for("account.show", changed=1), 303), user)
 
 
 @blueprint.post("/tokens")
@@ -71,8 +74,12 @@ def _days(text: str) -> int:
 
 
 def _page(
-    *, problem: DiagnosisToolError | None = None, made: NewToken | None = None, has_changed: bool = False
-) -> AnyResponse:
+    *,
+    problem: DiagnosisToolError | None = None,
+    status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY,
+    made: NewToken | None = None,
+    has_changed: bool = False,
+) -> Response:
     user = auth.current_user()
     page = render_template(
         "account.html",
@@ -87,6 +94,6 @@ def _page(
         made=made,
         has_changed=has_changed,
     )
-    response = make_response(page, HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK)
+    response = make_response(page, status if problem else HTTPStatus.OK)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -28,7 +28,7 @@ _MOST_KEPT: Final = 20_000
 _MOST_STUDIES: Final = 1000
 _ONCE: Final = frozenset({Action.LIST, Action.VIEW})
 _CHANGES: Final = frozenset(
-    {Action.UPLOAD, Action.DELETE, Action.RETRY, Action.REVIEW, Action.SIGN, Action.USER, Action.TOKEN}
+    {Action.UPLOAD, Action.DELETE, Action.RETRY, Action.REVIEW, Action.SIGN, Action.USER, Action.TOKEN, Action.SIGN_IN}
 )
 
 

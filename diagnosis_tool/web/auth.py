@@ -97,6 +97,11 @@ def end() -> None:
     _know(None, frozenset())
 
 
+def session_key() -> str:
+    """What tells this session from others; empty without one."""
+    return str(session.get(_KEY, ""))
+
+
 def own_path(address: str | None) -> str:
     """The path with its query when it is one of ours, else the worklist's: nobody is led elsewhere."""
     start = url_for("worklist.index")

@@ -1,27 +1,23 @@
 """Signing in, by name and password or by a link that works once, and signing out."""
 
 from http import HTTPStatus
-from typing import Final
 
-from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.errors import DiagnosisToolError, NotSignedIn, RequestRefused, TooManyAttempts
 from diagnosis_tool.services import accounts, passwords
-from diagnosis_tool.services.throttle import MINUTES, Throttle
-from diagnosis_tool.web import audit, auth
+from diagnosis_tool.web import audit, auth, guessing
 from diagnosis_tool.web.audit import Note
 from diagnosis_tool.web.current import current_context
 
 blueprint = Blueprint("sign_in", __name__)
 
-_THROTTLE: Final = "diagnosis_tool.throttle"
-
 
 def install(app: Flask) -> None:
     """The pages, and the count of who failed."""
-    app.extensions[_THROTTLE] = Throttle()
+    guessing.install(app)
     app.register_blueprint(blueprint)
 
 
@@ -38,21 +34,19 @@ def show() -> AnyResponse:
 def submit() -> AnyResponse:
     """Signs in and goes on to the page that was asked for."""
     target = auth.own_path(request.form.get("next"))
-    name, address = request.form.get("name", ""), request.remote_addr or ""
-    throttle: Throttle = current_app.extensions[_THROTTLE]
+    name = request.form.get("name", "")
+    shown = name if accounts.may_be_name(name) else ""
     try:
-        throttle.require_room(name, address)
-        user = accounts.check_password(current_context(), name, request.form.get("password", ""))
+        with guessing.sign_in(name):
+            user = accounts.check_password(current_context(), name, request.form.get("password", ""))
     except TooManyAttempts as error:
-        response = _again("sign_in.html", error, HTTPStatus.TOO_MANY_REQUESTS, target=target, name=name)
-        response.headers["Retry-After"] = str(60 * MINUTES)
-        return response
+        again = _again("sign_in.html", error, HTTPStatus.TOO_MANY_REQUESTS, target=target, name=shown)
+        return guessing.too_many(again, error)
     except NotSignedIn as error:
-        throttle.failed(name, address)
         audit.note(_tried(name))
-        return _again("sign_in.html", error, HTTPStatus.UNAUTHORIZED, target=target, name=name)
+        return _again("sign_in.html", error, HTTPStatus.UNAUTHORIZED, target=target, name=shown)
     auth.begin(user)
-    return redirect(target, 303)
+    return guessing.remember(redirect(target, 303), user)
 
 
 @blueprint.get("/sign-in/once/<secret>")
@@ -71,7 +65,7 @@ def submit_once(secret: str) -> AnyResponse:
     except RequestRefused as error:
         return _again("set_password.html", error, HTTPStatus.UNPROCESSABLE_ENTITY, **_about(secret))
     auth.begin(user)
-    return _unkept(redirect(url_for("worklist.index"), 303))
+    return guessing.remember(_unkept(redirect(url_for("worklist.index"), 303)), user)
 
 
 @blueprint.post("/sign-out")

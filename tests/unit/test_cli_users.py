@@ -11,11 +11,12 @@ from diagnosis_tool.cli import main
 from diagnosis_tool.commands import first_start
 from diagnosis_tool.domain.access import ALL_PROJECTS, Role
 from diagnosis_tool.domain.jobs import WorkerState
-from diagnosis_tool.errors import SettingsInvalid
+from diagnosis_tool.errors import SettingsInvalid, StorageFull
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
 from testing.stores import open_store
+from tests.stores import rows
 
 PASSWORD = "correct horse battery"
 
@@ -146,3 +147,35 @@ def test_others_reach_no_server_that_nobody_protects(
         prepare(tmp_path, HOST="0.0.0.0", SECRET_KEY=key)
     prepare(tmp_path)
     assert "admin 2" in capsys.readouterr().out
+
+
+def test_a_command_and_its_row_are_stored_together_or_not_at_all(
+    say: Callable[..., str], store: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise StorageFull("The disk is full.")
+
+    def stored() -> list[str]:
+        return [row for row in rows(tmp_path / "data") if "INSERT INTO" in row]
+
+    ann = accounts.add_user(store, "Ann", Role.TECHNICIAN)
+    accounts.use_link(store, accounts.make_link(store, ann).secret, PASSWORD)
+    for words, action, detail in (
+        (("users", "add", "Ben", "--role", "viewer"), "user", "added Ben: viewer; projects: default"),
+        (("users", "change", "Ann", "--project", "W"), "user", "changed Ann: technician; projects: W"),
+        (("tokens", "add", "Ann", "x", "--scope", "read"), "token", "made 1 of Ann"),
+        (("tokens", "revoke", "1"), "token", "revoked 1"),
+        (("users", "reset", "Ann"), "user", "link for Ann"),
+        (("users", "disable", "Ann"), "user", "disabled Ann"),
+        (("users", "enable", "Ann"), "user", "enabled Ann"),
+    ):
+        before = stored()
+        with monkeypatch.context() as patch:
+            patch.setattr("diagnosis_tool.storage.audit.AuditLog.append", no_room)
+            assert "full" in say(*words, code=1)
+        assert stored() == before, words
+        say(*words)
+        line = list(store.audit.lines())[-1]
+        assert (line.action, line.outcome, line.detail) == (action, "success", detail)
+        assert line.user_name.startswith("command line (")
+        assert store.audit.verify().problems == ()
