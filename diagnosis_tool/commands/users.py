@@ -6,13 +6,14 @@ from diagnosis_tool.commands.environment import existing_context, settings_with
 from diagnosis_tool.commands.links import own_address, told
 from diagnosis_tool.domain.access import ALL_PROJECTS, Role, User
 from diagnosis_tool.domain.audit import Action
-from diagnosis_tool.services import accounts
+from diagnosis_tool.errors import NotFound
+from diagnosis_tool.services import accounts, second_factor
 from diagnosis_tool.services.audit import changing
 from diagnosis_tool.services.context import Context
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Registers `users add`, `change`, `disable`, `enable`, `reset` and `list`."""
+    """Registers `users add`, `change`, `disable`, `enable`, `totp-off`, `reset` and `list`."""
     parser = commands.add_parser("users", help="accounts: who may sign in, as what, and whose studies they see")
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
 
@@ -32,6 +33,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         ("enable", _enable, "undoes disable; the tokens stay ended"),
     ):
         _named(kinds.add_parser(name, help=text)).set_defaults(command=command)
+
+    off = kinds.add_parser("totp-off", help="switches a person's second factor off, who lost app and recovery codes")
+    _named(off).set_defaults(command=_totp_off)
 
     reset = _named(
         kinds.add_parser("reset", help="prints a new link for who lost password or link; ends their API tokens")
@@ -80,14 +84,24 @@ def _enable(options: argparse.Namespace) -> int:
     return _tell(context, options)
 
 
+def _totp_off(options: argparse.Namespace) -> int:
+    with changing(existing_context(), Action.USER) as context:
+        user = _user(context, options)
+        if context.second_factors.of(user.id) is None:
+            raise NotFound("%(name)s has no second factor.", name=user.name)
+        context.second_factors.remove(user.id, row=context.row)
+    return _tell(context, options)
+
+
 def _reset(options: argparse.Namespace) -> int:
     with changing(existing_context(), Action.USER) as context:
         return _tell_link(context, _user(context, options), options.url)
 
 
 def _list(_: argparse.Namespace) -> int:
-    for user in existing_context().users.all(ALL_PROJECTS):
-        print(_line(user))
+    context = existing_context()
+    for user in context.users.all(ALL_PROJECTS):
+        print(_line(user) + ("; second factor" if second_factor.state(context, user).is_on else ""))
     return 0
 
 

@@ -15,6 +15,7 @@ from diagnosis_tool.storage.jobs import JobStore
 from diagnosis_tool.storage.metrics import MetricStore
 from diagnosis_tool.storage.predictions import PredictionStore
 from diagnosis_tool.storage.reviews import ReviewStore
+from diagnosis_tool.storage.second_factors import SecondFactorStore
 from diagnosis_tool.storage.studies import StudyStore
 from diagnosis_tool.storage.users import UserStore
 from diagnosis_tool.storage.worklist_pages import WorklistStore
@@ -36,6 +37,7 @@ class Context:
     reviews: ReviewStore
     users: UserStore
     credentials: CredentialStore
+    second_factors: SecondFactorStore
     worklist: WorklistStore
     blobs: BlobStore
     inventory: Inventory

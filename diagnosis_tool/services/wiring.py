@@ -18,6 +18,7 @@ from diagnosis_tool.storage.metrics import MetricStore
 from diagnosis_tool.storage.migrate import migrate
 from diagnosis_tool.storage.predictions import PredictionStore
 from diagnosis_tool.storage.reviews import ReviewStore
+from diagnosis_tool.storage.second_factors import SecondFactorStore
 from diagnosis_tool.storage.secret import audit_key as stored_audit_key
 from diagnosis_tool.storage.studies import StudyStore
 from diagnosis_tool.storage.users import UserStore
@@ -58,6 +59,7 @@ def make_context(
         reviews=ReviewStore(engine, now),
         users=UserStore(engine, now),
         credentials=CredentialStore(engine, now),
+        second_factors=SecondFactorStore(engine, now),
         worklist=WorklistStore(engine),
         blobs=blobs,
         inventory=Inventory(engine),

@@ -103,6 +103,26 @@ links: Final = Table(
     Column("expires_at", Utc, nullable=False),
 )
 
+# sealed: what an authenticator app computes its codes from; a copy of the database alone does not tell it. It counts
+# once confirmed_at is set. last_step: the newest code that was used, counted in 30 seconds since 1970.
+second_factors: Final = Table(
+    "second_factors",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("sealed", String(400), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("confirmed_at", Utc),
+    Column("last_step", Integer, nullable=False),
+)
+
+# Each works once, and is deleted then.
+recovery_codes: Final = Table(
+    "recovery_codes",
+    metadata,
+    Column("secret_hash", String(64), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+)
+
 # scopes: names of permissions with blanks between them.
 tokens: Final = Table(
     "tokens",

@@ -11,7 +11,7 @@ from diagnosis_tool.domain.access import PERMISSIONS, SCOPES, Permission
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import DiagnosisToolError, NotSignedIn, RequestRefused, TooManyAttempts
-from diagnosis_tool.services import accounts, passwords
+from diagnosis_tool.services import accounts, passwords, second_factor
 from diagnosis_tool.services.accounts import NewToken
 from diagnosis_tool.web import audit, auth, guessing
 from diagnosis_tool.web.audit import Note
@@ -88,6 +88,7 @@ def _page(
         scopes=[scope for scope in Permission if scope in SCOPES & PERMISSIONS[user.role]],
         days=accounts.TOKEN_DAYS,
         most_days=accounts.MAX_TOKEN_DAYS,
+        has_second_factor=second_factor.state(current_context(), user).is_on,
         shortest=passwords.SHORTEST,
         longest=passwords.LONGEST,
         problem=_(problem.message, **problem.values) if problem else None,

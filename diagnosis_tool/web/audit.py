@@ -39,6 +39,7 @@ class Note:
     detail: str | None = None
     user_id: int | None = None
     user_name: str | None = None
+    outcome: Outcome | None = None
 
 
 def note(what: Note) -> None:
@@ -69,12 +70,12 @@ def install(app: Flask) -> None:
 
 
 def _record(lately: "_Lately", action: Action, status: int) -> None:
-    outcome = _outcome(status)
+    said: Note = g.get("audit_note") or Note()
+    outcome = said.outcome or _outcome(status)
     is_written = outcome is Outcome.SUCCESS and "audit_row" in g and g.audit_row.is_written
     if is_written:
         with suppress(Exception):  # whatever broke: it is stored, and the next row notes the head, too
             shared_context().audit.note_head()
-    said: Note = g.get("audit_note") or Note()
     event = _event(action, outcome, said.detail or ("" if status < 400 else f"status {status}"))
     events = _about(event, is_written=is_written)
     if action in _ONCE:

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.errors import DiagnosisToolError, NotSignedIn, RequestRefused, TooManyAttempts
 from diagnosis_tool.services import accounts, passwords
-from diagnosis_tool.web import audit, auth, guessing
+from diagnosis_tool.web import audit, auth, guessing, second_factor
 from diagnosis_tool.web.audit import Note
 from diagnosis_tool.web.current import current_context
 
@@ -19,6 +19,7 @@ def install(app: Flask) -> None:
     """The pages, and the count of who failed."""
     guessing.install(app)
     app.register_blueprint(blueprint)
+    app.register_blueprint(second_factor.blueprint)
 
 
 @blueprint.get("/sign-in")
@@ -32,7 +33,7 @@ def show() -> AnyResponse:
 
 @blueprint.post("/sign-in")
 def submit() -> AnyResponse:
-    """Signs in and goes on to the page that was asked for."""
+    """Signs in, unless a second factor is asked for first, and goes on to the page that was asked for."""
     target = auth.own_path(request.form.get("next"))
     name = request.form.get("name", "")
     shown = name if accounts.may_be_name(name) else ""
@@ -45,8 +46,7 @@ def submit() -> AnyResponse:
     except NotSignedIn as error:
         audit.note(_tried(name))
         return _again("sign_in.html", error, HTTPStatus.UNAUTHORIZED, target=target, name=shown)
-    auth.begin(user)
-    return guessing.remember(redirect(target, 303), user)
+    return second_factor.go_on(user, target)
 
 
 @blueprint.get("/sign-in/once/<secret>")
@@ -64,8 +64,7 @@ def submit_once(secret: str) -> AnyResponse:
         user = accounts.use_link(current_context(), secret, password)
     except RequestRefused as error:
         return _again("set_password.html", error, HTTPStatus.UNPROCESSABLE_ENTITY, **_about(secret))
-    auth.begin(user)
-    return guessing.remember(_unkept(redirect(url_for("worklist.index"), 303)), user)
+    return _unkept(second_factor.go_on(user, url_for("worklist.index")))
 
 
 @blueprint.post("/sign-out")
