@@ -68,7 +68,8 @@ def propose(context: Context, user: User, key: str) -> None:
     """
     if not user.can_sign_in:
         raise RequestRefused("A second factor stands beside a password, and you have none here.")
-    context.second_factors.propose(user.id, _fernet(key).encrypt(pyotp.random_base32().encode()).decode())
+    sealed = _fernet(key).encrypt(pyotp.random_base32().encode()).decode()
+    context.second_factors.propose(user.id, sealed, row=context.row)
 
 
 def proposal(context: Context, user: User, key: str) -> Proposal | None:

@@ -43,8 +43,11 @@ class SecondFactorStore:
             row = db.execute(query).one_or_none()
         return None if row is None else SecondFactor(**row._mapping)
 
-    def propose(self, user_id: int, sealed: str) -> None:
-        """Counts once it is confirmed; an earlier proposal is forgotten. Raises Conflict where one counts already."""
+    def propose(self, user_id: int, sealed: str, *, row: AuditRow | None = None) -> None:
+        """Counts once it is confirmed; an earlier proposal is forgotten. row: written beside it.
+
+        Raises Conflict where one counts already.
+        """
         with write_transaction(self._engine) as db:
             f = t.second_factors.c
             if db.execute(select(f.user_id).where(f.user_id == user_id, f.confirmed_at.is_not(None))).first():
@@ -52,6 +55,8 @@ class SecondFactorStore:
             db.execute(delete(t.second_factors).where(f.user_id == user_id))
             values = {"user_id": user_id, "sealed": sealed, "created_at": self._now(), "last_step": -1}
             db.execute(insert(t.second_factors).values(values))
+            if row is not None:
+                row.write(db, detail="second factor proposed")
 
     def confirm(
         self, user_id: int, sealed: str, step: int, codes: Sequence[str], *, row: AuditRow | None = None

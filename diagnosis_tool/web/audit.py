@@ -34,12 +34,16 @@ _CHANGES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What a view adds to its own row; None where the request says it."""
+    """What a view adds to its own row; None where the request says it.
+
+    is_knock: nobody known asked for nothing; recorded once in LOOKING_S for each address.
+    """
 
     detail: str | None = None
     user_id: int | None = None
     user_name: str | None = None
     outcome: Outcome | None = None
+    is_knock: bool = False
 
 
 def note(what: Note) -> None:
@@ -81,6 +85,10 @@ def _record(lately: "_Lately", action: Action, status: int) -> None:
     if action in _ONCE:
         looks = [replace(look, instance_uid=None) for look in events]
         events = [e for e in looks if not lately.saw((e.user_id, e.user_name, action, e.outcome, e.study_uid))]
+    if said.is_knock or (
+        signed_in_user() is None and "audit_note" not in g
+    ):  # who knocks all day must not fill the log
+        events = [e for e in events if not lately.saw((e.address, e.action, e.outcome, e.detail))]
     if not audit.record(shared_context(), events):
         current_metrics().not_audited.inc(len(events))
 

@@ -73,7 +73,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "account.make_token": Endpoint(Permission.ACCOUNT, Action.TOKEN),
         "account.revoke_token": Endpoint(Permission.ACCOUNT, Action.TOKEN),
         "second_factor.show": Endpoint(Permission.ACCOUNT, _NO_STUDY),
-        "second_factor.propose": Endpoint(Permission.ACCOUNT, "counts only once it is confirmed"),
+        "second_factor.propose": Endpoint(Permission.ACCOUNT, Action.USER),
         "second_factor.confirm": Endpoint(Permission.ACCOUNT, Action.USER),
         "second_factor.new_codes": Endpoint(Permission.ACCOUNT, Action.USER),
         "second_factor.switch_off": Endpoint(Permission.ACCOUNT, Action.USER),

@@ -5,7 +5,7 @@ nothing; it says whose guesses the ones made here are not to be mixed up with.
 """
 
 import secrets
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Final
 
@@ -35,7 +35,7 @@ def install(app: Flask) -> None:
 def sign_in(name: str) -> AbstractContextManager[None]:
     """In which a password for this name is checked. Raises TooManyAttempts."""
     if not accounts.may_be_name(name):
-        return nullcontext()  # nobody's, whatever the password: nothing to count, and nothing of it is kept
+        name = ""  # nobody's, whatever the password: it is slowed, and nothing of it is kept
     user = accounts.user_named(current_context(), name) if _known() else None
     return _throttle().sign_in(name, request.remote_addr or "", _device_of(user))
 

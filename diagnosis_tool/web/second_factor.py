@@ -60,7 +60,7 @@ def answer() -> AnyResponse:
     """Signs in and goes on to the page that was asked for."""
     target, user = auth.own_path(request.form.get("next")), _waiting()
     if user is None:
-        audit.note(Note(user_name="", detail="too late for a code", outcome=Outcome.REFUSED))
+        audit.note(Note(user_name="", detail="too late for a code", outcome=Outcome.REFUSED, is_knock=True))
         return redirect(url_for("sign_in.show", next=target), 303)
     code = request.form.get("code", "")
     try:

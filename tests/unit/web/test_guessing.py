@@ -118,14 +118,15 @@ def test_a_name_that_nobody_can_have_is_neither_folded_nor_kept(
 ) -> None:
     client = with_password(app, context)
     kept = app.extensions["diagnosis_tool.throttle"]
-    monkeypatch.setattr("diagnosis_tool.services.throttle.folded", lambda _name: pytest.fail("folded"))
+    monkeypatch.setattr("diagnosis_tool.services.throttle.folded", lambda name: pytest.fail("folded") if name else "")
     monkeypatch.setattr("diagnosis_tool.storage.users.folded", lambda _name: pytest.fail("folded"))
     for name in ("ﷺ" * 30_000, "x" * 101, "a\0b", ""):
         status, page = sign_in(client, name, "wrong")
         assert status == 401
         assert "is wrong" in page
         assert len(page) < 5000
-    assert len(kept) == 0
+    assert len(kept) == 3  # as of one name, from one address
+    assert [sign_in(client, "x" * (101 + k), "wrong")[0] for k in range(5)][-1] == 429
 
 
 def test_wrong_present_passwords_are_slowed_too(app: Flask, context: Context, clock: Clock, cheap: None) -> None:
@@ -142,3 +143,18 @@ def test_wrong_present_passwords_are_slowed_too(app: Flask, context: Context, cl
     assert (
         elsewhere_too.post("/account/password", data=theirs).status_code == 303
     )  # who stole one session delays no other
+
+
+@pytest.mark.usefixtures("cheap")
+def test_who_knocks_all_day_does_not_fill_the_audit_log(app: Flask, context: Context, clock: Clock) -> None:
+    client = with_password(app, context)
+    before = len(list(context.audit.lines()))
+    token = token_of(client, "/sign-in")
+    for _ in range(20):
+        client.post("/sign-in", data={"name": "Ann", "password": "wrong", "csrf_token": token})
+        client.post("/sign-in", data={"name": "Ann", "password": "wrong"})
+        client.post("/sign-in/once/none", data={"csrf_token": token})
+        client.post("/sign-in/code", data={"csrf_token": token})
+    rows = [(row.user_name, row.outcome, row.detail) for row in context.audit.lines()][before:]
+    assert rows.count(("Ann", "denied", "wrong password")) == throttle.NAME_AND_ADDRESS.free
+    assert len(rows) == throttle.NAME_AND_ADDRESS.free + 4
