@@ -25,6 +25,7 @@ from diagnosis_tool.services.context import Context
 CODES: Final = 10
 """Recovery codes that are made at once."""
 _STEP_S: Final = 30
+_DIGITS: Final = 6
 _LATE_STEPS: Final = 1
 """A code counts one step longer and earlier than it is shown: clocks differ. Source: RFC 6238 section 5.2."""
 _ISSUER: Final = "diagnosis-tool"
@@ -112,7 +113,7 @@ def check(context: Context, user: User, key: str, code: str) -> None:
     if len(code) > 100:
         raise NotSignedIn(_WRONG)
     plain = _plain(code)
-    if not (plain.isascii() and plain.isdigit()):
+    if len(plain) != _DIGITS or not (plain.isascii() and plain.isdigit()):
         if not context.second_factors.use_code(user.id, plain):
             raise NotSignedIn(_WRONG)
         return

@@ -146,7 +146,7 @@ class Throttle:
     def sign_in(self, name: str, address: str, device: str | None = None) -> Iterator[None]:
         """A password for a name. device: on which this name's user has signed in before; None for any other."""
         if device is not None:
-            with self._counted(self._devices, device, name):
+            with self._counted(self._devices, device, folded(name)):
                 yield
             return
         site = self._key(_site(address))

@@ -76,6 +76,13 @@ def test_an_address_of_ones_own_account_is_slowed_all_the_same(guessing: Guessin
     assert any(waits)
 
 
+@pytest.mark.parametrize("device", [None, "a device"])
+def test_another_way_to_write_a_name_is_no_other_name(guessing: Guessing, device: str | None) -> None:
+    names = ("ann", "ANN", "Ann", "aNN", "ａｎｎ")
+    waits = [guessing.wrong(names[k % len(names)], "192.0.2.1", device) for k in range(20)]
+    assert any(waits)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "is_same"),
     [
