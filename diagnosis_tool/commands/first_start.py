@@ -6,9 +6,13 @@ from collections.abc import Callable
 from diagnosis_tool import supervise
 from diagnosis_tool.commands.environment import context_of
 from diagnosis_tool.commands.links import own_address, told
+from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.services import accounts
+from diagnosis_tool.services.accounts import Link
+from diagnosis_tool.services.audit import changing
+from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.health import readiness
 from diagnosis_tool.settings import Settings
 from diagnosis_tool.web.hosts import is_loopback
@@ -38,7 +42,7 @@ def prepare(settings: Settings) -> Callable[[], bool]:
         ]
         if lacking:
             raise SettingsInvalid(_HOW, host=settings.host, what=" and ".join(lacking))
-    link = None if is_set_up else accounts.make_link(context, accounts.first_admin(context))
+    link = None if is_set_up else _first_link(context)
     if link:
         print(told(link, own_address(settings)), flush=True)
         print(f"Lost it? diagnosis-tool users reset '{link.user.name}' makes a new one.", flush=True)
@@ -57,3 +61,8 @@ def prepare(settings: Settings) -> Callable[[], bool]:
         return True
 
     return once_ready
+
+
+def _first_link(context: Context) -> Link:
+    with changing(context, Action.USER) as recorded:
+        return accounts.make_link(recorded, accounts.first_admin(recorded))

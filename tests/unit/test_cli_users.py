@@ -96,6 +96,12 @@ def test_the_first_start_makes_an_administrator_and_offers_links_until_one_was_u
         prepare(tmp_path)
         links.append(link_in(capsys.readouterr().out))
     assert [user.name for user in store.users.all(ALL_PROJECTS) if user.role is Role.ADMIN] == ["admin"]
+    rows = [(row.action, row.detail) for row in store.audit.lines()]
+    assert rows == [
+        ("user", "added admin: admin; projects: default"),
+        ("user", "link for admin"),
+        ("user", "link for admin"),
+    ]
     assert store.credentials.link(links[0]) is None
     accounts.use_link(store, links[1], PASSWORD)
     prepare(tmp_path)
