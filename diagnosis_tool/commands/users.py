@@ -7,7 +7,7 @@ from diagnosis_tool.commands.links import own_address, told
 from diagnosis_tool.domain.access import ALL_PROJECTS, Role, User
 from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.errors import NotFound
-from diagnosis_tool.services import accounts, second_factor
+from diagnosis_tool.services import accounts
 from diagnosis_tool.services.audit import changing
 from diagnosis_tool.services.context import Context
 
@@ -101,7 +101,8 @@ def _reset(options: argparse.Namespace) -> int:
 def _list(_: argparse.Namespace) -> int:
     context = existing_context()
     for user in context.users.all(ALL_PROJECTS):
-        print(_line(user) + ("; second factor" if second_factor.state(context, user).is_on else ""))
+        factor = context.second_factors.of(user.id)
+        print(_line(user) + ("; second factor" if factor is not None and factor.is_on else ""))
     return 0
 
 

@@ -3,7 +3,7 @@
 import getpass
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -60,7 +60,8 @@ def changing(context: Context, action: Action) -> Iterator[Context]:
     """
     event = Event(action=action, user_name=f"command line ({_account()})")
     yield replace(context, row=AuditRow(context.audit, event))
-    context.audit.note_head()
+    with suppress(Exception):  # whatever broke: it is stored, and the next row notes the head, too
+        context.audit.note_head()
 
 
 def verify(context: Context, heads: Sequence[str] = ()) -> Verification:

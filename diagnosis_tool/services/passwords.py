@@ -6,7 +6,6 @@ from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn import zxcvbn
 
 from diagnosis_tool.errors import RequestRefused
 
@@ -40,6 +39,8 @@ def check_new(password: str, name: str) -> None:
         raise RequestRefused("The password is too long: at most %(most)s letters fit.", most=LONGEST)
     if not password.casefold().replace(name.casefold(), "").strip():
         raise RequestRefused("The password only repeats the name. Choose another one.")
+    from zxcvbn import zxcvbn  # its lists take 14 MB, which workers and most commands never need
+
     words = re.findall(r"\w+", name)
     known = [*_OURS, name, *words, "".join(words)]
     parts = {password[:_LOOKED_AT], password[-_LOOKED_AT:]}

@@ -31,6 +31,7 @@ _LATE_STEPS: Final = 1
 _ISSUER: Final = "diagnosis-tool"
 _CODE_BYTES: Final = 10
 """Of a recovery code: 80 random bits, so a fast hash keeps it."""
+_MOST_TYPED: Final = 100
 _PURPOSE: Final = b"diagnosis-tool second factor"
 _WRONG: Final = gettext_noop("This code is wrong, or was used before. Wait for the next one, or use a recovery code.")
 _OTHER_KEY: Final = gettext_noop(
@@ -58,8 +59,7 @@ class State:
 def state(context: Context, user: User) -> State:
     """Whether the user's second factor is asked for at sign-in."""
     factor = context.second_factors.of(user.id)
-    is_on = factor is not None and factor.confirmed_at is not None
-    return State(is_on=is_on, codes_left=factor.codes_left if factor else 0)
+    return State(is_on=factor is not None and factor.is_on, codes_left=factor.codes_left if factor else 0)
 
 
 def propose(context: Context, user: User, key: str) -> None:
@@ -76,7 +76,7 @@ def propose(context: Context, user: User, key: str) -> None:
 def proposal(context: Context, user: User, key: str) -> Proposal | None:
     """The secret that waits to be confirmed; None where none does, or its key is gone."""
     factor = context.second_factors.of(user.id)
-    if factor is None or factor.confirmed_at is not None:
+    if factor is None or factor.is_on:
         return None
     try:
         secret = _opened(factor.sealed, key)
@@ -93,7 +93,7 @@ def confirm(context: Context, user: User, key: str, code: str) -> tuple[str, ...
     Raises RequestRefused for a wrong code, NotFound without a proposal, Conflict when somebody else proposed meanwhile.
     """
     factor = context.second_factors.of(user.id)
-    if factor is None or factor.confirmed_at is not None:
+    if factor is None or factor.is_on:
         raise NotFound("There is no second factor to confirm. Begin again.")
     step = _step(context, _opened(factor.sealed, key), code)
     if step is None:
@@ -108,9 +108,7 @@ def confirm(context: Context, user: User, key: str, code: str) -> tuple[str, ...
 def check(context: Context, user: User, key: str, code: str) -> None:
     """Uses a code of the app's, or a recovery code, up. Raises NotSignedIn when it is wrong or was used."""
     factor = context.second_factors.of(user.id)
-    if factor is None or factor.confirmed_at is None:
-        raise NotSignedIn(_WRONG)
-    if len(code) > 100:
+    if factor is None or not factor.is_on or len(code) > _MOST_TYPED:
         raise NotSignedIn(_WRONG)
     plain = _plain(code)
     if len(plain) != _DIGITS or not (plain.isascii() and plain.isdigit()):

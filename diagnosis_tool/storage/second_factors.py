@@ -26,6 +26,11 @@ class SecondFactor:
     confirmed_at: datetime | None
     codes_left: int
 
+    @property
+    def is_on(self) -> bool:
+        """Whether it is asked for."""
+        return self.confirmed_at is not None
+
 
 class SecondFactorStore:
     """Who has one, and which of its codes were used. Knows nothing of what is sealed."""

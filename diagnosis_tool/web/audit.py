@@ -85,9 +85,8 @@ def _record(lately: "_Lately", action: Action, status: int) -> None:
     if action in _ONCE:
         looks = [replace(look, instance_uid=None) for look in events]
         events = [e for e in looks if not lately.saw((e.user_id, e.user_name, action, e.outcome, e.study_uid))]
-    if said.is_knock or (
-        signed_in_user() is None and "audit_note" not in g
-    ):  # who knocks all day must not fill the log
+    is_knock = said.is_knock or (signed_in_user() is None and "audit_note" not in g)
+    if is_knock:  # who knocks all day must not fill the log
         events = [e for e in events if not lately.saw((e.address, e.action, e.outcome, e.detail))]
     if not audit.record(shared_context(), events):
         current_metrics().not_audited.inc(len(events))
