@@ -4,6 +4,7 @@ from flask import Flask
 
 from diagnosis_tool import logs, resources
 from diagnosis_tool.domain.access import NO_PROJECTS
+from diagnosis_tool.domain.identity import LocalSignIn
 from diagnosis_tool.services.accounts import Limits
 from diagnosis_tool.services.bundles import find_bundles
 from diagnosis_tool.services.wiring import make_context
@@ -12,6 +13,7 @@ from diagnosis_tool.storage.secret import stored_secret
 from diagnosis_tool.viewer import mount
 from diagnosis_tool.web import (
     account,
+    accounts,
     audit,
     auth,
     errors,
@@ -20,8 +22,10 @@ from diagnosis_tool.web import (
     hosts,
     images,
     languages,
+    local_sign_in,
     metrics,
     models,
+    oidc,
     request_id,
     reviews,
     security,
@@ -60,7 +64,8 @@ def create_app(settings: Settings) -> Flask:
     metrics.install(app, context)
     languages.install(app)
     limits = Limits(idle=settings.session_idle, absolute=settings.session_lifetime)
-    auth.install(app, limits, needs_setup=settings.setup_link)
+    may_set_up = settings.local_sign_in is not LocalSignIn.NONE  # else the provider says who administers
+    auth.install(app, limits, needs_setup=settings.setup_link and may_set_up)
     templating.install(app)
     static.install(app)
     errors.install(app)
@@ -72,11 +77,14 @@ def create_app(settings: Settings) -> Flask:
         models.blueprint,
         reviews.blueprint,
         account.blueprint,
+        accounts.blueprint,
         health.blueprint,
         metrics.blueprint,
     ):
         app.register_blueprint(blueprint)
     sign_in.install(app)
+    local_sign_in.install(app, settings.local_sign_in)
+    oidc.install(app, settings.identity_provider)
     mount.mount_viewer(app, current_context)
     security.install(app)
     audit.install(app)

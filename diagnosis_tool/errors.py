@@ -78,5 +78,9 @@ class TooManyAttempts(DiagnosisToolError):
         self.wait_s = wait_s
 
 
+class ProviderDown(DiagnosisToolError):
+    """Who vouches for people elsewhere does not answer now; here nothing is wrong."""
+
+
 class StorageFull(DiagnosisToolError):
     """The disk has no room: nothing was stored."""

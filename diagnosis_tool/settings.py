@@ -10,7 +10,9 @@ from typing import Final, TypeVar
 
 from diagnosis_tool import resources
 from diagnosis_tool.cxr.engine_choice import EngineChoice, EngineOptions, PrecisionChoice
+from diagnosis_tool.domain.identity import IdentityProvider, LocalSignIn
 from diagnosis_tool.errors import SettingsInvalid
+from diagnosis_tool.identity_settings import identity_provider
 from diagnosis_tool.logs import LogFormat
 
 _SHORTEST_KEY: Final = 32
@@ -28,6 +30,7 @@ class Settings:
     asks. allowed_hosts: names that it answers to; empty for loopback's when bound there, else for any.
     session_idle, session_lifetime: after how long without a request a sign-in ends, and after how long anyway.
     setup_link: for containers: serves nothing but its health and a one-time link until that was used.
+    identity_provider: where people may sign in besides; None for nowhere. local_sign_in: who may sign in by a password.
     quota_bytes: how much each user's uploads may take; None for no limit.
     """
 
@@ -50,6 +53,8 @@ class Settings:
     session_idle: timedelta
     session_lifetime: timedelta
     setup_link: bool
+    identity_provider: IdentityProvider | None
+    local_sign_in: LocalSignIn
 
     @property
     def database_file(self) -> Path:
@@ -125,8 +130,14 @@ class Settings:
             log_format=choice("LOG_FORMAT", LogFormat, LogFormat.TEXT),
             session_idle=timedelta(minutes=whole("SESSION_IDLE_MINUTES", 480, 1, 1440)),
             setup_link=whole("SETUP_LINK", 0, 0, 1) == 1,
+            identity_provider=identity_provider(env, problems),
+            local_sign_in=choice("LOCAL_SIGN_IN", LocalSignIn, LocalSignIn.ALL),
             session_lifetime=timedelta(hours=whole("SESSION_HOURS", 24, 1, 168)),
         )
+        if settings.identity_provider is None and settings.local_sign_in is not LocalSignIn.ALL:
+            problems.append(
+                f"LOCAL_SIGN_IN is {settings.local_sign_in.value!r}, but without OIDC_ISSUER there is no other way in"
+            )
         if problems:
             raise SettingsInvalid("Settings: " + "; ".join(problems) + ".")
         return settings

@@ -7,6 +7,7 @@ from diagnosis_tool import supervise
 from diagnosis_tool.commands.environment import context_of
 from diagnosis_tool.commands.links import own_address, told
 from diagnosis_tool.domain.audit import Action
+from diagnosis_tool.domain.identity import LocalSignIn
 from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.errors import SettingsInvalid
 from diagnosis_tool.services import accounts
@@ -34,7 +35,8 @@ def prepare(settings: Settings) -> Callable[[], bool]:
     Raises SettingsInvalid where others could reach a server that nobody protects yet.
     """
     context = context_of(settings)
-    is_set_up = context.users.has_admin()
+    # where passwords lead in no more, the provider says who administers
+    is_set_up = context.users.has_admin() or settings.local_sign_in is LocalSignIn.NONE
     if not is_loopback(settings.host) and not settings.setup_link:
         lacking = [
             *(("SECRET_KEY is set",) if not settings.secret_key else ()),

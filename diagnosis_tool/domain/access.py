@@ -76,7 +76,8 @@ class User:
     """Somebody with an account: what is written carries their id.
 
     projects: those they belong to; an upload says which one it is for, unless there is but one. can_sign_in: a password
-    was set, and the account is not disabled.
+    was set, and the account is not disabled. issuer: the provider where they sign in; None where nobody else vouches
+    for them.
     """
 
     id: int
@@ -85,6 +86,7 @@ class User:
     projects: tuple[Project, ...] = ()
     can_sign_in: bool = False
     is_disabled: bool = False
+    issuer: str | None = None
 
     @property
     def sees(self) -> Projects:

@@ -9,9 +9,9 @@ from typing import Final
 from diagnosis_tool.cxr.bundle import Interval
 from diagnosis_tool.cxr.findings import OutputKind, display_name
 from diagnosis_tool.cxr.types import PredictedOutput, Prediction
-from diagnosis_tool.domain.access import Permission, Role
+from diagnosis_tool.domain.access import Permission, Role, User
 from diagnosis_tool.domain.language import gettext as _
-from diagnosis_tool.domain.language import gettext_noop
+from diagnosis_tool.domain.language import gettext_noop, ngettext
 from diagnosis_tool.domain.reviews import Opinion, Review, ReviewState, Verdict
 from diagnosis_tool.domain.studies import Instance, InstanceState, StudyProgress
 from diagnosis_tool.domain.tiers import Tier
@@ -66,6 +66,23 @@ def role_name(role: Role) -> str:
 def scope_name(scope: Permission) -> str:
     """What a token is for."""
     return _(_SCOPE_NAMES[scope])
+
+
+def projects_of(user: User, reader: User) -> str:
+    """The names of a user's projects that the reader belongs to as well, and how many others there are."""
+    names = [project.name for project in user.projects if project in reader.projects]
+    if others := len(user.projects) - len(names):
+        names.append(ngettext("%(n)s other", "%(n)s others", others))
+    return ", ".join(names) or "–"
+
+
+def account_state(user: User) -> str:
+    """Whether an account leads in."""
+    if user.is_disabled:
+        return _("disabled")
+    if user.issuer is not None:
+        return _("signs in at %(issuer)s", issuer=user.issuer)
+    return _("may sign in") if user.can_sign_in else _("has no password yet")
 
 
 def research_use() -> str:

@@ -96,6 +96,10 @@ def make_link(context: Context, user: User) -> Link:
     """
     if user.is_disabled:
         raise RequestRefused("The account of %(name)s is disabled. Enable it first.", name=user.name)
+    if user.issuer is not None:
+        raise RequestRefused(
+            "%(name)s signs in at %(issuer)s and has no password here.", name=user.name, issuer=user.issuer
+        )
     secret = secrets.token_urlsafe(_BYTES)
     until = context.credentials.add_link(user.id, secret, lifetime=LINK_LIFETIME, row=context.row)
     return Link(user=user, secret=secret, expires_at=until)
@@ -130,6 +134,11 @@ def change_password(context: Context, user: User, old: str, new: str) -> None:
 def add_user(context: Context, name: str, role: Role, projects: Sequence[str] = (DEFAULT_PROJECT,)) -> User:
     """A user who needs a link to sign in. Raises RequestRefused, Conflict when there is one of this name."""
     return context.users.add(clean_name(name), role, [clean_name(project) for project in projects], row=context.row)
+
+
+def add_project(context: Context, user: User, name: str) -> None:
+    """A new project, with this user as its first member. Raises RequestRefused, Conflict for a name that is taken."""
+    context.users.add_project(clean_name(name), user.id, row=context.row)
 
 
 def first_admin(context: Context) -> User:

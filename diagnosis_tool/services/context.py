@@ -10,6 +10,7 @@ from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.storage.audit import AuditLog, AuditRow
 from diagnosis_tool.storage.blobs import BlobStore
 from diagnosis_tool.storage.credentials import CredentialStore
+from diagnosis_tool.storage.identities import IdentityStore
 from diagnosis_tool.storage.inventory import Inventory
 from diagnosis_tool.storage.jobs import JobStore
 from diagnosis_tool.storage.metrics import MetricStore
@@ -38,6 +39,7 @@ class Context:
     users: UserStore
     credentials: CredentialStore
     second_factors: SecondFactorStore
+    identities: IdentityStore
     worklist: WorklistStore
     blobs: BlobStore
     inventory: Inventory

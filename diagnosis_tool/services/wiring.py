@@ -12,6 +12,7 @@ from diagnosis_tool.storage.audit import AuditLog
 from diagnosis_tool.storage.blobs import BlobStore
 from diagnosis_tool.storage.credentials import CredentialStore
 from diagnosis_tool.storage.database import open_database
+from diagnosis_tool.storage.identities import IdentityStore
 from diagnosis_tool.storage.inventory import Inventory
 from diagnosis_tool.storage.jobs import JobStore
 from diagnosis_tool.storage.metrics import MetricStore
@@ -60,6 +61,7 @@ def make_context(
         users=UserStore(engine, now),
         credentials=CredentialStore(engine, now),
         second_factors=SecondFactorStore(engine, now),
+        identities=IdentityStore(engine, now),
         worklist=WorklistStore(engine),
         blobs=blobs,
         inventory=Inventory(engine),

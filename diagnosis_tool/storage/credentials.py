@@ -34,6 +34,14 @@ class Token:
     is_valid: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """A session as others may see it: neither its secret nor the secret's hash."""
+
+    created_at: datetime
+    seen_at: datetime
+
+
 class CredentialStore:
     """Who came in how. Secrets are random and long, so their SHA-256 tells nobody what they are."""
 
@@ -70,6 +78,27 @@ class CredentialStore:
         """Ends this session; other ones of the same user go on."""
         with write_transaction(self._engine) as db:
             db.execute(delete(t.sessions).where(t.sessions.c.secret_hash == digest(secret)))
+
+    def sign_ins(self, user_id: int) -> tuple[SignIn, ...]:
+        """The user's sessions, newest first; one that has been idle too long is among them until its time is over."""
+        s = t.sessions.c
+        query = select(s.created_at, s.seen_at).where(s.user_id == user_id, s.expires_at > self._now())
+        with read_transaction(self._engine) as db:
+            return tuple(SignIn(**row._mapping) for row in db.execute(query.order_by(s.created_at.desc())))
+
+    def end_sign_ins(self, user_id: int, *, row: AuditRow | None = None) -> None:
+        """Ends all sessions and links of the user. row: written beside it."""
+        with write_transaction(self._engine) as db:
+            users.end_sessions(db, user_id)
+            if row is not None:
+                row.write(db, detail=f"ended sign-ins of {users.name_of(db, user_id)}")
+
+    def link_until(self, user_id: int) -> datetime | None:
+        """Until when a link of the user's leads in; None where there is none."""
+        k = t.links.c
+        with read_transaction(self._engine) as db:
+            until = db.execute(select(k.expires_at).where(k.user_id == user_id)).scalar_one_or_none()
+        return until if until is not None and self._now() < until else None
 
     def add_link(self, user_id: int, secret: str, *, lifetime: timedelta, row: AuditRow | None = None) -> datetime:
         """The secret lets this user set a password, once; returns until when. Earlier links of theirs end.

@@ -123,6 +123,16 @@ recovery_codes: Final = Table(
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
 )
 
+# Who signs in at a provider: `subject` is the provider's own name for them and never changes, other than what they are
+# called. An account is bound to one of them at most.
+identities: Final = Table(
+    "identities",
+    metadata,
+    Column("issuer", String(255), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, unique=True),
+)
+
 # scopes: names of permissions with blanks between them.
 tokens: Final = Table(
     "tokens",

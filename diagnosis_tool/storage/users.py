@@ -15,6 +15,12 @@ from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.storage.database import read_transaction, write_transaction
 
+_LAST_ADMIN: Final = gettext_noop(
+    "%(name)s is the last administrator who can sign in. Make another one first. Nothing was changed."
+)
+_PROJECT_TAKEN: Final = gettext_noop(
+    "There is a project called %(name)s already. Choose another name, or have its administrator let you in."
+)
 _NOBODY: Final = gettext_noop("There is no user called %(name)s. `diagnosis-tool users list` shows all.")
 
 
@@ -75,7 +81,7 @@ class UserStore:
                 raise Conflict("There is a user called %(name)s already. Choose another name.", name=name)
             values = {"name": name, "folded_name": folded(name), "role": role, "created_at": self._now()}
             user_id = db.execute(insert(t.users).values(values).returning(t.users.c.id)).scalar_one()
-            self._join(db, user_id, projects)
+            join(db, user_id, projects, self._now())
             if row is not None:
                 row.write(db, detail=f"added {_line(db, user_id)}")
         return self.get(user_id)
@@ -88,16 +94,29 @@ class UserStore:
         projects: Sequence[str] | None = None,
         row: AuditRow | None = None,
     ) -> User:
-        """Another role, or other projects instead of those there were; None leaves them. row: written beside it."""
+        """Another role, or other projects instead of those there were; None leaves them. row: written beside it.
+
+        Raises Conflict where no administrator who can sign in would be left.
+        """
         with write_transaction(self._engine) as db:
             if role is not None:
+                if role is not Role.ADMIN:
+                    _require_another_admin(db, user_id)
                 db.execute(update(t.users).where(t.users.c.id == user_id).values(role=role))
             if projects is not None:
-                db.execute(delete(t.memberships).where(t.memberships.c.user_id == user_id))
-                self._join(db, user_id, projects)
+                join(db, user_id, projects, self._now())
             if row is not None:
                 row.write(db, detail=f"changed {_line(db, user_id)}")
         return self.get(user_id)
+
+    def add_project(self, name: str, user_id: int, *, row: AuditRow | None = None) -> None:
+        """A new project, with this user as its first member. Raises Conflict: the name is taken. row: beside it."""
+        with write_transaction(self._engine) as db:
+            if db.execute(select(t.projects.c.id).where(t.projects.c.folded_name == folded(name))).one_or_none():
+                raise Conflict(_PROJECT_TAKEN, name=name)
+            join(db, user_id, [*(project.name for project in _one(db, user_id).projects), name], self._now())
+            if row is not None:
+                row.write(db, detail=f"added {name}")
 
     def set_password(self, user_id: int, password_hash: str, *, row: AuditRow | None = None) -> None:
         """All that the old one led to ends: sessions, links, API tokens. row: written beside it."""
@@ -107,8 +126,12 @@ class UserStore:
                 row.write(db, detail="password")
 
     def disable(self, user_id: int, *, row: AuditRow | None = None) -> None:
-        """They are signed out at once, and their API tokens end. row: written beside it."""
+        """They are signed out at once, and their API tokens end. row: written beside it.
+
+        Raises Conflict where no administrator who can sign in would be left.
+        """
         with write_transaction(self._engine) as db:
+            _require_another_admin(db, user_id)
             db.execute(update(t.users).where(t.users.c.id == user_id).values(disabled_at=self._now()))
             end_credentials(db, user_id, self._now())
             if row is not None:
@@ -124,20 +147,35 @@ class UserStore:
             if row is not None:
                 row.write(db, detail=f"enabled {name_of(db, user_id)}")
 
-    def _join(self, db: Connection, user_id: int, names: Iterable[str]) -> None:
-        p = t.projects.c
-        wanted = {folded(name): name for name in names}
-        for position, (key, name) in enumerate(wanted.items()):
-            project_id = db.execute(select(p.id).where(p.folded_name == key)).scalar_one_or_none()
-            if project_id is None:
-                values = {"name": name, "folded_name": key, "created_at": self._now()}
-                project_id = db.execute(insert(t.projects).values(values).returning(p.id)).scalar_one()
-            db.execute(insert(t.memberships).values(user_id=user_id, project_id=project_id, position=position))
+
+def join(db: Connection, user_id: int, names: Iterable[str], now: datetime) -> None:
+    """Makes these the user's projects; those that there are not yet are made."""
+    db.execute(delete(t.memberships).where(t.memberships.c.user_id == user_id))
+    p = t.projects.c
+    wanted = {folded(name): name for name in names}
+    for position, (key, name) in enumerate(wanted.items()):
+        project_id = db.execute(select(p.id).where(p.folded_name == key)).scalar_one_or_none()
+        if project_id is None:
+            values = {"name": name, "folded_name": key, "created_at": now}
+            project_id = db.execute(insert(t.projects).values(values).returning(p.id)).scalar_one()
+        db.execute(insert(t.memberships).values(user_id=user_id, project_id=project_id, position=position))
+
+
+def _require_another_admin(db: Connection, user_id: int) -> None:
+    """Raises Conflict where this user is the last administrator who can sign in; two who try at once wait here."""
+    u = t.users.c
+    bound = select(t.identities.c.user_id)
+    can_sign_in = (u.role == Role.ADMIN) & u.disabled_at.is_(None) & (u.password_hash.is_not(None) | u.id.in_(bound))
+    admins = db.execute(select(u.id, u.name).where(can_sign_in).with_for_update()).all()
+    if [admin.id for admin in admins] == [user_id]:
+        raise Conflict(_LAST_ADMIN, name=admins[0].name)
 
 
 def users_of(db: Connection, query: Select[Any]) -> tuple[User, ...]:
     """The users that the query on t.users finds, oldest first, each with their projects."""
-    rows = db.execute(query.order_by(t.users.c.id)).all()
+    i = t.identities.c
+    issuer = select(i.issuer).where(i.user_id == t.users.c.id).scalar_subquery()
+    rows = db.execute(query.add_columns(issuer.label("issuer")).order_by(t.users.c.id)).all()
     m, p = t.memberships.c, t.projects.c
     projects = defaultdict(list)
     memberships = (
@@ -156,6 +194,7 @@ def users_of(db: Connection, query: Select[Any]) -> tuple[User, ...]:
             projects=tuple(projects[row.id]),
             can_sign_in=row.password_hash is not None and row.disabled_at is None,
             is_disabled=row.disabled_at is not None,
+            issuer=row.issuer,
         )
         for row in rows
     )

@@ -52,7 +52,7 @@ def make_token() -> AnyResponse:
     """A new token; its secret stands on the page that comes back and nowhere else."""
     scopes = {scope for scope in SCOPES if scope in request.form.getlist("scope")}
     try:
-        lifetime = timedelta(days=_days(request.form.get("days", "")))
+        lifetime = timedelta(days=days_in(request.form.get("days", "")))
         made = accounts.make_token(
             current_context(), auth.current_user(), request.form.get("name", ""), scopes, lifetime
         )
@@ -69,8 +69,9 @@ def revoke_token(token_id: int) -> AnyResponse:
     return redirect(url_for("account.show"), 303)
 
 
-def _days(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0  # 0 is refused with words
+def days_in(text: str) -> int:
+    """The number that was written; 0, which is refused with words, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
 def _page(

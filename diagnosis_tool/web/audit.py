@@ -28,7 +28,17 @@ _MOST_KEPT: Final = 20_000
 _MOST_STUDIES: Final = 1000
 _ONCE: Final = frozenset({Action.LIST, Action.VIEW})
 _CHANGES: Final = frozenset(
-    {Action.UPLOAD, Action.DELETE, Action.RETRY, Action.REVIEW, Action.SIGN, Action.USER, Action.TOKEN, Action.SIGN_IN}
+    {
+        Action.UPLOAD,
+        Action.DELETE,
+        Action.RETRY,
+        Action.REVIEW,
+        Action.SIGN,
+        Action.USER,
+        Action.PROJECT,
+        Action.TOKEN,
+        Action.SIGN_IN,
+    }
 )
 
 
@@ -49,6 +59,11 @@ class Note:
 def note(what: Note) -> None:
     """For a view: its row says this, too. detail holds words of ours, nothing that identifies a patient."""
     g.audit_note = what
+
+
+def row_of(action: Action, user_name: str) -> AuditRow:
+    """For a view that changes something on its way: the row of that, by whoever had it changed."""
+    return AuditRow(shared_context().audit, replace(_event(action, Outcome.SUCCESS), user_name=user_name))
 
 
 def install(app: Flask) -> None:

@@ -79,10 +79,23 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "second_factor.switch_off": Endpoint(Permission.ACCOUNT, Action.USER),
         "second_factor.ask": Endpoint(PUBLIC, _FORM),
         "second_factor.answer": Endpoint(PUBLIC, Action.SIGN_IN),
+        "accounts.index": Endpoint(Permission.MANAGE, _NO_STUDY),
+        "accounts.add": Endpoint(Permission.MANAGE, Action.USER),
+        "accounts.add_project": Endpoint(Permission.MANAGE, Action.PROJECT),
+        "accounts.show": Endpoint(Permission.MANAGE, _NO_STUDY),
+        "accounts.change": Endpoint(Permission.MANAGE, Action.USER),
+        "accounts.disable": Endpoint(Permission.MANAGE, Action.USER),
+        "accounts.enable": Endpoint(Permission.MANAGE, Action.USER),
+        "accounts.make_link": Endpoint(Permission.MANAGE, Action.USER),
+        "accounts.sign_out": Endpoint(Permission.MANAGE, Action.USER),
+        "accounts.make_token": Endpoint(Permission.MANAGE, Action.TOKEN),
+        "accounts.revoke_token": Endpoint(Permission.MANAGE, Action.TOKEN),
         "sign_in.show": Endpoint(PUBLIC, _FORM),
         "sign_in.submit": Endpoint(PUBLIC, Action.SIGN_IN),
         "sign_in.show_once": Endpoint(PUBLIC, _FORM),
         "sign_in.submit_once": Endpoint(PUBLIC, Action.SIGN_IN),
+        "oidc.begin": Endpoint(PUBLIC, "leads to the provider"),
+        "oidc.finish": Endpoint(PUBLIC, Action.SIGN_IN),
         "sign_in.sign_out": Endpoint(Permission.ACCOUNT, Action.SIGN_OUT),
         "languages.choose": Endpoint(PUBLIC, _NO_STUDY),
         "languages.texts": Endpoint(PUBLIC, _NO_STUDY),
@@ -105,6 +118,8 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
 BEFORE_SETUP: Final = frozenset(name for name, of in ENDPOINTS.items() if of.needs is PUBLIC) - {
     "sign_in.show",
     "sign_in.submit",
+    "oidc.begin",
+    "oidc.finish",
 }
 """All that is served while a server in a container waits for its first administrator."""
 

@@ -16,6 +16,7 @@ from diagnosis_tool.errors import (
     NotAllowed,
     NotFound,
     NotSignedIn,
+    ProviderDown,
     QuotaExceeded,
     RequestRefused,
     StorageFull,
@@ -44,6 +45,7 @@ _STATUS: Final[dict[type[DiagnosisToolError], HTTPStatus]] = {
     UnsupportedImage: HTTPStatus.UNPROCESSABLE_ENTITY,
     StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    ProviderDown: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _WORDS: Final = {
     HTTPStatus.NOT_FOUND: gettext_noop("There is no such page. Go back to the worklist."),

@@ -1,16 +1,18 @@
 """Signing in, by name and password or by a link that works once, and signing out."""
 
+from dataclasses import replace
 from http import HTTPStatus
 
 from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from diagnosis_tool.domain.language import gettext as _
-from diagnosis_tool.errors import DiagnosisToolError, NotSignedIn, RequestRefused, TooManyAttempts
+from diagnosis_tool.errors import DiagnosisToolError, NotAllowed, NotSignedIn, RequestRefused, TooManyAttempts
 from diagnosis_tool.services import accounts, passwords
 from diagnosis_tool.web import audit, auth, guessing, second_factor
 from diagnosis_tool.web.audit import Note
 from diagnosis_tool.web.current import current_context
+from diagnosis_tool.web.local_sign_in import require_local
 
 blueprint = Blueprint("sign_in", __name__)
 
@@ -38,8 +40,13 @@ def submit() -> AnyResponse:
     name = request.form.get("name", "")
     shown = name if accounts.may_be_name(name) else ""
     try:
+        require_local()
         with guessing.sign_in(name):
             user = accounts.check_password(current_context(), name, request.form.get("password", ""))
+        require_local(user)
+    except NotAllowed as error:
+        audit.note(replace(_tried(name), detail="local sign-in is off"))
+        return _again("sign_in.html", error, HTTPStatus.FORBIDDEN, target=target, name=shown)
     except TooManyAttempts as error:
         again = _again("sign_in.html", error, HTTPStatus.TOO_MANY_REQUESTS, target=target, name=shown)
         return guessing.too_many(again, error)
@@ -60,6 +67,7 @@ def submit_once(secret: str) -> AnyResponse:
     """Sets the password, ends the link, and signs in."""
     password = request.form.get("password", "")
     try:
+        require_local(accounts.link_user(current_context(), secret))
         passwords.check_repeated(password, request.form.get("again", ""))
         user = accounts.use_link(current_context(), secret, password)
     except RequestRefused as error:
@@ -86,8 +94,10 @@ def _tried(name: str) -> Note:
 
 
 def _about(secret: str) -> dict[str, object]:
+    user = accounts.link_user(current_context(), secret)
+    require_local(user)
     return {
-        "user": accounts.link_user(current_context(), secret),
+        "user": user,
         "secret": secret,
         "shortest": passwords.SHORTEST,
         "longest": passwords.LONGEST,

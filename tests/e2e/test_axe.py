@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from diagnosis_tool.domain.access import Role
 from diagnosis_tool.services.accounts import make_link
+from testing import accounts
 from testing.accounts import account
-from testing.browser import signed_in
+from testing.browser import layout_faults, signed_in
 from testing.serving import Server
 from tests.dicom_files import dicom
 from tests.e2e.barriers import barriers
@@ -172,6 +174,35 @@ def test_the_way_in_by_keyboard(browser: Browser, server: Server, locale: str) -
                 expect(page.locator("#problem")).to_be_visible()
                 assert barriers(page) == []
         page.wait_for_url("**/?state=read")
+
+
+def test_accounts_by_keyboard_and_at_three_sizes(
+    page: Page, server: Server, without_barriers: Callable[[str], None]
+) -> None:
+    without_barriers("/accounts")
+    name = f"Somebody of a long name, {page.evaluate('navigator.language')}"
+    page.focus("#name")
+    page.keyboard.type(name)
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")  # from viewer to technician
+    for _ in range(2):  # past the project, which is chosen already
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#secret")).to_contain_text(f"{server.url}/sign-in/once/")
+    user = server.context.users.named(name)
+    assert user.role is Role.TECHNICIAN
+    accounts.token_of(server.context, user)
+    accounts.cookie_of(server.context, user, server.data_dir)
+    for size in ({"width": 390, "height": 844}, {"width": 820, "height": 1180}, {"width": 1440, "height": 900}):
+        page.set_viewport_size(size)
+        for address in ("/accounts", f"/accounts/{user.id}"):
+            without_barriers(address)
+            assert layout_faults(page) == []
+    page.focus("#disable")
+    page.keyboard.press("Enter")
+    expect(page.locator("#enable")).to_be_visible()
+    assert barriers(page) == []
+    assert server.context.users.get(user.id).is_disabled
 
 
 def test_errors(without_barriers: Callable[[str], None]) -> None:

@@ -2,7 +2,9 @@
 
 import re
 import socket
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,11 @@ from diagnosis_tool.cli import main
 from diagnosis_tool.commands import first_start
 from diagnosis_tool.domain.access import ALL_PROJECTS, Role
 from diagnosis_tool.domain.jobs import WorkerState
-from diagnosis_tool.errors import SettingsInvalid, StorageFull
+from diagnosis_tool.errors import Conflict, SettingsInvalid, StorageFull
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
-from testing.stores import open_store
+from testing.stores import DATABASE, open_store
 from tests.stores import rows
 
 PASSWORD = "correct horse battery"
@@ -60,6 +62,18 @@ def test_an_account_from_its_link_to_its_end(say: Callable[..., str], store: Con
     assert "no user called nobody" in say("users", "reset", "nobody", code=1)
     actions = [line.detail.split()[0] for line in store.audit.lines()]
     assert actions == ["added", "changed", "disabled", "enabled", "link"]
+
+
+def test_the_last_administrator_stays(say: Callable[..., str], store: Context) -> None:
+    root, deputy = (accounts.add_user(store, name, Role.ADMIN) for name in ("Root", "Deputy"))
+    accounts.use_link(store, accounts.make_link(store, root).secret, PASSWORD)
+    for words in (("disable", "Root"), ("change", "Root", "--role", "viewer")):
+        assert "Root is the last administrator who can sign in" in say("users", *words, code=1)
+    assert store.users.get(root.id).role is Role.ADMIN
+    say("users", "change", "Root", "--role", "admin", "--project", "other")
+    accounts.use_link(store, accounts.make_link(store, deputy).secret, PASSWORD)
+    say("users", "disable", "Root")
+    assert "last administrator" in say("users", "disable", "Deputy", code=1)
 
 
 def test_a_token_is_printed_once_and_revoked(say: Callable[..., str], store: Context) -> None:
@@ -148,7 +162,10 @@ def test_others_reach_no_server_that_nobody_protects(
     with pytest.raises(SettingsInvalid, match="until SECRET_KEY is set"):
         prepare(tmp_path, HOST="0.0.0.0")
     prepare(tmp_path, HOST="0.0.0.0", SECRET_KEY=key)
-    store.users.disable(store.users.named("admin").id)
+    with pytest.raises(Conflict, match="admin is the last administrator"):
+        store.users.disable(store.users.named("admin").id)
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as db, db:  # as earlier releases let it happen
+        db.execute("UPDATE users SET disabled_at = '2026-01-01 00:00:00'")
     with pytest.raises(SettingsInvalid, match="administrator"):
         prepare(tmp_path, HOST="0.0.0.0", SECRET_KEY=key)
     prepare(tmp_path)

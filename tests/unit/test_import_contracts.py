@@ -14,7 +14,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[2]
 _CONTRACTS: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 ROOMS: Final[dict[str, list[str]]] = next(c["rooms"] for c in _CONTRACTS if c["type"] == "rooms")
-UNKNOWN: Final = "requests"
+UNKNOWN: Final = "httpcore2"
 """A library that the table does not know."""
 
 

@@ -25,7 +25,7 @@ def addresses(app: Flask) -> Iterator[tuple[str, str, str]]:
 
 
 def _made_up(rule: Rule) -> dict[str, str]:
-    known = {"version": "0" * 12, "filename": "js/worklist.js", "token_id": "7"}
+    known = {"version": "0" * 12, "filename": "js/worklist.js", "token_id": "7", "user_id": "1"}
     return {name: known.get(name, "none") for name in rule.arguments}
 
 

@@ -49,7 +49,8 @@ def wards(app: Flask, client: FlaskClient, upload: Upload, predict_all: Callable
 
 _NO_STUDY = {"models.show", "models.card", "languages.choose", "languages.texts", "static", "sign_in.show_once",
              "_viewer_dash_assets.static", "sign_in.submit_once", "account.revoke_token", "/viewer/<path:path>",
-             "/viewer/_dash-component-suites/<string:package_name>/<path:fingerprinted_path>"}  # fmt: skip
+             "/viewer/_dash-component-suites/<string:package_name>/<path:fingerprinted_path>",
+             *(name for name in ENDPOINTS if name.startswith("accounts."))}  # fmt: skip
 """Take an argument that names no study and no image."""
 
 
