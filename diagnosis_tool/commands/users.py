@@ -121,5 +121,6 @@ def _tell_link(context: Context, user: User, url: str | None) -> int:
 
 
 def _line(user: User) -> str:
-    state = "disabled" if user.is_disabled else "may sign in" if user.can_sign_in else "has no password yet"
+    way_in = f"signs in at {user.issuer}" if user.issuer else "has no password yet"
+    state = "disabled" if user.is_disabled else "may sign in" if user.can_sign_in else way_in
     return f"{user.name}: {user.role}, {state}; projects: {', '.join(p.name for p in user.projects) or 'none'}"

@@ -166,24 +166,13 @@ class OidcSignIn:
         return kept
 
     def _identity(self, session: OAuth2Session, token: Mapping[str, Any], nonce: str) -> Identity:
-        own, raw = self._provider, token["id_token"]
-        try:
-            found = jwt.decode(raw, self._known(session).keys, algorithms=_ALGORITHMS)
-        except InvalidKeyIdError:
-            found = jwt.decode(raw, self._known(session, since=_JWKS_AGAIN_S).keys, algorithms=_ALGORITHMS)
-        claims = CodeIDToken(
-            found.claims,
-            found.header,
-            options={
-                "iss": {"essential": True, "value": own.issuer},
-                "aud": {"essential": True, "value": own.client_id},
-            },
-            params={"nonce": nonce, "client_id": own.client_id, "access_token": token.get("access_token")},
-        )
-        claims.validate(leeway=_LEEWAY_S)
-        subject, groups = claims["sub"], claims.get(own.groups_claim) or []
+        own, claims = self._provider, self._claims(session, token, nonce)
+        subject = claims["sub"]
         if not (isinstance(subject, str) and 0 < len(subject) <= _MAX_SUBJECT):
             raise self.refused("id_token: sub")
+        if own.groups_claim not in claims:  # some providers tell them only to who asks with the access token
+            claims = {**self._userinfo(session, subject), **claims}
+        groups = claims.get(own.groups_claim) or []
         said = groups if isinstance(groups, list) else [groups]
         return Identity(
             issuer=own.issuer,
@@ -192,9 +181,35 @@ class OidcSignIn:
             groups=frozenset(group for group in said if isinstance(group, str)),
         )
 
+    def _claims(self, session: OAuth2Session, token: Mapping[str, Any], nonce: str) -> dict[str, Any]:
+        """What the id_token says, once it is proved: signature, issuer, audience, times, nonce, access token."""
+        own, raw = self._provider, token["id_token"]
+        try:
+            found = jwt.decode(raw, self._known(session).keys, algorithms=_ALGORITHMS)
+        except InvalidKeyIdError:
+            found = jwt.decode(raw, self._known(session, since=_JWKS_AGAIN_S).keys, algorithms=_ALGORITHMS)
+        expected = {"iss": own.issuer, "aud": own.client_id}
+        proved = CodeIDToken(
+            found.claims,
+            found.header,
+            options={name: {"essential": True, "value": value} for name, value in expected.items()},
+            params={"nonce": nonce, "client_id": own.client_id, "access_token": token.get("access_token")},
+        )
+        proved.validate(leeway=_LEEWAY_S)
+        return dict(proved)
 
-def _json(session: OAuth2Session, address: str) -> dict[str, Any]:
-    answer = session.get(address, withhold_token=True, allow_redirects=False)
+    def _userinfo(self, session: OAuth2Session, subject: str) -> dict[str, Any]:
+        address = self._known(session).metadata.get("userinfo_endpoint")
+        if not is_safe_address(address):
+            return {}
+        said = _json(session, str(address), withhold_token=False)
+        if said.get("sub") != subject:
+            raise self.refused("userinfo of somebody else")
+        return said
+
+
+def _json(session: OAuth2Session, address: str, *, withhold_token: bool = True) -> dict[str, Any]:
+    answer = session.get(address, withhold_token=withhold_token, allow_redirects=False)
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found

@@ -34,6 +34,7 @@ def signed(claims: Claims) -> str:
 class Provider:
     """Whom it vouches for, and how. person: the next one's claims. token: makes the id_token of the claims.
 
+    userinfo: what it says of the person to who brings the access token; None where it has no such address.
     answer: changes what the browser is sent back with. asked: the paths of all requests that it got.
     """
 
@@ -42,14 +43,19 @@ class Provider:
         self.person: Claims = {"sub": "s-1", "preferred_username": "Ada", "groups": ["readers"]}
         self.token: Callable[[Claims], str] = signed
         self.keys = ["first"]
+        self.userinfo: Claims | None = None
         self.answer: Callable[[dict[str, str]], dict[str, str]] = dict
         self.asked: list[str] = []
+        self._access = secrets.token_urlsafe(8)
         self._codes: dict[str, dict[str, str]] = {}
 
-    def get(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
+    def get(self, path: str, query: dict[str, str], authorization: str | None) -> tuple[int, Any]:
         """(status, JSON), or (303, address)."""
+        if path == "/userinfo":
+            return (200, self.userinfo) if authorization == f"Bearer {self._access}" else (401, {})
         if path == "/.well-known/openid-configuration":
             return 200, {
+                **({"userinfo_endpoint": f"{self.issuer}/userinfo"} if self.userinfo else {}),
                 "issuer": self.issuer,
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
@@ -80,7 +86,7 @@ class Provider:
         now = int(time.time())
         claims = {"iss": self.issuer, "aud": CLIENT[0], "iat": now, "exp": now + 300, "nonce": begun["nonce"]}
         token = self.token({**claims, **self.person})
-        return 200, {"access_token": secrets.token_urlsafe(8), "token_type": "Bearer", "id_token": token}
+        return 200, {"access_token": self._access, "token_type": "Bearer", "id_token": token}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         self.provider.asked.append(parts.path)
-        self._send(*self.provider.get(parts.path, dict(parse_qsl(parts.query))))
+        self._send(*self.provider.get(parts.path, dict(parse_qsl(parts.query)), self.headers["Authorization"]))
 
     def do_POST(self) -> None:
         self.provider.asked.append(self.path)

@@ -202,3 +202,16 @@ def test_a_command_and_its_row_are_stored_together_or_not_at_all(
         assert (line.action, line.outcome, line.detail) == (action, "success", detail)
         assert line.user_name.startswith("command line (")
         assert store.audit.verify().problems == ()
+
+
+def test_where_passwords_lead_in_no_more_no_administrator_needs_one(
+    store: Context, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups = tmp_path / "groups.toml"
+    groups.write_text('[groups.chiefs]\nrole = "admin"\nprojects = ["default"]\n')
+    own = {"OIDC_ISSUER": "https://id.example", "OIDC_CLIENT_ID": "tool", "OIDC_GROUPS": str(groups)}
+    outside = {**own, "HOST": "0.0.0.0", "SECRET_KEY": "k" * 32}
+    prepare(tmp_path, **outside, LOCAL_SIGN_IN="none")
+    assert capsys.readouterr().out == ""  # nor is a link told that would not lead in
+    with pytest.raises(SettingsInvalid, match="administrator"):
+        prepare(tmp_path, **outside)

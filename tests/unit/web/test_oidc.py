@@ -266,6 +266,18 @@ def test_nobody_is_led_elsewhere(app: Flask, provider: Provider, target: str) ->
     assert client.get(come_back(client, f"?next={target}")).headers["Location"] == "/"
 
 
+def test_groups_may_come_with_the_userinfo_of_the_same_person_alone(
+    app: Flask, context: Context, provider: Provider
+) -> None:
+    del provider.person["groups"]
+    provider.userinfo = {"sub": "s-1", "groups": ["desk"], "preferred_username": "Mallory"}
+    there_and_back(app.test_client())
+    assert context.users.named("Ada").role is Role.TECHNICIAN  # what was signed goes before
+    provider.userinfo["sub"] = "s-2"
+    assert there_and_back(app.test_client()).status_code == 401
+    assert last_row(context)[3] == "userinfo of somebody else"
+
+
 def test_a_new_key_of_the_providers_is_fetched(app: Flask, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     there_and_back(app.test_client())
     provider.keys, provider.token = ["other"], _by_an_unknown_key
@@ -316,7 +328,7 @@ def test_a_provider_that_says_odd_things_of_itself_is_not_used(
     app: Flask, provider: Provider, monkeypatch: pytest.MonkeyPatch, metadata: Claims
 ) -> None:
     plain = provider.get
-    monkeypatch.setattr(provider, "get", lambda path, query: (200, {**plain(path, query)[1], **metadata}))
+    monkeypatch.setattr(provider, "get", lambda *asked: (200, {**plain(*asked)[1], **metadata}))
     assert app.test_client().get("/sign-in/provider").status_code == 503
 
 
