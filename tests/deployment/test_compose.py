@@ -38,18 +38,30 @@ def test_behind_tls_the_tool_has_no_way_out() -> None:
     assert proxy["cap_drop"] == ["ALL"]
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "compose.tls.yaml"])
+FILES = ["compose.yaml", "compose.tls.yaml", "compose.oidc.yaml"]
+
+
+def test_only_who_signs_people_in_elsewhere_has_a_way_out() -> None:
+    said = compose("compose.oidc.yaml")
+    app = said["services"]["app"]
+    assert app["networks"] == ["outside"]
+    assert app["environment"]["OIDC_CLIENT_SECRET"] == "${OIDC_CLIENT_SECRET:-}"  # no secret stands in a file
+    assert app["volumes"] == ["./oidc:/oidc:ro"]
+    assert app["environment"]["OIDC_GROUPS"] == "/oidc/groups.toml"
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_the_readme_explains_what_is_set(name: str) -> None:
     readme = (ROOT / "README.md").read_text()
     for key in compose(name)["services"]["app"]["environment"]:
         assert f"`{key}`" in readme
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "compose.tls.yaml"])
+@pytest.mark.parametrize("name", FILES)
 def test_what_is_mounted_lies_in_the_repository_or_is_told_of(name: str) -> None:
     mounts = re.findall(r"- (\./[^:\s]+):", (ROOT / name).read_text())
     for mount in mounts:
-        assert (ROOT / mount).exists() or mount == "./certs"
+        assert (ROOT / mount).exists() or mount in {"./certs", "./oidc"}
 
 
 @pytest.mark.skipif(shutil.which("caddy") is None, reason="NOT CHECKED: deploy/tls/Caddyfile needs caddy to be read")
