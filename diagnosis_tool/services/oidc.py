@@ -145,7 +145,14 @@ class OidcSignIn:
             )  # fmt: skip
             with session:
                 yield session
-        except (OSError, ValueError, KeyError, TypeError) as error:  # no answer, or one that is none
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            JoseError,
+        ) as error:  # no answer, or one that is none
             self._rests_until = time.monotonic() + _REST_S
             raise ProviderDown(_DOWN, name=self.name, why="the provider does not answer") from error
         finally:

@@ -322,7 +322,14 @@ def test_a_provider_that_is_down_or_hangs_holds_nobody_else_up(
 
 @pytest.mark.parametrize(
     "metadata",
-    [{"issuer": "http://127.0.0.1:1"}, {"token_endpoint": "http://elsewhere.example/token"}, {"jwks_uri": None}],
+    [
+        {"issuer": "http://127.0.0.1:1"},
+        {"token_endpoint": "http://elsewhere.example/token"},
+        {"jwks_uri": None},
+        {"keys": []},
+        {"keys": [{"kty": "RSA", "n": 1}]},
+        {"keys": ["x"]},
+    ],
 )
 def test_a_provider_that_says_odd_things_of_itself_is_not_used(
     app: Flask, provider: Provider, monkeypatch: pytest.MonkeyPatch, metadata: Claims
