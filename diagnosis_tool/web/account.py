@@ -61,7 +61,7 @@ def make_token() -> AnyResponse:
     return _page(made=made)
 
 
-@blueprint.post("/tokens/<int:token_id>/revoke")
+@blueprint.post("/tokens/<int(max=2147483647):token_id>/revoke")
 def revoke_token(token_id: int) -> AnyResponse:
     """One's own token leads in no more."""
     context = current_context()

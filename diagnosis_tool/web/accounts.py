@@ -47,13 +47,13 @@ def add_project() -> AnyResponse:
     return redirect(url_for("accounts.index"), 303)
 
 
-@blueprint.get("/<int:user_id>")
+@blueprint.get("/<int(max=2147483647):user_id>")
 def show(user_id: int) -> AnyResponse:
     """One of them."""
     return _page(user_id)
 
 
-@blueprint.post("/<int:user_id>")
+@blueprint.post("/<int(max=2147483647):user_id>")
 def change(user_id: int) -> AnyResponse:
     """Role and projects."""
     try:
@@ -63,7 +63,7 @@ def change(user_id: int) -> AnyResponse:
     return _back(user_id)
 
 
-@blueprint.post("/<int:user_id>/disable")
+@blueprint.post("/<int(max=2147483647):user_id>/disable")
 def disable(user_id: int) -> AnyResponse:
     """Signs them out; nothing leads in any more."""
     context = current_context()
@@ -74,7 +74,7 @@ def disable(user_id: int) -> AnyResponse:
     return _back(user_id)
 
 
-@blueprint.post("/<int:user_id>/enable")
+@blueprint.post("/<int(max=2147483647):user_id>/enable")
 def enable(user_id: int) -> AnyResponse:
     """Undoes disable."""
     context = current_context()
@@ -82,7 +82,7 @@ def enable(user_id: int) -> AnyResponse:
     return _back(user_id)
 
 
-@blueprint.post("/<int:user_id>/link")
+@blueprint.post("/<int(max=2147483647):user_id>/link")
 def make_link(user_id: int) -> AnyResponse:
     """A link that leads in once; an earlier one ends."""
     try:
@@ -92,7 +92,7 @@ def make_link(user_id: int) -> AnyResponse:
     return _page(user_id, link=link)
 
 
-@blueprint.post("/<int:user_id>/sign-out")
+@blueprint.post("/<int(max=2147483647):user_id>/sign-out")
 def sign_out(user_id: int) -> AnyResponse:
     """Ends all of their sign-ins, and a link that they have."""
     context = current_context()
@@ -100,7 +100,7 @@ def sign_out(user_id: int) -> AnyResponse:
     return _back(user_id)
 
 
-@blueprint.post("/<int:user_id>/tokens")
+@blueprint.post("/<int(max=2147483647):user_id>/tokens")
 def make_token(user_id: int) -> AnyResponse:
     """A token that acts for them; its secret stands on the page that comes back and nowhere else."""
     user, form = _person(user_id), request.form
@@ -119,7 +119,7 @@ def make_token(user_id: int) -> AnyResponse:
     return _page(user_id, made=made)
 
 
-@blueprint.post("/<int:user_id>/tokens/<int:token_id>/revoke")
+@blueprint.post("/<int(max=2147483647):user_id>/tokens/<int(max=2147483647):token_id>/revoke")
 def revoke_token(user_id: int, token_id: int) -> AnyResponse:
     """Their token leads in no more."""
     context = current_context()

@@ -155,7 +155,9 @@ def test_people_of_other_projects_are_not_there(browser: SignedInBrowser, contex
     assert browser.get(f"/accounts/{other.id}").status_code == 404
     for path in ("", *CHANGES):
         assert browser.post(f"/accounts/{other.id}{path}", data={"role": "viewer"}).status_code == 404, path
-    assert browser.get("/accounts/999").status_code == 404
+    for number in (999, 10**20):
+        assert browser.get(f"/accounts/{number}").status_code == 404
+        assert browser.post(f"/account/tokens/{number}/revoke").status_code == 404
     assert context.users.get(other.id) == other
     (theirs,) = ids_of(context, "secret ward")
     assert browser.post("/accounts", data={"name": "C", "role": "viewer", "project": theirs}).status_code == 404
