@@ -100,6 +100,14 @@ def sign_out(user_id: int) -> AnyResponse:
     return _back(user_id)
 
 
+@blueprint.post("/<int(max=2147483647):user_id>/second-factor/off")
+def switch_factor_off(user_id: int) -> AnyResponse:
+    """For who lost app and recovery codes: the password alone leads in again."""
+    context = current_context()
+    context.second_factors.remove(_charge(user_id).id, row=context.row)
+    return _back(user_id)
+
+
 @blueprint.post("/<int(max=2147483647):user_id>/tokens")
 def make_token(user_id: int) -> AnyResponse:
     """A token that acts for them; its secret stands on the page that comes back and nowhere else."""
@@ -182,6 +190,7 @@ def _page(
         roles=list(Role),
         sign_ins=context.credentials.sign_ins(user.id),
         link_until=context.credentials.link_until(user.id),
+        has_second_factor=context.second_factors.of(user.id) is not None,
         tokens=context.credentials.tokens(user.id),
         scopes=[scope for scope in Permission if scope in SCOPES & PERMISSIONS[user.role]],
         days=accounts.TOKEN_DAYS,

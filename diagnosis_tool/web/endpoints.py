@@ -88,6 +88,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "accounts.enable": Endpoint(Permission.MANAGE, Action.USER),
         "accounts.make_link": Endpoint(Permission.MANAGE, Action.USER),
         "accounts.sign_out": Endpoint(Permission.MANAGE, Action.USER),
+        "accounts.switch_factor_off": Endpoint(Permission.MANAGE, Action.USER),
         "accounts.make_token": Endpoint(Permission.MANAGE, Action.TOKEN),
         "accounts.revoke_token": Endpoint(Permission.MANAGE, Action.TOKEN),
         "sign_in.show": Endpoint(PUBLIC, _FORM),

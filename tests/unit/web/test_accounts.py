@@ -10,6 +10,7 @@ from diagnosis_tool.domain.access import Role, User
 from diagnosis_tool.domain.identity import Grant, Identity
 from diagnosis_tool.errors import NotSignedIn, StorageFull
 from diagnosis_tool.services import accounts as service
+from diagnosis_tool.services import second_factor
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.storage.audit import AuditLog
 from testing import accounts
@@ -144,7 +145,17 @@ def test_tokens_of_others_are_made_and_revoked(browser: SignedInBrowser, context
     ]
 
 
-CHANGES = ["/disable", "/enable", "/link", "/sign-out", "/tokens", "/tokens/1/revoke"]
+def test_a_lost_second_factor_is_switched_off(browser: SignedInBrowser, context: Context, ann: User) -> None:
+    address = f"/accounts/{ann.id}/second-factor/off"
+    assert browser.post(address).status_code == 404
+    second_factor.propose(context, context.users.get(ann.id), "k")
+    assert address in browser.get(f"/accounts/{ann.id}").text
+    assert browser.post(address).status_code == 303
+    assert context.second_factors.of(ann.id) is None
+    assert rows(context)[-1] == ("local reader", "user", "success", "second factor off for Ann")
+
+
+CHANGES = ["/disable", "/enable", "/link", "/sign-out", "/second-factor/off", "/tokens", "/tokens/1/revoke"]
 
 
 def test_people_of_other_projects_are_not_there(browser: SignedInBrowser, context: Context) -> None:
