@@ -104,7 +104,7 @@ class OidcSignIn:
         if grant is not None:
             return context.identities.admit(identity, grant, row=context.row)
         known = context.identities.turn_away(identity, row=context.row)
-        user = {"user": known.name, "user_id": known.id} if known else {}
+        user = {"user": known.name, "user_id": known.id} if known else {"user": identity.name}
         raise NotAllowed(_NO_GROUP, name=self.name, why="in no group that counts here", **user)
 
     def _proved(self, begun: Begun, answer: Mapping[str, str]) -> Identity:

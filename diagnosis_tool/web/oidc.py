@@ -70,7 +70,8 @@ def finish() -> AnyResponse:
         _log.warning("a sign-in at the provider was refused: %s", why)
         user_id = error.values.get("user_id")
         known = user_id if isinstance(user_id, int) else None
-        audit.note(Note(user_id=known, user_name=str(error.values.get("user", "")), detail=why))
+        name = str(error.values.get("user", ""))
+        audit.note(Note(user_id=known, user_name=name, detail=why, is_knock=not name))
         return _refused(error, target)
     auth.begin(user)
     return _unkept(redirect(target, 303))

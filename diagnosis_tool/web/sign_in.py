@@ -45,7 +45,8 @@ def submit() -> AnyResponse:
             user = accounts.check_password(current_context(), name, request.form.get("password", ""))
         require_local(user)
     except NotAllowed as error:
-        audit.note(replace(_tried(name), detail="local sign-in is off"))
+        tried = _tried(name)
+        audit.note(replace(tried, detail="local sign-in is off", is_knock=tried.user_id is None))
         return _again("sign_in.html", error, HTTPStatus.FORBIDDEN, target=target, name=shown)
     except TooManyAttempts as error:
         again = _again("sign_in.html", error, HTTPStatus.TOO_MANY_REQUESTS, target=target, name=shown)

@@ -202,6 +202,9 @@ def test_only_the_browser_that_began_comes_in_and_once(app: Flask, context: Cont
     back = come_back(client)
     assert other.get(back).status_code == 401  # a link that leads a victim into the attacker's account
     assert last_row(context)[3] == "no sign-in was begun here"
+    before = len(list(context.audit.lines()))
+    assert app.test_client().get("/sign-in/provider/callback").status_code == 401
+    assert len(list(context.audit.lines())) == before  # who knocks all day fills no log
     come_back(other)
     assert other.get(back).status_code == 401
     assert last_row(context)[3] == "wrong state"
@@ -250,6 +253,7 @@ def test_who_is_in_no_group_that_counts_is_refused_and_loses_what_they_had(
     assert last_row(context) == ("sign-in", "denied", "Ada", "in no group that counts here")
     provider.person = {"sub": "new", "preferred_username": "Eve"}
     assert there_and_back(app.test_client()).status_code == 403
+    assert last_row(context) == ("sign-in", "denied", "Eve", "in no group that counts here")
     assert [user.name for user in context.users.all(context.projects)] == ["local reader", "Ada"]
 
 
