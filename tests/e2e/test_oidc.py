@@ -18,7 +18,7 @@ def test_signing_in_at_a_provider_and_out_again(browser: Browser, tiny_bundle: P
     with running() as provider:
         provider.issuer = provider.issuer.replace("127.0.0.1", "localhost")  # another site than the server's
         own = {"OIDC_ISSUER": provider.issuer, "OIDC_CLIENT_ID": CLIENT[0], "OIDC_CLIENT_SECRET": CLIENT[1],
-               "OIDC_GROUPS": str(groups), "OIDC_NAME": "Clinic", "LOCAL_SIGN_IN": "none"}  # fmt: skip
+               "OIDC_GROUPS": str(groups), "OIDC_NAME": "Clinic", "LOCAL_SIGN_IN": "none", "NO_PROXY": "*"}  # fmt: skip
         with (
             serve(tmp_path / "data", tiny_bundle, {"TORCH_THREADS": "1", **own}) as server,
             browser.new_context(base_url=server.url) as session,
