@@ -7,9 +7,11 @@ never all waiting for it.
 Source: OpenID Connect Core 1.0, 3.1; Discovery 1.0; RFC 7636 (PKCE), RFC 9207 (iss in the answer).
 """
 
+import re
 import secrets
 import threading
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +45,10 @@ _JWKS_AGAIN_S: Final = 60.0
 _LEEWAY_S: Final = 60
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
 """Signed by a key that the provider alone has: neither 'none' nor what a shared secret signs."""
-_MAX_SUBJECT: Final = 255
+_NO_ANSWER: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError)
+"""What the network raises (OSError), and what reading an answer does that is none."""
+_SUBJECT: Final = re.compile(r"[ -~]{1,255}")
+"""Source: OpenID Connect Core 1.0, section 2: at most 255 ASCII characters."""
 _ROOM_FOR_HOST: Final = 40
 _DOWN: Final = gettext_noop("%(name)s does not answer now. Try again in a minute.")
 _NO_GROUP: Final = gettext_noop(
@@ -67,7 +72,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What the provider said of itself, and when. endpoints: metadata. keys: None until they are needed."""
+    """What the provider said of itself, and when: its addresses, and the keys that it signs with."""
 
     at: float
     metadata: Mapping[str, Any]
@@ -145,14 +150,7 @@ class OidcSignIn:
             )  # fmt: skip
             with session:
                 yield session
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            JoseError,
-        ) as error:  # no answer, or one that is none
+        except _NO_ANSWER as error:
             self._rests_until = time.monotonic() + _REST_S
             raise ProviderDown(_DOWN, name=self.name, why="the provider does not answer") from error
         finally:
@@ -175,7 +173,7 @@ class OidcSignIn:
     def _identity(self, session: OAuth2Session, token: Mapping[str, Any], nonce: str) -> Identity:
         own, claims = self._provider, self._claims(session, token, nonce)
         subject = claims["sub"]
-        if not (isinstance(subject, str) and 0 < len(subject) <= _MAX_SUBJECT):
+        if not (isinstance(subject, str) and _SUBJECT.fullmatch(subject)):
             raise self.refused("id_token: sub")
         if own.groups_claim not in claims:  # some providers tell them only to who asks with the access token
             claims = {**self._userinfo(session, subject), **claims}
@@ -224,5 +222,10 @@ def _json(session: OAuth2Session, address: str, *, withhold_token: bool = True) 
 
 def _name(said: object, subject: str) -> str:
     """What they are called, as it may be stored; room is left for what tells two of one name apart."""
-    words = " ".join(clean_text(said).split()) if isinstance(said, str) else ""
-    return (words or " ".join(clean_text(subject).split()) or "unnamed")[: MAX_NAME - _ROOM_FOR_HOST].strip()
+    words = _words(said) if isinstance(said, str) else ""
+    return (words or _words(subject) or "unnamed")[: MAX_NAME - _ROOM_FOR_HOST].strip()
+
+
+def _words(text: str) -> str:
+    """Written out in full, as names are compared: one letter may stand for eighteen."""
+    return " ".join(clean_text(unicodedata.normalize("NFKC", text)).split())

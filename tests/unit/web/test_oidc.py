@@ -124,6 +124,15 @@ def test_a_local_account_of_the_same_name_is_not_taken_over(app: Flask, context:
     assert context.users.named(names[1]).issuer == provider.issuer  # keeps its name at the next sign-in
 
 
+def test_a_name_is_stored_as_any_other(app: Flask, context: Context, provider: Provider) -> None:
+    for n, name in enumerate(("\ufdfa" * 60, " \u202eAda\0  Weiss ", "", 7)):
+        provider.person |= {"sub": f"s-{n}", "preferred_username": name}
+        assert there_and_back(app.test_client()).status_code == 303
+    names = [user.name for user in context.users.all(context.projects)][1:]
+    assert names[1:] == ["Ada Weiss", "s-2", "s-3"]
+    assert 0 < len(names[0]) <= 100
+
+
 def test_signing_out_ends_our_session(app: Flask, context: Context, provider: Provider) -> None:
     client = app.test_client()
     there_and_back(client)
@@ -178,6 +187,8 @@ def _with(**changed: Any) -> Callable[[Claims], str]:
         (_with(exp=None), "exp"),
         (_with(sub=None), "sub"),
         (_with(sub=7), "sub"),
+        (_with(sub="Ä"), "sub"),
+        (_with(sub="x" * 256), "sub"),
         (_unsigned, "unsupported_algorithm"),
         (_by_the_secret, "unsupported_algorithm"),
         (_by_the_public_key, "unsupported_algorithm"),
