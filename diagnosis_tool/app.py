@@ -1,8 +1,12 @@
 """The one place where the web process is wired. It loads no model and never imports torch."""
 
+import atexit
+
 from flask import Flask
 
 from diagnosis_tool import logs, resources
+from diagnosis_tool.cxr.types import Decoder
+from diagnosis_tool.decoding.pool import Pool
 from diagnosis_tool.domain.access import NO_PROJECTS
 from diagnosis_tool.domain.identity import LocalSignIn
 from diagnosis_tool.services.accounts import Limits
@@ -39,8 +43,11 @@ from diagnosis_tool.web.current import attach_context, current_context
 from diagnosis_tool.web.uploads import UploadRequest
 
 
-def create_app(settings: Settings) -> Flask:
-    """The Flask app with the viewer mounted at /viewer/, on a database that has been migrated."""
+def create_app(settings: Settings, decoder: Decoder | None = None) -> Flask:
+    """The Flask app with the viewer mounted at /viewer/, on a database that has been migrated.
+
+    decoder: makes films of files; None for processes of its own, started with the first film that is asked for.
+    """
     app = Flask(
         "diagnosis_tool", template_folder=str(resources.templates_dir()), static_folder=str(resources.static_dir())
     )
@@ -54,6 +61,7 @@ def create_app(settings: Settings) -> Flask:
         bundles=find_bundles(settings.models_dir, settings.bundle),
         audit_key=settings.audit_key,
         quota_bytes=settings.quota_bytes,
+        decoder=decoder or _decoders(settings),
     )
     context.inventory.require_newest(resources.migrations_dir())
     context.blobs.sweep()  # what uploads left that a crash cut off
@@ -95,4 +103,12 @@ def from_env() -> Flask:
     """create_app with the environment's settings: what gunicorn is started with."""
     settings = Settings.from_env()
     logs.configure(settings.log_format)
-    return create_app(settings)
+    decoders = _decoders(settings)
+    decoders.start()
+    return create_app(settings, decoders)
+
+
+def _decoders(settings: Settings) -> Pool:
+    pool = Pool(slow=max(1, settings.web_threads - 2))  # two threads at least answer everybody else
+    atexit.register(pool.close)
+    return pool

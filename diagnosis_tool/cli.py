@@ -12,6 +12,7 @@ from diagnosis_tool import logs, resources, supervise
 from diagnosis_tool.commands import audit, backup, export, first_start, tokens, users, web
 from diagnosis_tool.commands.environment import settings_with
 from diagnosis_tool.cxr.types import ModelIdentity
+from diagnosis_tool.decoding.pool import Pool
 from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError
 from diagnosis_tool.services.predict_file import PredictedFile, predict_file
 from diagnosis_tool.services.wiring import migrate_database
@@ -109,11 +110,12 @@ def _predict(options: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.WARNING)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    classifier = load(settings_with(bundle=options.bundle))
     predicted = []
-    for file in options.files:
-        found = predict_file(classifier, file)
-        predicted.append({**_as_json(found), **_identity(classifier.identity), "seconds": round(found.seconds, 4)})
+    with Pool(warm=1) as decoder:  # its process starts while the model is loaded
+        classifier = load(settings_with(bundle=options.bundle))
+        for file in options.files:
+            found = predict_file(classifier, decoder, file)
+            predicted.append({**_as_json(found), **_identity(classifier.identity), "seconds": round(found.seconds, 4)})
     if options.json:
         json.dump(predicted, sys.stdout, indent=1)  # escaped: a file name need not fit the terminal's encoding
         print()

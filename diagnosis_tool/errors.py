@@ -43,7 +43,15 @@ class BackupInvalid(DiagnosisToolError):
 
 
 class Busy(DiagnosisToolError):
-    """Others hold the database for too long: nothing was stored, and later it may work."""
+    """Others hold what is needed for too long: nothing was stored, and later it may work."""
+
+
+class DecodersBusy(Busy):
+    """An image takes long to decode, and others that do are being decoded: later there is room for it."""
+
+
+class BrokenOff(DiagnosisToolError):
+    """We ended what was being done, for no fault of its own: it can be done again."""
 
 
 class Conflict(DiagnosisToolError):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -96,6 +97,8 @@ def supervise(commands: Mapping[str, Sequence[str]], told: Callable[[], bool] = 
     while not stop.is_set():
         for child in children:
             child.tend(time.monotonic())
+        if os.getpid() == 1:
+            _fetch_orphans(children)
         all_told = all_told or _is_told(told)
         stop.wait(_LOOK_EVERY_S)
     deadline = time.monotonic() + _GRACE_S
@@ -105,6 +108,17 @@ def supervise(commands: Mapping[str, Sequence[str]], told: Callable[[], bool] = 
     for child in children:
         child.stop(deadline)
     return 0
+
+
+def _fetch_orphans(children: Sequence[Child]) -> None:
+    """As the first process of a container, who lost its parent is ours: its exit code is fetched, or stays for ever.
+
+    So it is with the processes that decode for a worker that was killed.
+    """
+    own = {child.process.pid for child in children if child.process is not None}
+    with suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
+            os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 def _is_told(told: Callable[[], bool]) -> bool:

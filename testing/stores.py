@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from diagnosis_tool import resources
+from diagnosis_tool.dicom.decode import HereDecoder
 from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.wiring import make_context, migrate_database
@@ -25,4 +26,6 @@ def open_store(data_dir: Path) -> Context:
     data_dir.mkdir(parents=True, exist_ok=True)
     if not (data_dir / DATABASE).exists():
         (data_dir / DATABASE).write_bytes(migrated_database())
-    return make_context(data_dir=data_dir, database_file=data_dir / DATABASE, projects=ALL_PROJECTS)
+    return make_context(
+        data_dir=data_dir, database_file=data_dir / DATABASE, projects=ALL_PROJECTS, decoder=HereDecoder()
+    )

@@ -2,12 +2,13 @@
 
 from diagnosis_tool.cxr.types import Classifier
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.services.predict_job import predict, prepare, record
+from diagnosis_tool.services.predict_job import is_known, predict, prepare, record
 
 
 def predict_all(context: Context, classifier: Classifier, *, worker: str = "w") -> None:
     """One image after another until the queue is empty."""
     while jobs := context.jobs.claim(worker, 1):
-        images = [image for job in jobs if (image := prepare(context, classifier, job)) is not None]
+        new = [job for job in jobs if not is_known(context, classifier, job)]
+        images = [image for job in new if (image := prepare(context, classifier, job)) is not None]
         for image, prediction in predict(context, classifier, images) if images else ():
             record(context, image, prediction)

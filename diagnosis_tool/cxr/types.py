@@ -1,5 +1,6 @@
 """The values that pass between decoding, models and the rest of the tool. Torch-free."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -189,4 +190,24 @@ class Classifier(Protocol):
 
     def predict_prepared(self, x_BHW: NDArray[np.uint8]) -> tuple[Prediction, ...]:
         """What the model says about prepared radiographs (B, H, W), one prediction each, in their order."""
+        ...
+
+
+class Decoder(Protocol):
+    """Makes radiographs of files. Services know this; whether it is done in this process or another is the wiring's."""
+
+    def decode(self, data: bytes, became_slow: Callable[[], None] = ...) -> Radiograph:
+        """A PNG, JPEG or DICOM file's bytes to a canonical radiograph.
+
+        became_slow: told, perhaps, when it takes long and goes on beside others.
+
+        Raises:
+            UnreadableInput, UnsupportedImage: with a message for the user.
+            DecodersBusy: it takes long, and others that do are being decoded.
+            BrokenOff: by `break_off`.
+        """
+        ...
+
+    def break_off(self) -> None:
+        """Ends what is being decoded for others; they get BrokenOff. What comes later is decoded again."""
         ...

@@ -19,6 +19,8 @@ class JobState(StrEnum):
 class Priority(IntEnum):
     """What is read first: the larger number; among equals, what was sent first."""
 
+    SLOW = -1
+    """Takes long to decode: read when nothing else waits."""
     NORMAL = 0
     ON_A_PAGE = 1
     """Among the next unread images of a study whose page is open."""

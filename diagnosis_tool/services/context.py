@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from diagnosis_tool.cxr.types import Decoder
 from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.audit import Trail
 from diagnosis_tool.services.bundles import BundleCatalogue
@@ -27,8 +28,8 @@ class Context:
     """Stores, clock and id source; no globals, so a test brings its own.
 
     projects: whose studies there are for whoever this is done for; each store that gives some demands to be told.
-    quota_bytes: how much each user may keep; None for no limit. trail: notes what is read, for the audit log.
-    row: what a change writes beside itself; None where nobody asked for it.
+    quota_bytes: how much each user may keep; None for no limit. decoder: what makes films of files.
+    trail: notes what is read, for the audit log. row: what a change writes beside itself; None where nobody asked.
     """
 
     projects: Projects
@@ -45,6 +46,7 @@ class Context:
     inventory: Inventory
     audit: AuditLog
     metrics: MetricStore
+    decoder: Decoder
     now: Callable[[], datetime]
     new_uid: Callable[[], str]
     bundles: BundleCatalogue = field(default_factory=BundleCatalogue)

@@ -14,7 +14,6 @@ from diagnosis_tool.cxr import heatmap
 from diagnosis_tool.cxr.image_file import JPEG_SIGNATURE, PNG_SIGNATURE
 from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.cxr.types import Prediction, Radiograph
-from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.dicom.reader import is_dicom
 from diagnosis_tool.domain.studies import Instance
 from diagnosis_tool.errors import NotFound
@@ -49,10 +48,13 @@ def radiograph_png(context: Context, instance: Instance) -> bytes:
 
 
 def radiograph(context: Context, instance: Instance) -> Radiograph:
-    """The film with all its grey values, decoded anew. Raises NotFound while it is not read, or when it cannot be."""
+    """The film with all its grey values, decoded anew.
+
+    Raises NotFound while it is not read, or when it cannot be; DecodersBusy when it takes long and others do.
+    """
     if instance.width_px is None:
         raise NotFound("This file has no picture: it is not read (yet), or could not be.")
-    return decode_radiograph(context.blobs.read(instance.sha256))
+    return context.decoder.decode(context.blobs.read(instance.sha256))
 
 
 def heatmap_png(instance: Instance, finding: str, *, side_px: int = 256) -> bytes:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from diagnosis_tool.cxr.types import Classifier, Prediction
-from diagnosis_tool.dicom.decode import decode_radiograph
+from diagnosis_tool.cxr.types import Classifier, Decoder, Prediction
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 from diagnosis_tool.services.predict_job import MAX_FILE_BYTES, too_large
 
@@ -28,7 +27,7 @@ class PredictedFile:
     seconds: float
 
 
-def predict_file(classifier: Classifier, file: str) -> PredictedFile:
+def predict_file(classifier: Classifier, decoder: Decoder, file: str) -> PredictedFile:
     """The model's prediction for one file; a bad file gives a reason instead, never an error."""
     start = time.perf_counter()
     sha256 = prediction = refused = None
@@ -38,7 +37,7 @@ def predict_file(classifier: Classifier, file: str) -> PredictedFile:
         if len(data) > MAX_FILE_BYTES:
             raise too_large()
         sha256 = hashlib.sha256(data).hexdigest()
-        prediction = classifier.predict(decode_radiograph(data))
+        prediction = classifier.predict(decoder.decode(data))
     except (UnreadableInput, UnsupportedImage) as error:
         refused = str(error)
     except OSError as error:

@@ -1,11 +1,11 @@
-"""A job's prediction in three steps that may overlap: prepare (decode), predict (the model), record (store).
+"""A job's prediction in four steps that may overlap: decode, prepare, predict (the model), record (store).
 
 Each step records what goes wrong in it. A failure is never recorded as a prediction.
 """
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -17,12 +17,20 @@ from PIL import Image
 
 from diagnosis_tool.cxr.preprocess import window_to_uint8
 from diagnosis_tool.cxr.types import Classifier, Prediction, Radiograph
-from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.domain.audit import NotRead
 from diagnosis_tool.domain.jobs import Job
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.domain.studies import ImageFacts, Reason
-from diagnosis_tool.errors import Conflict, DiagnosisToolError, StorageFull, UnreadableInput, UnsupportedImage
+from diagnosis_tool.errors import (
+    BrokenOff,
+    Busy,
+    Conflict,
+    DecodersBusy,
+    DiagnosisToolError,
+    StorageFull,
+    UnreadableInput,
+    UnsupportedImage,
+)
 from diagnosis_tool.services.context import Context
 
 _log = logging.getLogger(__name__)
@@ -48,21 +56,55 @@ class Prepared:
     seconds: float
 
 
-def prepare(context: Context, classifier: Classifier, job: Job) -> Prepared | None:
-    """Decodes the job's image; None when its outcome is recorded already.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A job's film, and the seconds that decoding it took."""
 
-    That is so when it was predicted before, by the same model run the same way, or was refused or broke down.
-    Never raises for a bad image or a lost lease.
+    radiograph: Radiograph
+    seconds: float
+
+
+def is_known(context: Context, classifier: Classifier, job: Job) -> bool:
+    """Whether the job's outcome is recorded: its image was predicted before, by the same model run the same way.
+
+    True as well when there is nothing to do for us, as its lease was lost.
     """
     with _unless_lost():
-        if context.predictions.complete_known(job, classifier.identity):
+        known = context.predictions.complete_known(job, classifier.identity)
+        if known:
             _log.info("job %d: predicted before", job.id)
-            return None
+        return known
+    return True
+
+
+def decode(context: Context, job: Job, became_slow: Callable[[], None] = lambda: None) -> Decoded:
+    """The job's film. Records nothing: what this raises is for `prepare`. became_slow: as in Decoder."""
+    start = time.perf_counter()
+    if job.size_bytes > MAX_FILE_BYTES:
+        raise too_large()
+    radiograph = context.decoder.decode(context.blobs.read(job.image_sha256), became_slow)
+    return Decoded(radiograph=radiograph, seconds=time.perf_counter() - start)
+
+
+def prepare(
+    context: Context, classifier: Classifier, job: Job, decoded: Callable[[], Decoded] | None = None
+) -> Prepared | None:
+    """The job's image, ready for the model. decoded: gives its film; None for decoding it here and now.
+
+    None when its outcome is recorded: it was refused or broke down; or when it is back in the queue, as decoding it was
+    broken off or takes long while others do. Never raises for a bad image or a lost lease.
+    """
+    with _unless_lost():
         try:
-            return _prepared(context, classifier, job)
+            return _prepared(context, classifier, job, decode(context, job) if decoded is None else decoded())
         except (UnreadableInput, UnsupportedImage) as refusal:
             _refuse(context, job, refusal)
-        except StorageFull:  # the image is not to blame: it waits for room
+        except DecodersBusy:
+            context.jobs.defer(job)
+            _log.info("job %d: takes long; it waits until nothing else does", job.id)
+        except BrokenOff:
+            context.jobs.give_back(job)
+        except (StorageFull, Busy):  # the image is not to blame: it waits
             raise
         except Exception:  # noqa: BLE001  whatever broke, the other images go on; the trace is logged
             _broke_down(context, job)
@@ -75,11 +117,9 @@ def _refuse(context: Context, job: Job, refusal: DiagnosisToolError, facts: Imag
     _log.info("job %d: refused", job.id)
 
 
-def _prepared(context: Context, classifier: Classifier, job: Job) -> Prepared | None:
+def _prepared(context: Context, classifier: Classifier, job: Job, decoded: Decoded) -> Prepared | None:
     start = time.perf_counter()
-    if job.size_bytes > MAX_FILE_BYTES:
-        raise too_large()
-    radiograph = decode_radiograph(context.blobs.read(job.image_sha256))
+    radiograph = decoded.radiograph
     facts = ImageFacts.of(radiograph)
     try:
         x_HW = classifier.prepare(radiograph)
@@ -91,7 +131,7 @@ def _prepared(context: Context, classifier: Classifier, job: Job) -> Prepared | 
         x_HW=x_HW,
         facts=facts,
         thumbnail_jpeg=thumbnail_jpeg(radiograph),
-        seconds=time.perf_counter() - start,
+        seconds=decoded.seconds + time.perf_counter() - start,
     )
 
 
@@ -118,11 +158,20 @@ def predict(
 
 
 def record(context: Context, image: Prepared, prediction: Prediction) -> None:
-    """Stores the prediction, in one transaction. Never raises for a lost lease."""
+    """Stores the prediction, in one transaction; when that breaks, the image is tried again and at last failed.
+
+    Never raises for a bad image or a lost lease. Raises StorageFull and Busy: the image is not to blame.
+    """
     with _unless_lost():
-        context.predictions.complete(
-            image.job, prediction, facts=image.facts, thumbnail_jpeg=image.thumbnail_jpeg, seconds=image.seconds
-        )
+        try:
+            context.predictions.complete(
+                image.job, prediction, facts=image.facts, thumbnail_jpeg=image.thumbnail_jpeg, seconds=image.seconds
+            )
+        except (Conflict, StorageFull, Busy):
+            raise
+        except Exception:  # noqa: BLE001  whatever a file says, it ends no worker; a broken database ends it in the next line
+            _broke_down(context, image.job)
+            return
         _log.info("job %d: done in %.3f s", image.job.id, image.seconds)
 
 

@@ -1,10 +1,12 @@
 """Makes the Context of a real process: SQLite, blobs on disk, the machine's clock."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from diagnosis_tool.cxr.types import Decoder, Radiograph
 from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.services.bundles import BundleCatalogue
 from diagnosis_tool.services.context import Context
@@ -29,6 +31,14 @@ AUDIT_HEAD: Final = "audit_head"
 """The file in the data folder that keeps the audit log's head."""
 
 
+class _NoDecoder:
+    def decode(self, data: bytes, became_slow: Callable[[], None] = lambda: None) -> Radiograph:
+        raise RuntimeError("this process was not wired to decode files")
+
+    def break_off(self) -> None:
+        pass
+
+
 def make_context(
     *,
     data_dir: Path,
@@ -37,11 +47,13 @@ def make_context(
     bundles: BundleCatalogue | None = None,
     audit_key: str = "",
     quota_bytes: int | None = None,
+    decoder: Decoder | None = None,
 ) -> Context:
     """Stores on a database that has been migrated.
 
     projects: whose studies there are. bundles: those that pages tell about. audit_key: chains the audit log; empty for
-    the one kept in data_dir. quota_bytes: how much each user may keep; None for no limit.
+    the one kept in data_dir. quota_bytes: how much each user may keep; None for no limit. decoder: what makes films of
+    files; None for commands that open none.
     """
     engine = open_database(database_file)
 
@@ -67,6 +79,7 @@ def make_context(
         inventory=Inventory(engine),
         audit=audit,
         metrics=MetricStore(engine, now),
+        decoder=decoder or _NoDecoder(),
         now=now,
         new_uid=lambda: uuid4().hex,
         bundles=bundles or BundleCatalogue(),

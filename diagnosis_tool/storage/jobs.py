@@ -61,20 +61,21 @@ class JobStore:
         self._now = now
         self._audit = audit
 
-    def claim(self, worker: str, limit: int) -> tuple[Job, ...]:
+    def claim(self, worker: str, limit: int, least: Priority = Priority.SLOW) -> tuple[Job, ...]:
         """Leases the next jobs, at most `limit`, to this worker: of the highest priority that waits, as they were sent.
 
         Jobs whose lease has ended are open again. A job that was attempted before comes alone: whatever breaks its
         worker must not count against others. One that was attempted MAX_ATTEMPTS times is closed instead, its image
-        marked failed.
+        marked failed. Nothing below the priority `least` is claimed.
         """
+        queue = _QUEUE.where(t.jobs.c.priority >= least)
         with read_transaction(self._engine) as db:  # an idle worker never takes the write lock
-            if db.execute(_QUEUE.limit(1)).one_or_none() is None and not self._expired(db):
+            if db.execute(queue.limit(1)).one_or_none() is None and not self._expired(db):
                 return ()
         claimed: list[Job] = []
         with write_transaction(self._engine) as db:
             self._put_back(db, self._expired(db))
-            while not claimed and (rows := db.execute(_QUEUE.limit(limit)).all()):
+            while not claimed and (rows := db.execute(queue.limit(limit)).all()):
                 for row in rows:
                     job = _job(row, worker)
                     if row.attempts >= MAX_ATTEMPTS:
@@ -88,7 +89,10 @@ class JobStore:
         return tuple(claimed)
 
     def raise_priority(self, instance_uid: str, projects: Projects, priority: Priority) -> None:
-        """Raises the image's job, if it still waits, to this priority; on a full disk all waits as it does."""
+        """Raises the image's job, if it still waits, to this priority; on a full disk all waits as it does.
+
+        What was found slow stays where it is: whoever looks at such images must not hold others up.
+        """
         image = select(t.instances.c.id).join_from(t.instances, t.studies)
         self._raise(image.where(t.instances.c.uid == instance_uid, is_seen(projects)), priority)
 
@@ -101,7 +105,9 @@ class JobStore:
             select(i.id)
             .join_from(t.instances, t.studies)
             .join(t.jobs, j.instance_id == i.id)
-            .where(t.studies.c.uid == study_uid, is_seen(projects), j.state == JobState.QUEUED)
+            .where(
+                t.studies.c.uid == study_uid, is_seen(projects), j.state == JobState.QUEUED, j.priority > Priority.SLOW
+            )
             .order_by(i.position)
             .limit(count)
         )
@@ -112,6 +118,16 @@ class JobStore:
         with self.held(job) as db:
             self._put_back(db, [job.id])
             db.execute(update(t.jobs).where(t.jobs.c.id == job.id).values(attempts=job.attempt - 1))
+
+    def defer(self, job: Job) -> None:
+        """Puts back a job whose image takes long to decode, to wait until nothing else does; it counts as no attempt.
+
+        Raises Conflict when it was lost.
+        """
+        with self.held(job) as db:
+            self._put_back(db, [job.id])
+            waits = {"attempts": job.attempt - 1, "priority": Priority.SLOW}
+            db.execute(update(t.jobs).where(t.jobs.c.id == job.id).values(**waits))
 
     def release_all(self, worker: str, *, counted: bool = True) -> int:
         """Puts back what a worker that starts again held when it died, counted as an attempt or not; how many."""
@@ -237,7 +253,7 @@ class JobStore:
 
     def _raise(self, instance_ids: Select[tuple[int]], priority: Priority) -> None:
         j = t.jobs.c
-        lower = (j.state == JobState.QUEUED, j.priority < priority)
+        lower = (j.state == JobState.QUEUED, j.priority < priority, j.priority > Priority.SLOW)
         with read_transaction(self._engine) as db:  # a page that asks again and again takes the write lock once
             jobs = db.execute(select(j.id).where(j.instance_id.in_(instance_ids), *lower)).scalars().all()
         if jobs:

@@ -1,24 +1,26 @@
 """The worker's loop: three threads, so that the model never waits for a decoder or a disk.
 
-The feeder claims jobs and decodes ahead; the loop's own thread asks the model; the recorder stores predictions. What
-waits between them is bounded, so memory stays flat however long the queue is.
+The feeder claims jobs and has them decoded ahead, in other processes; the loop's own thread asks the model; the
+recorder stores predictions. What waits between them is bounded, so memory stays flat however long the queue is.
 """
 
 import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import Final
 
 from diagnosis_tool.cxr.types import Classifier, Prediction
-from diagnosis_tool.domain.jobs import Job, WorkerState
+from diagnosis_tool.domain.jobs import Job, Priority, WorkerState
 from diagnosis_tool.errors import StorageFull
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.health import HEARTBEAT_S
-from diagnosis_tool.services.predict_job import Prepared, give_back, predict, prepare, record
+from diagnosis_tool.services.predict_job import Decoded, Prepared, decode, give_back, is_known, predict, prepare, record
 from diagnosis_tool.worker.watchdog import Guard, unguarded
 
 _log: Final = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ _FULL_S: Final = 2.0
 """How long a worker waits on a full disk before it looks again."""
 _AHEAD: Final = 2
 """Images claimed beyond those that one call of the model takes. More would only make a watched image wait longer."""
+_HANDS: Final = 8
+"""Threads that wait for decoders: one for the next image, the others for slow ones, of which decoders allow fewer."""
 
 
 def run(
@@ -88,8 +92,19 @@ def _predict(context: Context, classifier: Classifier, worker: str, stop: thread
     return count
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slow:
+    """A content that takes long to decode, and all jobs that ask for it."""
+
+    decoding: "Future[Decoded]"
+    jobs: list[Job]
+
+
 class Feeder:
-    """Claims jobs, decodes them, and holds a few ready."""
+    """Claims jobs, has them decoded one after another, and holds a few ready.
+
+    An image that takes long is decoded beside the ones that come after it; they do not wait for it.
+    """
 
     def __init__(
         self, context: Context, classifier: Classifier, worker: str, stop: threading.Event, guard: Guard
@@ -102,18 +117,31 @@ class Feeder:
         self._ended = threading.Event()
         self._ready: Queue[Prepared] = Queue(maxsize=classifier.batch)
         self._lately: deque[str] = deque(maxlen=3 * classifier.batch + _AHEAD)  # surely all that is in hand
+        self._slow: dict[str, _Slow] = {}
+        self._hands = ThreadPoolExecutor(_HANDS, thread_name_prefix="decoding")
 
     def run(self) -> None:
         """The feeder's thread: until told to stop, or to end."""
-        while not self._is_over:
-            jobs = self._context.jobs.claim(self._worker, self._classifier.batch + _AHEAD)
-            for job in jobs:
-                if self._is_over:
-                    give_back(self._context, job)
-                else:
-                    self._feed(job)
-            if not jobs:
-                self._stop.wait(_IDLE_S)
+        with self._hands:
+            try:
+                while not self._is_over:
+                    self._claim()
+            finally:
+                self._break_off_slow()
+
+    def _claim(self) -> None:
+        # what was found slow before is taken up when nothing is slow and nothing else waits
+        least = Priority.NORMAL if self._slow else Priority.SLOW
+        jobs = self._context.jobs.claim(self._worker, self._classifier.batch + _AHEAD, least)
+        for job in jobs:
+            if self._is_over:
+                give_back(self._context, job)
+            else:
+                self._feed(job)
+            self._collect_slow()
+        if not jobs:
+            self._collect_slow()
+            self._stop.wait(_IDLE_S)
 
     def end(self) -> None:
         """Nothing more is claimed."""
@@ -124,16 +152,59 @@ class Feeder:
         return self._stop.is_set() or self._ended.is_set()
 
     def _feed(self, job: Job) -> None:
-        # an image that broke a worker must break no other's prediction; one that is in hand will be known in a moment
-        if job.is_suspect or job.image_sha256 in self._lately:
+        if slow := self._slow.get(job.image_sha256):
+            slow.jobs.append(job)
+            return
+        if job.image_sha256 in self._lately:  # in hand: it will be known in a moment
             self._ready.join()
-        self._lately.append(job.image_sha256)
+        if is_known(self._context, self._classifier, job):
+            return
+        go_on = threading.Event()
+        decoding = self._hands.submit(self._decode, job, go_on.set)
+        decoding.add_done_callback(lambda _: go_on.set())
+        while not go_on.wait(_IDLE_S):
+            if self._is_over:
+                self._context.decoder.break_off()
+        if decoding.done():
+            self._prepare([job], decoding)
+        else:
+            self._slow[job.image_sha256] = _Slow(decoding=decoding, jobs=[job])
+
+    def _decode(self, job: Job, became_slow: Callable[[], None]) -> Decoded:
         with self._guard(f"decoding for job {job.id}"):
-            image = prepare(self._context, self._classifier, job)
-        if image is not None:
-            self._ready.put(image)
-            if job.is_suspect:
+            return decode(self._context, job, became_slow)
+
+    def _prepare(self, jobs: list[Job], decoding: "Future[Decoded]") -> None:
+        """All jobs of one content, which is decoded now."""
+        self._lately.append(jobs[0].image_sha256)
+        for job in jobs:
+            if job is not jobs[0]:
                 self._ready.join()
+                if is_known(self._context, self._classifier, job):
+                    continue
+            if job.is_suspect:  # an image that broke a worker must break no other's prediction
+                self._break_off_slow()
+                self._ready.join()
+            with self._guard(f"preparing job {job.id}"):
+                image = prepare(self._context, self._classifier, job, decoding.result)
+            if image is not None:
+                self._ready.put(image)
+                if job.is_suspect:
+                    self._ready.join()
+
+    def _collect_slow(self) -> None:
+        for sha256, slow in list(self._slow.items()):
+            if slow.decoding.done() and sha256 in self._slow:
+                del self._slow[sha256]
+                self._prepare(slow.jobs, slow.decoding)
+
+    def _break_off_slow(self) -> None:
+        """What is slow goes back into the queue, uncounted, or on to the model if it is decoded at this moment."""
+        if self._slow:
+            self._context.decoder.break_off()
+            broken_off, self._slow = self._slow, {}
+            for slow in broken_off.values():
+                self._prepare(slow.jobs, slow.decoding)
 
     def next(self, count: int, wait_s: float) -> list[Prepared]:
         """At most `count` images: the first is waited for, the others must be ready. Each is to be told as `over`."""

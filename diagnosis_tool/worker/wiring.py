@@ -18,6 +18,7 @@ from diagnosis_tool.cxr.bundle import resolve_bundle
 from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier
 from diagnosis_tool.cxr.engines.choose import Say
 from diagnosis_tool.cxr.types import Radiograph
+from diagnosis_tool.decoding.pool import Pool
 from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.errors import BundleInvalid
@@ -69,11 +70,17 @@ def run_worker(settings: Settings, *, name: str) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    with Pool() as decoder:  # its processes start while the model is loaded
+        return _run(settings, name, stop, decoder)
+
+
+def _run(settings: Settings, name: str, stop: threading.Event, decoder: Pool) -> int:
     context = make_context(
         data_dir=settings.data_dir,
         database_file=settings.database_file,
         projects=ALL_PROJECTS,
         audit_key=settings.audit_key,
+        decoder=decoder,
     )
     context.inventory.require_newest(resources.migrations_dir())
     try:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from diagnosis_tool.dicom.decode import HereDecoder
 from diagnosis_tool.errors import BundleInvalid
 from diagnosis_tool.services import predict_file as predict_module
 from diagnosis_tool.services.predict_file import predict_file
@@ -16,7 +17,7 @@ def test_a_reading_that_breaks_down_is_an_answer(
     tmp_path: Path, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "a.png").write_bytes(phantom_png())
-    answer = predict_file(FakeClassifier(error), str(tmp_path / "a.png"))
+    answer = predict_file(FakeClassifier(error), HereDecoder(), str(tmp_path / "a.png"))
     assert answer.prediction is None
     assert "Nothing is known about it" in str(answer.refused)
     assert caplog.records[0].exc_info is not None
@@ -25,7 +26,7 @@ def test_a_reading_that_breaks_down_is_an_answer(
 def test_a_file_larger_than_any_film_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict_module, "MAX_FILE_BYTES", 100)
     (tmp_path / "a.png").write_bytes(phantom_png())
-    answer = predict_file(FakeClassifier(), str(tmp_path / "a.png"))
+    answer = predict_file(FakeClassifier(), HereDecoder(), str(tmp_path / "a.png"))
     assert answer.prediction is None
     assert answer.sha256 is None
     assert "larger than any radiograph" in str(answer.refused)

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from diagnosis_tool import resources
 from diagnosis_tool.app import create_app
+from diagnosis_tool.dicom.decode import HereDecoder
 from diagnosis_tool.domain.access import Role, User
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
@@ -25,7 +26,7 @@ def app(context: Context, tmp_path: Path) -> Flask:
     """The web app on the same data as `context`."""
     settings = Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path)})
     assert resources.templates_dir().is_dir()
-    return create_app(settings)
+    return create_app(settings, HereDecoder())
 
 
 @pytest.fixture

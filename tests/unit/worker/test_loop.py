@@ -170,15 +170,17 @@ def test_an_image_that_breaks_the_model_fails_alone(context: Context, caplog: py
     assert caplog.text.count("attempt") >= MAX_ATTEMPTS
 
 
+def _gone(*_: object, **__: object) -> None:
+    raise OSError("gone")
+
+
 def test_a_database_that_breaks_stops_the_loop_with_its_error(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise OSError("gone")
-
-    for store, name in ((context.predictions, "complete"), (context.jobs, "claim")):
+    for broken in ([(context.predictions, "complete"), (context.jobs, "fail")], [(context.jobs, "claim")]):
         with monkeypatch.context() as patch:
-            patch.setattr(type(store), name, broken)
+            for store, name in broken:
+                patch.setattr(type(store), name, _gone)
             submit(context, *(film(seed) for seed in range(5)))
             with pytest.raises(OSError, match="gone"), running(context, FakeClassifier(), lambda: False):
                 pass

@@ -1,0 +1,1 @@
+"""Decoding in processes that may die: what a file does to its decoder, it does to nothing else."""
