@@ -1,6 +1,7 @@
-"""Ages as DICOM and data sets write them."""
+"""Ages and times as DICOM and data sets write them."""
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 _OLDEST: Final = 120
@@ -17,3 +18,11 @@ def age_years(text: str | None) -> int | None:
         return None
     years = int(match[1]) // _DIVISOR[match[2]]
     return years if years <= _OLDEST else None
+
+
+def is_showable(moment: datetime) -> bool:
+    """Whether every time zone's clock can show this moment: Python knows the years 1 to 9999, and zones move it."""
+    try:
+        return 1 < moment.astimezone(UTC).year < 9999
+    except (OverflowError, ValueError):
+        return False

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from diagnosis_tool.cxr.jpeg_header import jpeg_header
 from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 
@@ -36,6 +37,8 @@ def read_image_file(data: bytes) -> Radiograph:
         raise UnreadableInput("The file is empty (0 bytes). Export the image again.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit below is lower than Pillow's
+        if data.startswith(JPEG_SIGNATURE):
+            jpeg_header(data)
         image = _open(data)
         width, height = image.size
         if width * height > MAX_PIXELS:
@@ -80,7 +83,7 @@ def _load_upright(image: Image.Image) -> Image.Image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
     # Pillow's decoders raise all of these for damaged files
-    except (OSError, ValueError, SyntaxError, IndexError, EOFError, MemoryError) as error:
+    except (OSError, ValueError, SyntaxError, IndexError, EOFError) as error:
         raise UnreadableInput("The image is damaged or truncated. Export or copy it again.") from error
     return image
 

@@ -12,22 +12,16 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from libjpeg.utils import get_parameters as jpeg_parameters
 from numpy.typing import NDArray
-from openjpeg.utils import get_parameters as jpeg2000_parameters
 from pydicom import Dataset, dcmread
-from pydicom.encaps import get_frame
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
-)
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from diagnosis_tool.cxr.image_file import MAX_PIXELS
 from diagnosis_tool.cxr.types import Radiograph, ViewPosition
+from diagnosis_tool.dicom.bounds import cut_long_values, refuse_false_frame, words
+from diagnosis_tool.dicom.structure import refuse_overfull
 from diagnosis_tool.dicom.subject import subject_of
 from diagnosis_tool.errors import DiagnosisToolError, UnreadableInput, UnsupportedImage
 
@@ -99,7 +93,7 @@ def _damaged() -> UnreadableInput:
 def _damage_is_unreadable() -> Iterator[None]:
     try:
         yield
-    except DiagnosisToolError:
+    except (DiagnosisToolError, MemoryError):
         raise
     except Exception as error:  # elements are parsed when they are first used, and damage surfaces as almost anything
         raise _damaged() from error
@@ -109,7 +103,10 @@ def _parse(data: bytes) -> Dataset:
     # a deflated data set inflates without bound before any of its sizes can be looked at
     if DeflatedExplicitVRLittleEndian.encode() in data:
         raise UnsupportedImage("Deflated DICOM files are not read. Export it in another transfer syntax.")
-    return dcmread(BytesIO(data))
+    refuse_overfull(data)
+    dataset = dcmread(BytesIO(data))
+    cut_long_values(dataset)
+    return dataset
 
 
 def _refuse_foreign(dataset: Dataset) -> None:
@@ -139,27 +136,15 @@ def _refuse_foreign(dataset: Dataset) -> None:
         )
 
 
-def _refuse_false_size(dataset: Dataset) -> None:
-    # a decoder makes room for the size that the compressed stream states, whatever Rows and Columns say
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
-        return
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    is_jpeg2000 = syntax in JPEG2000TransferSyntaxes  # the high-throughput ones among them
-    stated = jpeg2000_parameters(frame) if is_jpeg2000 else jpeg_parameters(frame)
-    if (stated["rows"], stated["columns"]) != (dataset.Rows, dataset.Columns):
-        raise _damaged()
-
-
 def _stored_values(dataset: Dataset) -> NDArray[np.generic]:
     try:
-        _refuse_false_size(dataset)
+        refuse_false_frame(dataset)
         stored = np.asarray(pixel_array(dataset))
-    except DiagnosisToolError:
+    except (DiagnosisToolError, MemoryError):
         raise
     except Exception as error:  # decoders surface damage as almost anything
         syntax = dataset.file_meta.get("TransferSyntaxUID", "none")
-        name = getattr(syntax, "name", str(syntax))
+        name = words(getattr(syntax, "name", str(syntax)))
         raise UnreadableInput(
             "The pixels cannot be decoded (transfer syntax %(name)s): the file is damaged or its compression is not "
             "supported. Export it uncompressed.",
@@ -213,7 +198,7 @@ def _pixel_spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
 
 def _text(dataset: Dataset, name: str) -> str:
     value = dataset.get(name)
-    return "" if value is None else str(value).strip().upper()
+    return "" if value is None else words(str(value).strip().upper())
 
 
 def _number(dataset: Dataset, name: str, default: int) -> int:

@@ -5,6 +5,7 @@ Source: DICOM PS3.3 C.7.1.1 (Patient), C.7.2.2 (Patient Study), C.8.1.2 and C.12
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM, PersonName
 
-from diagnosis_tool.cxr.age import age_years
+from diagnosis_tool.cxr.age import age_years, is_showable
 from diagnosis_tool.cxr.types import Subject
 
 _MAX_ID, _MAX_NAME = 64, 255
@@ -59,7 +60,8 @@ def _name(dataset: Dataset) -> str:
 
 
 def _clean(text: str, longest: int) -> str | None:
-    shown = " ".join("".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cf", "Cs"}).split())
+    begin = text[: 4 * longest]  # a name of megabytes is not looked at letter by letter
+    shown = " ".join("".join(c for c in begin if unicodedata.category(c) not in {"Cc", "Cf", "Cs"}).split())
     return shown[:longest] or None
 
 
@@ -72,11 +74,15 @@ def _age(dataset: Dataset, acquired_at: datetime | None) -> int | None:
 
 
 def _acquired_at(dataset: Dataset) -> datetime | None:
-    with suppress(ValueError, TypeError, AttributeError):
+    return next((moment for moment in _moments(dataset) if moment is not None and is_showable(moment)), None)
+
+
+def _moments(dataset: Dataset) -> Iterator[datetime | None]:
+    with suppress(ValueError, TypeError, AttributeError, OverflowError):
         text = _text(dataset, "AcquisitionDateTime")
         stated = DT(text) if _TO_THE_DAY.match(text) else None
         if stated is not None:
-            return _in_zone(datetime.fromisoformat(stated.isoformat()), dataset)
+            yield _in_zone(datetime.fromisoformat(stated.isoformat()), dataset)
     for day_name, time_name in _MOMENTS:
         day = _date(_text(dataset, day_name))
         if day is not None:
@@ -85,8 +91,7 @@ def _acquired_at(dataset: Dataset) -> datetime | None:
                 clock = TM(_text(dataset, time_name))
                 if clock is not None:
                     moment = moment.replace(hour=clock.hour, minute=clock.minute, second=clock.second)
-            return _in_zone(moment, dataset)
-    return None
+            yield _in_zone(moment, dataset)
 
 
 def _date(text: str) -> date | None:
@@ -96,8 +101,8 @@ def _date(text: str) -> date | None:
     return None
 
 
-def _in_zone(moment: datetime, dataset: Dataset) -> datetime:
-    """Aware: in the zone that the file states, else in this machine's."""
+def _in_zone(moment: datetime, dataset: Dataset) -> datetime | None:
+    """Aware: in the zone that the file states, else in this machine's; None where that has no such year."""
     if moment.tzinfo is not None:
         return moment
     zone = _text(dataset, "TimezoneOffsetFromUTC")
@@ -105,4 +110,6 @@ def _in_zone(moment: datetime, dataset: Dataset) -> datetime:
         if len(zone) == 5 and zone[0] in "+-":
             offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:5]))
             return moment.replace(tzinfo=timezone(-offset if zone[0] == "-" else offset))
-    return moment.astimezone()
+    with suppress(ValueError, OverflowError):
+        return moment.astimezone()
+    return None

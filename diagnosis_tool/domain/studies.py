@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from diagnosis_tool.cxr.types import NOBODY, Prediction, Radiograph, Subject, ViewPosition
 from diagnosis_tool.errors import DiagnosisToolError, QuotaExceeded
@@ -39,6 +40,14 @@ def require_quota(kept_bytes: int, more_bytes: int, quota_bytes: int | None) -> 
         )
 
 
+_LONGEST_VALUE: Final = 200
+"""Letters of a value in a reason: it may quote a file."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """Why an image has no prediction, kept so that it is worded when it is shown (wording.outcome). str(): in English.
@@ -52,7 +61,7 @@ class Reason:
     @classmethod
     def of(cls, error: DiagnosisToolError) -> "Reason":
         """What the error says."""
-        return cls(message=error.message, values={name: str(value) for name, value in error.values.items()})
+        return cls(message=error.message, values={name: _cut(str(value)) for name, value in error.values.items()})
 
     def __str__(self) -> str:
         return self.message % self.values if self.values else self.message

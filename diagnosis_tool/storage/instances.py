@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, select, true, update
 
+from diagnosis_tool.cxr.age import is_showable
 from diagnosis_tool.cxr.types import Prediction, ViewPosition
 from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState, Reason
@@ -60,7 +61,8 @@ def instance_of(row: Any, prediction: Prediction | None) -> Instance:
         view_position=ViewPosition(row.view_position) if row.view_position else None,
         age_years=row.age_years,
         sex=row.sex,
-        acquired_at=row.acquired_at,
+        # until 2026 moments were stored that some zones' clocks cannot show
+        acquired_at=row.acquired_at if row.acquired_at and is_showable(row.acquired_at) else None,
         pixel_spacing_mm=None if None in spacing_mm else spacing_mm,
         bits=row.bits or 8,
         received_at=row.received_at,

@@ -65,3 +65,10 @@ def test_rows_as_lines_and_as_csv(run: Run) -> None:
     assert run("list", "--until", "2026-01-01")[1] == ""
     with pytest.raises(SystemExit):
         run("list", "--since", "yesterday")
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00"])
+def test_a_time_outside_of_all_clocks_is_no_time(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["audit", "list", "--since", text])
+    assert "is no time such as" in capsys.readouterr().err

@@ -155,10 +155,8 @@ def test_deep_nesting_is_an_error_not_a_crash() -> None:
         outer.RequestAttributesSequence = [inner]
         inner = outer
     data = dicom(RequestAttributesSequence=[inner])
-    try:
-        assert read_dicom(data).pixels.shape == FILM.shape
-    except UnreadableInput as error:
-        assert "damaged" in str(error)  # noqa: PT017  either is right, by how deep the parser may go
+    with pytest.raises(UnsupportedImage, match="far more parts"):
+        read_dicom(data)
 
 
 def test_decode_chooses_by_content() -> None:
@@ -181,7 +179,7 @@ def compressed(kind: str, syntax: UID, side_px: int) -> bytes:
 def test_a_stream_of_another_size_is_never_decoded(kind: str, syntax: UID, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[Dataset] = []
     monkeypatch.setattr(reader, "pixel_array", decoded.append)
-    with pytest.raises(UnreadableInput, match="damaged"):
+    with pytest.raises(UnreadableInput, match="another size"):
         read_dicom(compressed(kind, syntax, 500))
     assert decoded == []
 

@@ -1,5 +1,6 @@
 """Whose film it is, from headers good and bad."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -85,3 +86,31 @@ def test_a_time_that_is_none_leaves_the_day() -> None:
 def test_bits_are_the_sources() -> None:
     assert read_dicom(dicom()).bits == 8
     assert read_dicom(dicom(BitsStored=12, BitsAllocated=16, HighBit=11, PixelData=b"\1\2" * 12_000)).bits == 12
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles", "UTC"])
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"AcquisitionDateTime": "00010101000000+1400"},
+        {"AcquisitionDateTime": "99991231235959-1200"},
+        {"AcquisitionDateTime": "00010101"},
+        {"StudyDate": "00010101", "StudyTime": "000000"},
+        {"StudyDate": "99991231", "StudyTime": "235959", "TimezoneOffsetFromUTC": "-1200"},
+        {"StudyDate": "00010101", "StudyTime": "000000", "TimezoneOffsetFromUTC": "+9900"},
+        {"StudyDate": "00000101"},
+    ],
+)
+def test_a_moment_that_some_clock_cannot_show_is_none(
+    elements: dict[str, str], zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert subject(**elements).acquired_at is None
+        taken = subject(**{**elements, "ContentDate": "20200102", "ContentTime": "101112"})
+        assert taken.acquired_at is not None
+        assert f"{taken.acquired_at:%Y-%m-%d %H:%M:%S}" == "2020-01-02 10:11:12"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
