@@ -55,6 +55,13 @@ def _channels() -> bytes:
     return made.compressed(frame, JPEG2000, Rows=7000, Columns=7000)
 
 
+def runs_of_one(pixels: int) -> bytes:
+    """A film of 8 bits packed in runs of one pixel: lawful, as long as RLE can be, and slow to unpack."""
+    width = 10_000
+    frame = made.rle(b"\0\x40\0\x80" * (pixels // 2))
+    return made.compressed(frame, RLELossless, Rows=pixels // width, Columns=width)
+
+
 FILES: Final[dict[str, Callable[[], bytes]]] = {
     "lawful: DICOM 100 Mpx 16 bit": lambda: dicom(_deep()),
     "lawful: JPEG 2000 100 Mpx 16 bit": _lawful_jpeg2000,
@@ -63,6 +70,7 @@ FILES: Final[dict[str, Callable[[], bytes]]] = {
     "JPEG 100 Mpx, 3000 scans": lambda: made.jpeg_of_scans(3000, _black()),
     "RLE, 26 MB for 12,000 pixels": lambda: made.compressed(made.rle(made.run_of(13_000_000)), RLELossless),
     "RLE, 26 MB for 6.8 Mpx": _rle_that_fits,
+    "RLE, 100 Mpx in runs of one": lambda: runs_of_one(100_000_000),
     "JPEG 2000, 3 channels of 49 Mpx for one": _channels,
     "JPEG 2000, 16,000 channels": lambda: made.compressed(made.jpeg2000_of(120, 100, components=16_000), JPEG2000),
     "JPEG, height 0": lambda: made.compressed(made.jpeg_of(0, 100), JPEGBaseline8Bit),

@@ -2,35 +2,66 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from testing.serving import serve
+import pytest
+
+from testing.serving import Server, serve, wait_for
 from tests.conftest import phantom_png
 from tests.hostile_files import FILES
+from tests.hostile_large import runs_of_one
+
+READY = {"TORCH_THREADS": "1"}
+
+
+def decoders(parent: int | None = None) -> dict[int, int]:
+    """Of the processes that decode, those of this parent or all: their parents by their ids."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"diagnosis_tool.decoding.child" in (folder / "cmdline").read_bytes().split(b"\0"):
+                found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has just ended
+            continue
+    return {pid: own for pid, own in found.items() if parent in (own, None)}
 
 
 def test_each_is_a_refusal_and_everything_goes_on(tiny_bundle: Path, tmp_path: Path) -> None:
-    with serve(tmp_path / "data", tiny_bundle, {"TORCH_THREADS": "1"}) as server:
+    before = decoders()
+    with serve(tmp_path / "data", tiny_bundle, READY) as server:
         workers = server.worker_pids()
         hostile = server.upload([(name, data) for name, data, _ in FILES], show=False)
         good = server.finished(server.upload([("good.png", phantom_png(9, 200))]))
         study = server.finished(hostile)
         page = server.get(f"/studies/{hostile}").decode()
         assert server.worker_pids() == workers
-        for instance in study["instances"]:
+        for uid, instance in zip(server.image_uids(hostile), study["instances"], strict=True):
             if instance["state"] == "done":
-                uid = server.image_uids(hostile)[[i["file"] for i in study["instances"]].index(instance["file"])]
                 assert server.get(f"/instances/{uid}/radiograph.png").startswith(b"\x89PNG")
-                assert b"viewer" in server.get(f"/viewer/?instance={uid}")
-    assert [instance["state"] for instance in good["instances"]] == ["done"]
+                assert server.get(f"/viewer/?instance={uid}")
+        _kill_worker_and_decoders(server)
+        again = server.finished(server.upload([("again.png", phantom_png(10, 200))]))
+        running = set(decoders()) - set(before)
+        assert running
+    wait_for(lambda: not running & set(decoders()) or None, "processes that decode outlived the server")
+    assert [instance["state"] for study in (good, again) for instance in study["instances"]] == ["done"] * 2
     for (name, _, words), instance in zip(FILES, study["instances"], strict=True):
         assert (instance["file"], instance["state"]) == (name, "refused" if words else "done")
         assert words is None or words in instance["error"]
         assert len(instance["error"] or "") < 400
     assert "passes" in page
     assert len(page) < 300_000
+
+
+def _kill_worker_and_decoders(server: Server) -> None:
+    (worker,) = server.worker_pids()
+    own = decoders(worker)
+    assert own
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: not set(own) & set(decoders()) or None, "processes that decode outlived their worker")
 
 
 def test_predict_says_the_same(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -45,3 +76,18 @@ def test_predict_says_the_same(tiny_bundle: Path, tmp_path: Path) -> None:
     for (name, _, words), row in zip(FILES, json.loads(done.stdout), strict=True):
         assert words is None or words in row["refused"], name
         assert (row["refused"] is None) == (words is None), name
+
+
+@pytest.mark.long
+def test_a_film_that_is_unpacked_for_minutes_is_a_refusal_and_no_other_waits(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Lawful by all that can be told of it, and as long as a film may be: it meets the limit of CPU time."""
+    with serve(tmp_path / "data", tiny_bundle, READY) as server:
+        endless = server.upload([("endless.dcm", runs_of_one(100_000_000))], show=False)
+        for seed in range(3):
+            study = server.finished(server.upload([("good.png", phantom_png(seed, 200))]))
+            assert [instance["state"] for instance in study["instances"]] == ["done"]
+        (instance,) = server.get_json(f"/studies/{endless}.json")["instances"]
+        assert instance["state"] in {"queued", "reading"}
+        (instance,) = server.finished(endless)["instances"]
+        assert instance["state"] == "refused"
+        assert "takes longer than any radiograph does" in instance["error"]
