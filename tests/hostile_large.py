@@ -66,6 +66,9 @@ FILES: Final[dict[str, Callable[[], bytes]]] = {
     "lawful: DICOM 100 Mpx 16 bit": lambda: dicom(_deep()),
     "lawful: JPEG 2000 100 Mpx 16 bit": _lawful_jpeg2000,
     "lawful: JPEG 100 Mpx, 6 scans": lambda: made.encoded("JPEG", _black(), progressive=True),
+    "lawful: DICOM, JPEG 100 Mpx 8 bit": lambda: made.compressed(
+        made.encoded("JPEG", (_deep() >> 8).astype(np.uint8)), JPEGBaseline8Bit, Rows=_SIDE, Columns=_SIDE
+    ),
     "JPEG 100 Mpx, 100 scans": lambda: made.jpeg_of_scans(100, _black()),
     "JPEG 100 Mpx, 3000 scans": lambda: made.jpeg_of_scans(3000, _black()),
     "RLE, 26 MB for 12,000 pixels": lambda: made.compressed(made.rle(made.run_of(13_000_000)), RLELossless),
