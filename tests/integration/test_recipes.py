@@ -15,6 +15,7 @@ from diagnosis_tool.cli import main as tool
 from diagnosis_tool.cxr.calibration import CalibrationMethod
 from diagnosis_tool.cxr.classifier import BundleClassifier, load_classifier
 from diagnosis_tool.cxr.golden import verify_golden
+from diagnosis_tool.dicom.decode import HereDecoder
 from diagnosis_tool.services.predict_file import predict_file
 from testing.serving import serve
 from tests.small_datasets import WRITERS
@@ -176,7 +177,7 @@ def test_a_recipe_learns_is_released_and_read_by_the_tool(file: Path, workshop: 
     assert [(e.dataset, e.split) for e in metadata.evaluations] == [(name, "validation"), (name, "test")]
     assert metadata.network.architecture == made.recipe.network.architecture
 
-    answer = predict_file(classifier, str(made.film))
+    answer = predict_file(classifier, HereDecoder(), str(made.film))
     assert answer.refused is None
     assert answer.prediction is not None
     assert [output.name for output in answer.prediction.outputs] == [output.name for output in metadata.outputs]
@@ -250,7 +251,7 @@ def test_predict_prints_them_as_json(stem: str, workshop: Workshop, capsys: pyte
 
 def test_the_server_shows_three_exclusive_classes(workshop: Workshop, tmp_path: Path) -> None:
     made = workshop.made(_named(SOFTMAX))
-    reading = predict_file(made.classifier(), str(made.film)).prediction
+    reading = predict_file(made.classifier(), HereDecoder(), str(made.film)).prediction
     assert reading is not None
     with serve(tmp_path / "data", made.bundle) as server:
         study = server.finished(server.upload([("film.png", made.film.read_bytes())]))

@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 
 from diagnosis_tool import resources
 from diagnosis_tool.app import create_app
+from diagnosis_tool.dicom.decode import HereDecoder
 from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.services.wiring import make_context, migrate_database
 from diagnosis_tool.settings import Settings
@@ -41,7 +42,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app(data_dir: Path) -> Flask:
-    return create_app(Settings.from_env({"DATA_DIR": str(data_dir), "MODELS_DIR": str(data_dir)}))
+    return create_app(Settings.from_env({"DATA_DIR": str(data_dir), "MODELS_DIR": str(data_dir)}), HereDecoder())
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 
 from diagnosis_tool.app import create_app
+from diagnosis_tool.dicom.decode import HereDecoder
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
 from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.services.context import Context
@@ -30,4 +31,4 @@ def study(context: Context) -> Study:
 @pytest.fixture
 def app(context: Context, tmp_path: Path) -> Flask:
     settings = Settings.from_env({"DATA_DIR": str(tmp_path), "MODELS_DIR": str(tmp_path)})
-    return create_app(settings)
+    return create_app(settings, HereDecoder())
