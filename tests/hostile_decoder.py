@@ -14,12 +14,14 @@ from diagnosis_tool.decoding import child
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.errors import UnreadableInput
 
+_WORDS = {"sleep", "await", "hold", "spin", "eat", "crash", "abort", "leave", "babble", "bug", "write", "tell"}
+
 
 def decode(data: bytes) -> Radiograph:
     """`word argument:film`; a plain film is decoded."""
-    head, colon, film = data.partition(b":")
+    head, _, film = data.partition(b":")
     word, _, argument = head.decode("latin-1").partition(" ")
-    if colon and len(head) < 400:
+    if word in _WORDS:
         _do(word, argument)
         return decode_radiograph(film)
     return decode_radiograph(data)

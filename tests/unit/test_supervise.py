@@ -130,7 +130,8 @@ def told():
     if len(told.seen) > 20: print(states.count("Z"), max(told.seen), flush=True); os._exit(0)
     return False
 told.seen = []
-supervise({"parent": [sys.executable, "-c", "import subprocess, time; subprocess.Popen(['sleep', '1']); time.sleep(.2); import os; os.kill(os.getpid(), 9)"]}, told)
+parent = "import os, subprocess; subprocess.Popen(['sleep', '1']); os.kill(os.getpid(), 9)"
+supervise({"parent": [sys.executable, "-c", parent]}, told)
 """
     done = subprocess.run([*own, sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     zombies, most = done.stdout.split()

@@ -115,9 +115,7 @@ def test_a_decoder_holds_no_model_no_server_no_database_and_no_key(pool: Pool, m
     assert "SECRET_KEY" not in environment
     assert "TZ" in environment.split(",")  # times without a zone are this machine's
     assert core == "(0, 0)"
-    assert (
-        len(files.split(",")) <= 7
-    )  # three streams, the two files and one mapped, the folder
+    assert len(files.split(",")) <= 7  # three streams, the two files and one mapped, the folder
 
 
 def later(pool: Pool, threads: ThreadPoolExecutor, *files: bytes) -> "list[Future[Radiograph]]":

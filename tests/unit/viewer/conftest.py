@@ -4,8 +4,8 @@ import pytest
 from flask import Flask
 
 from diagnosis_tool.app import create_app
-from diagnosis_tool.dicom.decode import HereDecoder
 from diagnosis_tool.cxr.findings import NIH_OUTPUTS
+from diagnosis_tool.dicom.decode import HereDecoder
 from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.settings import Settings
