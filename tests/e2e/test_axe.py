@@ -193,11 +193,11 @@ def test_accounts_by_keyboard_and_at_three_sizes(
     assert user.role is Role.TECHNICIAN
     accounts.token_of(server.context, user)
     accounts.cookie_of(server.context, user, server.data_dir)
-    for size in ({"width": 390, "height": 844}, {"width": 820, "height": 1180}, {"width": 1440, "height": 900}):
-        page.set_viewport_size(size)
-        for address in ("/accounts", f"/accounts/{user.id}"):
-            without_barriers(address)
-            assert layout_faults(page) == []
+    for address in ("/accounts", f"/accounts/{user.id}"):
+        without_barriers(address)
+        for width, height in ((390, 844), (820, 1180), (1440, 900)):
+            page.set_viewport_size({"width": width, "height": height})
+            assert layout_faults(page) == [], width
     page.focus("#disable")
     page.keyboard.press("Enter")
     expect(page.locator("#enable")).to_be_visible()
