@@ -86,6 +86,11 @@ def forget_files(server: Server) -> None:
             shutil.rmtree(folder)
 
 
+def machine() -> str:
+    """What the machine has, and does besides: for the record."""
+    return f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}"
+
+
 def answered(log: Path) -> Iterator[int]:
     """Of each worker that stopped: how many images its model answered, that is, its forward passes."""
     return (int(n) for n in re.findall(r"stopped after (\d+) images", log.read_text()))

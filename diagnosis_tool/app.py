@@ -1,6 +1,7 @@
 """The one place where the web process is wired. It loads no model and never imports torch."""
 
 import atexit
+import os
 
 from flask import Flask
 
@@ -9,6 +10,7 @@ from diagnosis_tool.cxr.types import Decoder
 from diagnosis_tool.decoding.pool import Pool
 from diagnosis_tool.domain.access import NO_PROJECTS
 from diagnosis_tool.domain.identity import LocalSignIn
+from diagnosis_tool.front.headers import ENV_KEY
 from diagnosis_tool.services.accounts import Limits
 from diagnosis_tool.services.bundles import find_bundles
 from diagnosis_tool.services.wiring import make_context
@@ -22,6 +24,7 @@ from diagnosis_tool.web import (
     auth,
     errors,
     exports,
+    front,
     health,
     hosts,
     images,
@@ -43,10 +46,11 @@ from diagnosis_tool.web.current import attach_context, current_context
 from diagnosis_tool.web.uploads import UploadRequest
 
 
-def create_app(settings: Settings, decoder: Decoder | None = None) -> Flask:
+def create_app(settings: Settings, decoder: Decoder | None = None, *, front_key: str = "") -> Flask:
     """The Flask app with the viewer mounted at /viewer/, on a database that has been migrated.
 
     decoder: makes films of files; None for processes of its own, started with the first film that is asked for.
+    front_key: what a front before it proves itself by (diagnosis_tool.front).
     """
     app = Flask(
         "diagnosis_tool", template_folder=str(resources.templates_dir()), static_folder=str(resources.static_dir())
@@ -74,6 +78,7 @@ def create_app(settings: Settings, decoder: Decoder | None = None) -> Flask:
     limits = Limits(idle=settings.session_idle, absolute=settings.session_lifetime)
     may_set_up = settings.local_sign_in is not LocalSignIn.NONE  # else the provider says who administers
     auth.install(app, limits, needs_setup=settings.setup_link and may_set_up)
+    front.install(app, front_key)
     templating.install(app)
     static.install(app)
     errors.install(app)
@@ -103,9 +108,10 @@ def from_env() -> Flask:
     """create_app with the environment's settings: what gunicorn is started with."""
     settings = Settings.from_env()
     logs.configure(settings.log_format)
+    front_key = os.environ.pop(ENV_KEY, "")  # no process that decodes inherits it
     decoders = _decoders(settings)
     decoders.start()
-    return create_app(settings, decoders)
+    return create_app(settings, decoders, front_key=front_key)
 
 
 def _decoders(settings: Settings) -> Pool:

@@ -89,13 +89,8 @@ def _serve(options: argparse.Namespace) -> int:
     where = supervise.authority(settings.host, settings.port)
     print(f"diagnosis-tool serves http://{where}/ (data in {settings.data_dir})", flush=True)
     print("Research use only, not a medical device. Stop with Ctrl-C.", flush=True)
-    return supervise.supervise(
-        {
-            "web": supervise.web_command(host=settings.host, port=settings.port, threads=settings.web_threads),
-            **supervise.worker_commands(settings.workers),
-        },
-        once_ready,
-    )
+    with web.commands(settings) as commands:
+        return supervise.supervise({**commands, **supervise.worker_commands(settings.workers)}, once_ready)
 
 
 def _worker(options: argparse.Namespace) -> int:

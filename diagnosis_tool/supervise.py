@@ -1,27 +1,37 @@
-"""`diagnosis-tool serve`: keeps the web process and the worker running, and stops them together."""
+"""`diagnosis-tool serve`: keeps front, web process and workers running, and stops them together."""
 
 import ctypes
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from diagnosis_tool.errors import DiagnosisToolError, SettingsInvalid
+from diagnosis_tool.front.backend import BESIDE_PAGES
+from diagnosis_tool.front.headers import ENV_KEY
 
 _log = logging.getLogger(__name__)
 _GRACE_S: Final = 9.0  # `docker stop` kills after 10 s
 _LOOK_EVERY_S: Final = 0.2
 _MAX_PAUSE_S: Final = 10.0
 _STABLE_S: Final = 30.0
+_WEB_S: Final = 2.0
+"""Of it, at least so much is the web process's own: it goes on until the front, which waits for answers, has ended."""
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+FRONT: Final = "front"
+WEB: Final = "web"
 
 
 class Child:
@@ -101,13 +111,24 @@ def supervise(commands: Mapping[str, Sequence[str]], told: Callable[[], bool] = 
             _fetch_orphans(children)
         all_told = all_told or _is_told(told)
         stop.wait(_LOOK_EVERY_S)
-    deadline = time.monotonic() + _GRACE_S
+    _stop(children, time.monotonic() + _GRACE_S)
+    return 0
+
+
+def _stop(children: Sequence[Child], deadline: float) -> None:
+    """All at once, but the web process when the front has ended."""
+    web = [child for child in children if child.name == WEB and any(other.name == FRONT for other in children)]
     for child in children:
+        if child.process is not None and child not in web:
+            child.process.terminate()
+    for child in children:
+        if child.name == FRONT:
+            child.stop(deadline - _WEB_S)
+    for child in web:
         if child.process is not None:
             child.process.terminate()
     for child in children:
         child.stop(deadline)
-    return 0
 
 
 def _fetch_orphans(children: Sequence[Child]) -> None:
@@ -136,13 +157,16 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def listens(host: str, port: int) -> bool:
-    """Whether somebody takes connections there."""
+def serves(host: str, port: int) -> bool:
+    """Whether a server of ours answers there."""
+    connection = HTTPConnection(host, port, timeout=2)
     try:
-        socket.create_connection((host, port), timeout=1).close()
-    except OSError:
+        connection.request("GET", "/healthz", headers={"Host": "localhost"})
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
         return False
-    return True
+    finally:
+        connection.close()
 
 
 def refuse_taken_address(host: str, port: int) -> None:
@@ -159,13 +183,33 @@ def refuse_taken_address(host: str, port: int) -> None:
         ) from error
 
 
-def web_command(*, host: str, port: int, threads: int) -> list[str]:
-    """gunicorn's command line; everything but the address and the threads stands in gunicorn_settings.py."""
+def web_command(*, listen: Path, threads: int) -> list[str]:
+    """gunicorn's command line; everything but the socket and the threads stands in gunicorn_settings.py.
+
+    threads: for pages; what else there is (front.backend.BESIDE_PAGES) has threads of its own.
+    """
     return [
         sys.executable, "-m", "gunicorn", "diagnosis_tool.app:from_env()",
         "--config", "python:diagnosis_tool.gunicorn_settings",
-        "--bind", authority(host, port), "--threads", str(threads),
+        "--bind", f"unix:{listen}", "--threads", str(threads + sum(BESIDE_PAGES.values())),
     ]  # fmt: skip
+
+
+@contextmanager
+def web_commands(*, host: str, port: int, threads: int, proxies: int, data_dir: Path) -> Iterator[dict[str, list[str]]]:
+    """Front and web process by their names, with a socket between them in a folder that nobody else can open.
+
+    threads: for pages. proxies: how many stand before the server and say who asks. The folder goes when the block ends;
+    the secret by which the two know each other stands in the environment.
+    """
+    os.environ[ENV_KEY] = secrets.token_hex(32)
+    with tempfile.TemporaryDirectory(prefix="diagnosis-tool-") as folder:  # 0700
+        listen = Path(folder) / "web"
+        front = [host, str(port), str(listen), str(threads), str(proxies), str(data_dir)]
+        yield {
+            FRONT: [sys.executable, "-m", "diagnosis_tool.front", *front],
+            WEB: web_command(listen=listen, threads=threads),
+        }
 
 
 def worker_commands(workers: int) -> dict[str, list[str]]:

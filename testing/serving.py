@@ -98,8 +98,29 @@ class Server:
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers under the supervisor."""
+        return self.pids(b"worker")
+
+    def pids(self, word: bytes) -> list[int]:
+        """Process ids of the supervisor's children whose command line has this word."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+        return [int(pid) for pid in children if word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+
+    def front_pids(self) -> list[int]:
+        """Process ids of the front."""
+        return self.pids(b"diagnosis_tool.front")
+
+    def web_pids(self) -> list[int]:
+        """gunicorn's processes: the one that watches, and the one that answers."""
+        masters = self.pids(b"gunicorn")
+        return masters + [
+            int(pid) for own in masters for pid in Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        ]
+
+    def web_socket(self) -> str:
+        """Where gunicorn listens, behind the front."""
+        (front,) = self.front_pids()
+        words = Path(f"/proc/{front}/cmdline").read_bytes().split(b"\0")
+        return words[words.index(b"diagnosis_tool.front") + 3].decode()
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):

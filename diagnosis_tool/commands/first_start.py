@@ -55,7 +55,7 @@ def prepare(settings: Settings) -> Callable[[], bool]:
         workers = readiness(context).workers
         fresh = [worker for worker in workers if worker.age_s < time.monotonic() - began_s]  # not of the run before
         reading = [worker for worker in fresh if worker.state is WorkerState.READY]
-        if len(reading) < settings.workers or not supervise.listens(settings.host, settings.port):
+        if len(reading) < settings.workers or not supervise.serves(settings.host, settings.port):
             return False
         print(f"Ready: {own_address(settings)}/", flush=True)
         if link and not context.users.has_admin():

@@ -1,11 +1,12 @@
 """`diagnosis-tool web`: the pages without a worker, for who runs the two apart."""
 
 import argparse
-import os
+from contextlib import AbstractContextManager
 
 from diagnosis_tool import supervise
 from diagnosis_tool.commands import first_start
 from diagnosis_tool.commands.environment import settings_with
+from diagnosis_tool.settings import Settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -20,5 +21,16 @@ def _web(_: argparse.Namespace) -> int:
     settings = settings_with()
     supervise.refuse_taken_address(settings.host, settings.port)
     first_start.prepare(settings)
-    command = supervise.web_command(host=settings.host, port=settings.port, threads=settings.web_threads)
-    os.execv(command[0], command)  # noqa: S606  no process in between: signals reach gunicorn itself
+    with commands(settings) as started:
+        return supervise.supervise(started)
+
+
+def commands(settings: Settings) -> AbstractContextManager[dict[str, list[str]]]:
+    """The processes that serve pages, by their names, for a supervisor that runs inside the block."""
+    return supervise.web_commands(
+        host=settings.host,
+        port=settings.port,
+        threads=settings.web_threads,
+        proxies=settings.trusted_proxies,
+        data_dir=settings.data_dir,
+    )

@@ -19,7 +19,7 @@ from diagnosis_tool.storage.disk import is_full, sync
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _STALE_S: Final = 24 * 3600
-_FULL: Final = gettext_noop(
+FULL: Final = gettext_noop(
     "The server's disk is full. Nothing was stored; ask the administrator for room, then send it again."
 )
 
@@ -217,5 +217,5 @@ def _room() -> Iterator[None]:
         yield
     except OSError as error:
         if is_full(error):
-            raise StorageFull(_FULL) from error
+            raise StorageFull(FULL) from error
         raise

@@ -16,7 +16,7 @@ from diagnosis_tool.domain.access import ALL_PROJECTS
 from diagnosis_tool.domain.audit import Action, Event, Outcome
 from diagnosis_tool.services import audit
 from diagnosis_tool.storage.audit import AuditRow
-from diagnosis_tool.web import request_id
+from diagnosis_tool.web import front, request_id
 from diagnosis_tool.web.auth import signed_in_user
 from diagnosis_tool.web.current import current_trail, shared_context
 from diagnosis_tool.web.endpoints import ENDPOINTS, PUBLIC
@@ -78,6 +78,8 @@ def install(app: Flask) -> None:
 
     def record(response: Response) -> Response:
         found = ENDPOINTS.get(request.endpoint or "")
+        if front.goes_on():
+            return response
         # whoever was not let in did nothing, and must not fill the log by knocking all day
         is_known = signed_in_user() is not None or "audit_note" in g or (found is not None and found.needs is PUBLIC)
         if found is not None and isinstance(found.records, Action) and is_known and request.method != "OPTIONS":

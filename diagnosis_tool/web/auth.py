@@ -146,8 +146,7 @@ def _demand_setup(*, is_public: bool) -> None:
 def _is_public() -> bool:
     if request.endpoint == "static":
         return (request.view_args or {}).get("filename") in endpoints.PUBLIC_FILES
-    endpoint = endpoints.ENDPOINTS.get(request.endpoint or "")
-    return endpoint is not None and endpoint.needs is endpoints.PUBLIC
+    return endpoints.is_public(request.endpoint)
 
 
 def _identify(*, is_public: bool) -> None:

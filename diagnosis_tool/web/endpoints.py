@@ -116,6 +116,13 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
     }
 )
 
+
+def is_public(endpoint: str | None) -> bool:
+    """Whether it needs no sign-in; nothing is said of single files of `static`."""
+    found = ENDPOINTS.get(endpoint or "")
+    return found is not None and found.needs is PUBLIC
+
+
 BEFORE_SETUP: Final = frozenset(name for name, of in ENDPOINTS.items() if of.needs is PUBLIC) - {
     "sign_in.show",
     "sign_in.submit",

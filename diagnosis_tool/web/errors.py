@@ -2,7 +2,7 @@
 
 import logging
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 
 from flask import Flask, Request, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -27,8 +27,6 @@ from diagnosis_tool.errors import (
 )
 from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES
 from diagnosis_tool.web import request_id
-from diagnosis_tool.web.uploads import ENDPOINT as UPLOAD_ENDPOINT
-from diagnosis_tool.web.uploads import UploadRequest
 
 _log: Final = logging.getLogger(__name__)
 
@@ -127,8 +125,6 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _answer(status: HTTPStatus, message: str) -> Response:
-    if request.endpoint == UPLOAD_ENDPOINT:
-        cast(UploadRequest, request).drain()
     title = _(_TITLES.get(status, status.phrase))
     body = (
         jsonify(error=message) if wants_json(request) else render_template("error.html", title=title, message=message)

@@ -19,6 +19,7 @@ from diagnosis_tool.domain.jobs import WorkerState
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.health import readiness
 from diagnosis_tool.storage.metrics import CountedEvent
+from diagnosis_tool.web import front
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -129,6 +130,8 @@ def install(app: Flask, context: Context) -> None:
         g.began_s = time.perf_counter()
 
     def count(response: Response) -> Response:
+        if front.goes_on():
+            return response
         endpoint = request.endpoint or "none"
         method = request.method if request.method in {"GET", "POST"} else "other"
         metrics.requests.labels(endpoint, method, response.status_code).inc()

@@ -6,18 +6,18 @@ from flask import Request
 from werkzeug.datastructures import FileStorage
 
 from diagnosis_tool.errors import UploadRefused
+from diagnosis_tool.front.headers import SMALL_BODY_BYTES
 from diagnosis_tool.services.submit import MAX_BYTES, MAX_FILES, Upload
 from diagnosis_tool.storage.blobs import PendingBlob
 from diagnosis_tool.web.current import current_context
+from diagnosis_tool.web.endpoints import is_public
 
 FIELD: Final = "files"
 ENDPOINT: Final = "studies.create"
 MAX_BODY_BYTES: Final = MAX_BYTES + 1_000_000
 """The files and the multipart lines between them."""
 MAX_OTHER_BODY_BYTES: Final = 1_000_000
-"""For every other route: the viewer's callbacks send a few hundred bytes."""
-_DRAIN_BYTES: Final = 2 * MAX_BODY_BYTES
-_CHUNK_BYTES: Final = 1 << 16
+"""For every other route: the viewer's callbacks send a few hundred bytes. For those that need no sign-in: 64 kB."""
 
 
 class UploadRequest(Request):
@@ -49,8 +49,10 @@ class UploadRequest(Request):
 
     @property
     def max_content_length(self) -> int | None:
-        """An upload may be large, nothing else."""
-        return MAX_BODY_BYTES if self.endpoint == ENDPOINT else MAX_OTHER_BODY_BYTES
+        """An upload may be large, nothing else; and least of all what strangers send."""
+        if self.endpoint == ENDPOINT:
+            return MAX_BODY_BYTES
+        return SMALL_BODY_BYTES if is_public(self.endpoint) else MAX_OTHER_BODY_BYTES
 
     @max_content_length.setter
     def max_content_length(self, value: int | None) -> None:
@@ -61,18 +63,6 @@ class UploadRequest(Request):
         super().close()
         for blob in self._received:
             blob.close()
-
-    def drain(self) -> None:
-        """Reads the rest of the body and forgets it.
-
-        A server that closes a connection with bytes still unread resets it, and the client never sees the answer that
-        says what was wrong. Only where the server ends the body by itself: anywhere else reading on could block.
-        """
-        if not self.environ.get("wsgi.input_terminated"):
-            return
-        left = _DRAIN_BYTES
-        while left > 0 and (chunk := self.environ["wsgi.input"].read(_CHUNK_BYTES)):
-            left -= len(chunk)
 
 
 def received_uploads(request: Request) -> list[Upload]:

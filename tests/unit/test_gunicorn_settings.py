@@ -2,22 +2,27 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from gunicorn.app.wsgiapp import WSGIApplication
 
 from diagnosis_tool import gunicorn_settings, supervise
+from diagnosis_tool.front.backend import BESIDE_PAGES
 
 
 def test_gunicorn_takes_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    command = supervise.web_command(host="127.0.0.1", port=8123, threads=3)
+    command = supervise.web_command(listen=Path("/run/web"), threads=3)
     monkeypatch.setattr(sys, "argv", command[2:])
     settings = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]").cfg
     ours = [name for name in vars(gunicorn_settings) if name.islower() and not name.startswith("_")]
     assert len(ours) > 12
     for name in ours:
         assert name in settings.settings, f"gunicorn knows no {name}"
-    assert (settings.address, settings.threads, settings.workers) == ([("127.0.0.1", 8123)], 3, 1)
+    assert (settings.address, settings.workers) == (["/run/web"], 1)
+    assert settings.threads == 3 + sum(BESIDE_PAGES.values())
+    assert settings.secure_scheme_headers == {}  # gunicorn believes whoever comes by a socket's path
+    assert settings.forwarder_headers == []
     assert settings.control_socket_disable
     assert settings.accesslog is None
     assert list(settings.forwarded_allow_ips) == []
