@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from testing.browser import layout_faults
 from testing.serving import serve
 from tests.e2e.barriers import barriers
 from tests.fakes.provider import CLIENT, running
@@ -18,13 +19,16 @@ def test_signing_in_at_a_provider_and_out_again(browser: Browser, tiny_bundle: P
     with running() as provider:
         provider.issuer = provider.issuer.replace("127.0.0.1", "localhost")  # another site than the server's
         own = {"OIDC_ISSUER": provider.issuer, "OIDC_CLIENT_ID": CLIENT[0], "OIDC_CLIENT_SECRET": CLIENT[1],
-               "OIDC_GROUPS": str(groups), "OIDC_NAME": "Clinic", "LOCAL_SIGN_IN": "none", "NO_PROXY": "*"}  # fmt: skip
+               "OIDC_GROUPS": str(groups), "OIDC_NAME": "The University Clinic of a rather long name",
+               "LOCAL_SIGN_IN": "none", "NO_PROXY": "*"}  # fmt: skip
         with (
             serve(tmp_path / "data", tiny_bundle, {"TORCH_THREADS": "1", **own}) as server,
             browser.new_context(base_url=server.url) as session,
         ):
             page = session.new_page()
+            page.set_viewport_size({"width": 390, "height": 844})
             page.goto("/?state=read")
+            assert layout_faults(page) == []
             assert barriers(page) == []
             page.click("#sign-in-elsewhere")
             page.wait_for_url(f"{server.url}/?state=read")
