@@ -70,6 +70,10 @@ class RequestRefused(DiagnosisToolError):
     """What was asked for makes no sense as it was said: a value is missing, of the wrong kind or out of range."""
 
 
+class RequestMalformed(RequestRefused):
+    """What was sent cannot even be read: no JSON, no text, no number."""
+
+
 class NotSignedIn(DiagnosisToolError):
     """Nobody is signed in, or who tries to could not be recognised."""
 

@@ -3,6 +3,7 @@
 A review belongs to one image and one bundle. Each change is a new revision; none is ever altered or removed.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -100,6 +101,11 @@ def vocabulary(prediction: Prediction | None) -> tuple[str, ...]:
     """The findings that a reader may name: those of the model, then the others that this tool knows."""
     own = [o.name for o in prediction.outputs if o.kind is OutputKind.FINDING] if prediction else []
     return (*own, *(name for name in (*NIH_FINDINGS, *OTHER_FINDINGS) if name not in own))
+
+
+def clean_note(text: str) -> str:
+    """The text without control characters but line breaks and tabs: nothing shows them, and not every store takes NUL."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 
 def check(opinion: Opinion, instance: Instance) -> None:

@@ -1,5 +1,6 @@
 """Draws the report's page. Millimetres from the left top corner of A4; the light theme, for paper."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,8 @@ _CHART_LEFT: Final = 106.0
 _MAPS_H: Final = 58.0
 _CAPTION_H, _NOTE_H = 5.0, 5.0
 _GAP: Final = 3.0
+_UNLETTERED: Final = re.compile(r"[\W_]{200}")
+"""fpdf2 looks from each sign and blank for the next letter by recursion; a thousand dashes are more than its stack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,8 @@ class _Page(FPDF):
         self._pen(size, colour)
         height = size * 0.48
         self.set_xy(x + min(w, 0), y)
-        self.cell(abs(w) or None, height, text, align="R" if w < 0 else "L")
+        # a width also where none is needed: without, fpdf2 breaks on a line of which nothing is drawn
+        self.cell(abs(w) or _RIGHT - x, height, text, align="R" if w < 0 else "L")
         return y + height
 
     def words(self, x: float, y: float, text: str, *, size: float = 9, colour: Colour = TEXT, w: float = 0) -> float:
@@ -106,8 +110,11 @@ class _Page(FPDF):
     def lines_of(self, text: str, *, size: float) -> list[str]:
         """The text in lines as wide as the page."""
         self._pen(size, TEXT)
-        lines = self.multi_cell(_RIGHT - _LEFT, size * 0.48, text, align="L", dry_run=True, output="LINES")
-        return cast(list[str], lines)  # what output="LINES" gives
+        lines: list[str] = []
+        for paragraph in _UNLETTERED.sub(r"\g<0>\n", text).splitlines():
+            found = self.multi_cell(_RIGHT - _LEFT, size * 0.48, paragraph, dry_run=True, output="LINES", align="L")
+            lines += cast(list[str], found) or [""]  # what output="LINES" gives
+        return lines
 
     def shortened(self, text: str, w: float, size: float) -> str:
         """The text, its end cut off where it is wider than w."""

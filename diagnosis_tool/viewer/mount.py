@@ -5,18 +5,17 @@ of the page's address: Dash draws it in one go, without asking a callback first 
 """
 
 from collections.abc import Callable, Mapping, Set
-from http import HTTPStatus
 
 from dash import Dash
 from dash.development.base_component import Component
-from flask import Flask, Response, abort, after_this_request, g, render_template, request
+from flask import Flask, Response, after_this_request, g, render_template, request
 
 from diagnosis_tool import resources
 from diagnosis_tool.domain.access import Permission
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
-from diagnosis_tool.viewer import callbacks, files, layout, links
+from diagnosis_tool.viewer import callbacks, files, layout, links, refusals
 
 
 def mount_viewer(server: Flask, context: Callable[[], Context]) -> None:
@@ -34,7 +33,7 @@ def mount_viewer(server: Flask, context: Callable[[], Context]) -> None:
     app.interpolate_index = lambda **dash: _index(context(), dash)  # type: ignore[method-assign]
     app.layout = lambda: _layout(context())  # made for each request: in its language, with its content
     callbacks.register(app, context, _allowed)
-    server.before_request(lambda: _refuse_malformed(app))
+    refusals.install(server, app)
 
 
 def _layout(context: Context) -> Component:
@@ -80,19 +79,3 @@ def _fetched_at_once(context: Context) -> dict[str, str]:
         at_once[links.pixels(uid)] = "fetch"
         at_once |= {links.heatmap(uid, name): "image" for name in prediction.top}
     return at_once
-
-
-def _refuse_malformed(app: Dash) -> None:
-    """Answers 400 to a request that names no callback of the server's, or not its inputs: Dash would break on it."""
-    if request.method != "POST" or request.path != f"{links.PREFIX}_dash-update-component":
-        return
-    body = request.get_json()
-    callback = app.callback_map.get(str(body.get("output"))) if isinstance(body, dict) else None
-    if callback is None or "callback" not in callback:  # without: one that the browser runs
-        abort(HTTPStatus.BAD_REQUEST)
-    for part in ("inputs", "state"):
-        values = body.get(part, [])
-        if not isinstance(values, list) or len(values) != len(callback[part]):
-            abort(HTTPStatus.BAD_REQUEST)
-        if not all(isinstance(value, dict) and {"id", "property"} <= value.keys() for value in values):
-            abort(HTTPStatus.BAD_REQUEST)

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from flask import Flask, Request, Response, jsonify, make_response, render_template, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from diagnosis_tool.domain.language import gettext as _
@@ -18,6 +19,7 @@ from diagnosis_tool.errors import (
     NotSignedIn,
     ProviderDown,
     QuotaExceeded,
+    RequestMalformed,
     RequestRefused,
     StorageFull,
     TooManyAttempts,
@@ -36,6 +38,7 @@ _STATUS: Final[dict[type[DiagnosisToolError], HTTPStatus]] = {
     NotAllowed: HTTPStatus.FORBIDDEN,
     TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     Conflict: HTTPStatus.CONFLICT,
+    RequestMalformed: HTTPStatus.BAD_REQUEST,
     RequestRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     UploadRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     QuotaExceeded: HTTPStatus.INSUFFICIENT_STORAGE,
@@ -126,9 +129,10 @@ def _unexpected(error: Exception) -> Response:
 
 def _answer(status: HTTPStatus, message: str) -> Response:
     title = _(_TITLES.get(status, status.phrase))
-    body = (
-        jsonify(error=message) if wants_json(request) else render_template("error.html", title=title, message=message)
-    )
+    if wants_json(request) or request_ctx.url_adapter is None:  # a Host that is no name: no page of ours has an address
+        body: Response | str = jsonify(error=message)
+    else:
+        body = render_template("error.html", title=title, message=message)
     response = make_response(body, status)
     response.headers["Cache-Control"] = "no-store"
     if status is HTTPStatus.UNAUTHORIZED:

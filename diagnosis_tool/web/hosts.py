@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, abort, request
+from flask.globals import request_ctx
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from diagnosis_tool.domain.language import gettext_noop
@@ -45,7 +46,8 @@ def install(app: Flask, *, names: frozenset[str], proxies: int) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
 
     def refuse_other_names() -> None:
-        if names and _name(request.host) not in names:
+        # without an adapter: werkzeug could not make a name of what the request calls us
+        if request_ctx.url_adapter is None or (names and _name(request.host) not in names):
             abort(400, _NOT_OURS)
 
     app.before_request(refuse_other_names)

@@ -4,9 +4,10 @@ from typing import Any, Final, cast
 
 from flask import Blueprint, Response, jsonify, make_response, request
 
+from diagnosis_tool.domain import strict_json
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.domain.language import gettext_noop
-from diagnosis_tool.domain.reviews import Opinion, Review, ReviewBox, ReviewConflict, Verdict
+from diagnosis_tool.domain.reviews import Opinion, Review, ReviewBox, ReviewConflict, Verdict, clean_note
 from diagnosis_tool.errors import RequestRefused
 from diagnosis_tool.services import browse
 from diagnosis_tool.services.review import save_review
@@ -93,7 +94,7 @@ def as_json(of: Review) -> dict[str, Any]:
 
 
 def _body() -> dict[str, Any]:
-    body = request.get_json(silent=True)
+    body = strict_json.parse(request.get_data()) if request.is_json else None
     if not isinstance(body, dict):
         raise RequestRefused(_NOT_UNDERSTOOD, what="it is no JSON object")
     return body
@@ -118,7 +119,7 @@ def _opinion(body: dict[str, Any]) -> Opinion:
     return Opinion(
         verdicts={name: _verdict(value) for name, value in verdicts.items()},
         added=tuple(dict.fromkeys(added)),
-        note=note,
+        note=clean_note(note),
         boxes=tuple(_box(box) for box in boxes),
     )
 

@@ -32,8 +32,15 @@ def refuse_other_sites() -> None:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    if (site is not None and site not in _OWN) or (origin is not None and urlsplit(origin).netloc != request.host):
+    if (site is not None and site not in _OWN) or (origin is not None and _host_of(origin) != request.host):
         abort(403, "This request came from another site's page. Use the form on this one.")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # no address at all: no page of ours
+        return None
 
 
 def demand_token() -> None:

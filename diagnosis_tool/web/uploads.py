@@ -39,7 +39,8 @@ class UploadRequest(Request):
     ) -> IO[bytes]:
         if self.endpoint != ENDPOINT:
             return super()._get_file_stream(total_content_length, content_type, filename, content_length)
-        if len(self._received) >= MAX_FILES and filename:
+        # each part costs a file here, whatever it is called; a browser sends one without a name for an empty file input
+        if len(self._received) >= (MAX_FILES if filename else MAX_FILES + 1):
             raise UploadRefused(
                 "More than %(most)s files were sent; send them in parts. Nothing was stored.", most=MAX_FILES
             )

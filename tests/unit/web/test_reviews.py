@@ -125,7 +125,7 @@ def test_what_makes_no_sense_is_refused_with_words(
 
 def test_a_number_that_is_none_is_no_box(browser: SignedInBrowser, instance: str) -> None:
     body = '{"revision": 0, "boxes": [{"finding": "Mass", "x": NaN, "y": 0, "width": 1, "height": 1}]}'
-    assert browser.post(f"{instance}/review", data=body, content_type="application/json").status_code == 422
+    assert browser.post(f"{instance}/review", data=body, content_type="application/json").status_code == 400
 
 
 def test_what_is_not_read_cannot_be_reviewed(client: FlaskClient, upload: Upload, predict_all: ReadAll) -> None:
