@@ -70,7 +70,7 @@ def create_app(settings: Settings, decoder: Decoder | None = None, *, front_key:
     context.inventory.require_newest(resources.migrations_dir())
     context.blobs.sweep()  # what uploads left that a crash cut off
     attach_context(app, context)
-    request_id.install(app)
+    request_id.install(app, is_behind_proxy=settings.trusted_proxies > 0)
     names = hosts.answered_names(settings.host, settings.allowed_hosts)
     hosts.install(app, names=names, proxies=settings.trusted_proxies)
     metrics.install(app, context)

@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 from diagnosis_tool.commands.environment import existing_context
+from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.errors import RequestRefused
 from diagnosis_tool.services import export
+from diagnosis_tool.services.audit import record_command
+from diagnosis_tool.services.context import Context
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -25,7 +28,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _reviews(options: argparse.Namespace) -> int:
-    lines = export.reviews_csv(existing_context())
+    context = existing_context()
+    lines = list(export.reviews_csv(context))
+    _record(context, "reviews")
     if options.out == "-":
         sys.stdout.writelines(lines)
         return 0
@@ -38,8 +43,15 @@ def _reviews(options: argparse.Namespace) -> int:
     return 0
 
 
+def _record(context: Context, what: str) -> None:
+    """What leaves is recorded with each study that it is of, before it is written."""
+    record_command(context, Action.EXPORT, detail=what, study_uids=list(context.trail.seen))
+
+
 def _labels(options: argparse.Namespace) -> int:
-    made = export.write_training_set(existing_context(), Path(options.out), silence_agrees=options.silence_agrees)
+    context = existing_context()
+    made = export.write_training_set(context, Path(options.out), silence_agrees=options.silence_agrees)
+    _record(context, "labels")
     print(f"{len(made.images)} images with labels in {options.out}", file=sys.stderr)
     if made.left_out:
         print(

@@ -104,7 +104,7 @@ def vocabulary(prediction: Prediction | None) -> tuple[str, ...]:
 
 
 def clean_note(text: str) -> str:
-    """The text without control characters but line breaks and tabs: nothing shows them, and not every store takes NUL."""
+    """The text without control characters but line breaks and tabs: none is seen, and not every store takes NUL."""
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 

@@ -97,7 +97,8 @@ class Instance:
 
     file_name: as the sender called it, cleaned for display; never used as a path.
     width_px, height_px: None until the image was decoded. error: when REFUSED or FAILED.
-    prediction: set exactly when state is DONE; predicted_at: when it was made, in predict_s seconds.
+    prediction: set exactly when state is DONE; predicted_at: when it was made for this image, never before the image
+    was received, also when the same content had been read before; predict_s: how many seconds that took then.
     patient_id: the file's, or what the sender called the patient of the upload. This and what follows: None where it is
     not known (yet). bits: of each pixel that the source uses, 8 until the image was decoded.
     received_at: when it was uploaded.
@@ -131,6 +132,16 @@ class Instance:
     def dated(self) -> datetime | None:
         """When it was taken, or else uploaded: the place in a patient's history."""
         return self.acquired_at or self.received_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageName:
+    """An image without what is known of it: for who only needs to know that it is there. As in Instance."""
+
+    uid: str
+    study_uid: str
+    file_name: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

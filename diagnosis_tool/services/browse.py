@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from diagnosis_tool.domain.access import Projects
-from diagnosis_tool.domain.studies import Instance, Study
+from diagnosis_tool.domain.studies import ImageName, Instance, Study, StudyProgress
+from diagnosis_tool.domain.worklist import WorklistPage, WorklistQuery, WorklistRow
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.services.context import Context
 
@@ -25,6 +26,20 @@ def get_instance(context: Context, uid: str) -> Instance:
     return instance
 
 
+def get_name(context: Context, uid: str) -> ImageName:
+    """What the instance is called, for what needs no prediction. Raises NotFound."""
+    name = _found(context, context.studies.name_of, uid)
+    context.trail.seen.setdefault(name.study_uid, name.uid)
+    return name
+
+
+def get_progress(context: Context, uid: str) -> StudyProgress:
+    """How far the study is. Raises NotFound."""
+    progress = _found(context, context.studies.progress, uid)
+    context.trail.seen.setdefault(progress.uid)
+    return progress
+
+
 def priors(context: Context, instance_uid: str) -> tuple[Instance, ...]:
     """All images of the instance's patient, oldest first, with their predictions, itself among them. Raises NotFound.
 
@@ -40,8 +55,24 @@ def get_chosen(context: Context, uids: Sequence[str]) -> list[str]:
     """Those of the studies that there are."""
     there = context.worklist.versions(uids, context.projects)
     context.trail.seen.update(dict.fromkeys(there))
-    context.trail.missed.extend(set(uids) - there.keys())
-    return [uid for uid in uids if uid in there]
+    context.trail.missed.extend(uid for uid in dict.fromkeys(uids) if uid not in there)
+    return [uid for uid in dict.fromkeys(uids) if uid in there]
+
+
+def worklist_page(context: Context, query: WorklistQuery, *, limit: int) -> WorklistPage:
+    """A page of the worklist."""
+    page = context.worklist.page(query, context.projects, limit=limit)
+    context.trail.seen.update((row.uid, None) for row in page.rows)
+    return page
+
+
+def worklist_rows(context: Context, uids: Sequence[str], finding: str | None = None) -> tuple[WorklistRow, ...]:
+    """The worklist's rows of these studies, as far as there are such; strongest: this finding, if given."""
+    rows = context.worklist.rows(uids, context.projects, finding)
+    there = {row.uid for row in rows}
+    context.trail.seen.update((row.uid, None) for row in rows)
+    context.trail.missed.extend(uid for uid in uids if uid not in there)
+    return rows
 
 
 def _found(context: Context, find: Callable[[str, Projects], _Found], uid: str) -> _Found:

@@ -16,6 +16,7 @@ from diagnosis_tool.domain.labels import decided_labels
 from diagnosis_tool.domain.reviews import Review, ReviewState
 from diagnosis_tool.domain.studies import Instance, Study
 from diagnosis_tool.errors import RequestRefused
+from diagnosis_tool.services import browse
 from diagnosis_tool.services.context import Context
 
 BOM: Final = "\ufeff"
@@ -67,7 +68,7 @@ def reviews_csv(context: Context, study_uids: Sequence[str] | None = None) -> It
     """A line for each output and each added finding of every reviewed image, by its newest revision; None: of all."""
     yield csv_line(_REVIEW)
     for uid, review in context.reviews.all(study_uids, context.projects):
-        yield from _review_lines(context.studies.instance(uid, context.projects), review)
+        yield from _review_lines(browse.get_instance(context, uid), review)
 
 
 def _review_lines(instance: Instance, review: Review) -> Iterator[str]:
@@ -120,7 +121,7 @@ def training_labels(
     """
     chosen: dict[str, tuple[Instance, Review]] = {}
     for uid, review in context.reviews.all(study_uids, context.projects):
-        instance = context.studies.instance(uid, context.projects)
+        instance = browse.get_instance(context, uid)
         known = chosen.get(instance.sha256)
         if review.state is ReviewState.SIGNED and (known is None or str(known[1].signed_at) < str(review.signed_at)):
             chosen[instance.sha256] = instance, review

@@ -30,15 +30,14 @@ _KINDS: Final[tuple[tuple[Callable[[bytes], bool], tuple[str, ...]], ...]] = (
 _OTHER: Final = (".bin",)
 
 
-def original_name(instance: Instance, file: BinaryIO) -> str:
-    """What the original is to be saved as: the sender's name, ending as its content says.
+def original_name(name: str, file: BinaryIO) -> str:
+    """What the original is to be saved as: the sender's name for it, ending as its content says.
 
     Anything can be sent under any name, also a page called film.html; saved, it must not open as what it is called.
     """
     # the file's own position must stay at 0: gunicorn sends on from there, whatever Python's buffer has been rewound to
     head = os.pread(file.fileno(), _HEAD_BYTES, 0)
     suffixes = next((suffixes for is_one, suffixes in _KINDS if is_one(head)), _OTHER)
-    name = instance.file_name
     return name if PurePath(name).suffix.lower() in suffixes else f"{name}{suffixes[0]}"
 
 

@@ -57,9 +57,15 @@ class AuditLog:
         self.note_head()
 
     def append(self, db: Connection, events: Sequence[Event]) -> None:
-        """Adds these rows within the caller's transaction, which holds the write lock; note_head is to follow."""
+        """Adds these rows within the caller's transaction, which holds the write lock; note_head is to follow.
+
+        One statement for all of them: an export may be about thousands of studies.
+        """
+        if not events:
+            return
         last = _last(db)
         seq, previous = (last.seq, last.hash) if last else (0, GENESIS)
+        rows: list[dict[str, Any]] = []
         at = self._now().astimezone(UTC).isoformat(timespec="microseconds")
         for event in events:
             seq += 1
@@ -78,8 +84,9 @@ class AuditLog:
                 hash="",
             )
             line = replace(bare, hash=line_hash(self._key, previous, bare))
-            db.execute(insert(t.audit).values(dict(zip(_COLUMNS, astuple(line), strict=True))))
+            rows.append(dict(zip(_COLUMNS, astuple(line), strict=True)))
             previous = line.hash
+        db.execute(insert(t.audit), rows)
 
     def head(self) -> Head | None:
         """The newest row; None while there is none."""

@@ -1,10 +1,11 @@
 """Opening the SQLite database and running transactions on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -13,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import Busy, DatabaseInvalid, DiagnosisToolError, SettingsInvalid, StorageFull
 
+_Value = TypeVar("_Value")
 _BUSY_TIMEOUT_MS: Final = 30_000
 """SQLite's waiting is not fair, so one of many writers may be passed over for seconds (docs/results/reliability.md)."""
 _FULL: Final = gettext_noop("The server's disk is full. Nothing was stored; ask the administrator for room.")
@@ -63,6 +65,13 @@ def _begin(connection: Connection) -> None:
     # a transaction that will write takes the write lock at once: upgrading later could fail with 'database is locked'
     immediate = connection.get_execution_options().get("immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def portions(values: Iterable[_Value], size: int = 500) -> Iterator[list[_Value]]:
+    """The values in lists of this size: databases bound how many a statement may name."""
+    left = iter(values)
+    while portion := list(islice(left, size)):
+        yield portion
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Rows of the table `instances`: the facts that a worker learns of an image are written and read back here."""
 
 import json
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, select, true, update
@@ -30,9 +31,11 @@ def select_instances() -> Select[tuple[object, ...]]:
             t.thumbnails.c.image_sha256.is_not(None).label("has_thumbnail"),
             t.predictions.c.created_at.label("predicted_at"),
             t.predictions.c.seconds.label("predict_s"),
+            t.jobs.c.finished_at,
         )
         .join_from(i, t.studies)
         .outerjoin(t.predictions, t.predictions.c.id == i.c.prediction_id)
+        .outerjoin(t.jobs, t.jobs.c.instance_id == i.c.id)
         .outerjoin(t.thumbnails, t.thumbnails.c.image_sha256 == i.c.sha256)
         .order_by(i.c.position)
     )
@@ -54,7 +57,7 @@ def instance_of(row: Any, prediction: Prediction | None) -> Instance:
         height_px=row.height_px,
         has_thumbnail=bool(row.has_thumbnail),
         prediction=prediction,
-        predicted_at=row.predicted_at,
+        predicted_at=_predicted_at(row) if prediction else None,
         predict_s=row.predict_s,
         patient_id=row.patient_id or row.study_patient,
         patient_name=row.patient_name,
@@ -67,6 +70,12 @@ def instance_of(row: Any, prediction: Prediction | None) -> Instance:
         bits=row.bits or 8,
         received_at=row.received_at,
     )
+
+
+def _predicted_at(row: Any) -> datetime:
+    """When the image got its prediction. That may be older, and then tells when somebody else sent the same film."""
+    predicted_at: datetime = max(row.finished_at or row.predicted_at, row.received_at)
+    return predicted_at
 
 
 def reason_text(reason: Reason | None) -> str | None:

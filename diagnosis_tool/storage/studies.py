@@ -10,13 +10,13 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, union_a
 
 from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.language import gettext_noop
-from diagnosis_tool.domain.studies import Instance, InstanceState, Study, StudyProgress, require_quota
+from diagnosis_tool.domain.studies import ImageName, Instance, InstanceState, Study, StudyProgress, require_quota
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
 from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.storage.blobs import BlobStore
-from diagnosis_tool.storage.database import read_transaction, write_transaction
+from diagnosis_tool.storage.database import portions, read_transaction, write_transaction
 from diagnosis_tool.storage.instances import instance_of, is_seen, select_instances
 from diagnosis_tool.storage.jobs import add_jobs
 from diagnosis_tool.storage.predictions import forget_contents, predictions_of
@@ -24,6 +24,8 @@ from diagnosis_tool.storage.users import only_project
 
 _log: Final = logging.getLogger(__name__)
 MAX_PRIORS: Final = 200
+_DELETED_AT_ONCE: Final = 50
+"""Studies: the statements that remove them name each of their images."""
 _NO_STUDY: Final = gettext_noop("There is no such study. It may have been deleted; go back to the worklist.")
 _NO_INSTANCE: Final = gettext_noop("There is no such image. Its study may have been deleted; go back to the worklist.")
 
@@ -137,6 +139,18 @@ class StudyStore:
                 raise NotFound(_NO_INSTANCE)
             return _with_predictions(db, rows)[0]
 
+    def name_of(self, instance_uid: str, projects: Projects) -> ImageName:
+        """What the image is called, nothing of what is known of it. Raises NotFound."""
+        i = t.instances.c
+        query = select(i.uid, t.studies.c.uid.label("study_uid"), i.file_name, i.sha256)
+        with read_transaction(self._engine) as db:
+            row = db.execute(
+                query.join_from(t.instances, t.studies).where(i.uid == instance_uid, is_seen(projects))
+            ).one_or_none()
+        if row is None:
+            raise NotFound(_NO_INSTANCE)
+        return ImageName(**row._mapping)
+
     def bytes_of_user(self, user_id: int) -> int:
         """How much all files take together that this user uploaded, in whatever project."""
         with read_transaction(self._engine) as db:
@@ -146,11 +160,13 @@ class StudyStore:
         """Those of the uids that are a study's, or an image's: study uid to the image's."""
         s, i = t.studies.c, t.instances.c
         images = select(s.uid, i.uid.label("image")).join_from(t.instances, t.studies)
+        found: dict[str, str | None] = {}
         with read_transaction(self._engine) as db:
-            own = db.execute(select(s.uid).where(s.uid.in_(uids), is_seen(projects))).scalars()
-            studies: dict[str, str | None] = dict.fromkeys(own)
-            rows = db.execute(images.where(i.uid.in_(uids), is_seen(projects)))
-            return studies | {row.uid: row.image for row in rows}
+            for some in portions(uids):
+                found |= dict.fromkeys(db.execute(select(s.uid).where(s.uid.in_(some), is_seen(projects))).scalars())
+                rows = db.execute(images.where(i.uid.in_(some), is_seen(projects)))
+                found |= {row.uid: row.image for row in rows}
+        return found
 
     def of_patient(self, instance_uid: str, projects: Projects, *, limit: int = MAX_PRIORS) -> tuple[Instance, ...]:
         """The instance and all others of its patient, oldest first; alone when it names none. Raises NotFound.
@@ -213,6 +229,16 @@ def delete_rows(db: Connection, uids: Sequence[str], projects: Projects) -> tupl
 
     A worker that has one of them in hand loses its lease, and with it its prediction.
     """
+    deleted: list[str] = []
+    orphans: list[str] = []
+    for some in portions(uids, _DELETED_AT_ONCE):
+        own, contents = _delete_some(db, some, projects)
+        deleted += own
+        orphans += contents
+    return deleted, orphans
+
+
+def _delete_some(db: Connection, uids: Sequence[str], projects: Projects) -> tuple[list[str], list[str]]:
     s, i, w = t.studies.c, t.instances.c, t.worklist.c
     studies = db.execute(select(s.id, s.uid).where(s.uid.in_(uids), is_seen(projects)).order_by(s.id)).all()
     study_ids = [study.id for study in studies]

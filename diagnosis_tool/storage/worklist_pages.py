@@ -32,7 +32,7 @@ from diagnosis_tool.domain.worklist import (
     WorklistRow,
 )
 from diagnosis_tool.storage import tables as t
-from diagnosis_tool.storage.database import read_transaction
+from diagnosis_tool.storage.database import portions, read_transaction
 
 _STRIP: Final = 4
 _FEW: Final = 2000
@@ -95,9 +95,12 @@ class WorklistStore:
     def versions(self, uids: Sequence[str], projects: Projects) -> dict[str, int]:
         """The version of each of these studies that there still is."""
         w = t.worklist.c
+        query = select(w.uid, w.version)
         with read_transaction(self._engine) as db:
-            query = select(w.uid, w.version).where(w.uid.in_(uids), _BY_UID_PROJECT.in_(_seen(db, projects)))
-            return {row.uid: row.version for row in db.execute(query)}
+            own = _BY_UID_PROJECT.in_(_seen(db, projects))
+            return {
+                row.uid: row.version for some in portions(uids) for row in db.execute(query.where(w.uid.in_(some), own))
+            }
 
     def newest(self, projects: Projects) -> str | None:
         """The uid of the study that came last."""

@@ -51,7 +51,7 @@ def _refuse_malformed(app: Dash) -> None:
         abort(HTTPStatus.BAD_REQUEST)
 
 
-def _place(id: str, property: str, **_: Any) -> tuple[str, str]:  # noqa: A002  as Dash calls them
+def _place(id: str, property: str, **_: Any) -> tuple[str, str]:
     return id, property
 
 
@@ -77,6 +77,6 @@ def _is_subset(values: object, known: list[str]) -> bool:
 
 def _refuse_unknown_script(app: Dash, package_name: str, fingerprinted_path: str) -> None:
     """404 for a script that there is not: Dash raises."""
-    path, _ = check_fingerprint(fingerprinted_path)
+    path, _ = check_fingerprint(fingerprinted_path)  # type: ignore[no-untyped-call]
     if path not in app.registered_paths.get(package_name, ()):
         abort(HTTPStatus.NOT_FOUND)

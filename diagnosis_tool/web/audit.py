@@ -1,7 +1,7 @@
 """What of a request goes into the audit log: its action by the table of endpoints, its studies by what was read.
 
 A page brings many requests (film, heatmaps, charts, polling). Looking is therefore recorded once for each user and
-study in a while, by whichever request came first; every other action each time.
+study in a while, by whichever request came first; every other action each time. docs/audit.md says what counts as what.
 """
 
 import threading
@@ -17,15 +17,16 @@ from diagnosis_tool.domain.audit import Action, Event, Outcome
 from diagnosis_tool.services import audit
 from diagnosis_tool.storage.audit import AuditRow
 from diagnosis_tool.web import front, request_id
-from diagnosis_tool.web.auth import signed_in_user
+from diagnosis_tool.web.auth import is_by_token, signed_in_user
 from diagnosis_tool.web.current import current_trail, shared_context
-from diagnosis_tool.web.endpoints import ENDPOINTS, PUBLIC
+from diagnosis_tool.web.endpoints import ENDPOINTS, PUBLIC, Endpoint
 from diagnosis_tool.web.metrics import current_metrics
 
 LOOKING_S: Final = 900.0
 """Who looks at the same study again within this time adds no row."""
-_MOST_KEPT: Final = 20_000
-_MOST_STUDIES: Final = 1000
+LISTED_S: Final = 8 * 3600.0
+"""Who has the same study on the worklist again within this time adds none: a reader's day is one long look at it."""
+_MOST_KEPT: Final = 50_000
 _ONCE: Final = frozenset({Action.LIST, Action.VIEW})
 _CHANGES: Final = frozenset(
     {
@@ -83,14 +84,14 @@ def install(app: Flask) -> None:
         # whoever was not let in did nothing, and must not fill the log by knocking all day
         is_known = signed_in_user() is not None or "audit_note" in g or (found is not None and found.needs is PUBLIC)
         if found is not None and isinstance(found.records, Action) and is_known and request.method != "OPTIONS":
-            _record(lately, found.records, response.status_code)
+            _record(lately, found, found.records, response.status_code)
         return response
 
     app.before_request(prepare)
     app.after_request(record)
 
 
-def _record(lately: "_Lately", action: Action, status: int) -> None:
+def _record(lately: "_Lately", endpoint: Endpoint, action: Action, status: int) -> None:
     said: Note = g.get("audit_note") or Note()
     outcome = said.outcome or _outcome(status)
     is_written = outcome is Outcome.SUCCESS and "audit_row" in g and g.audit_row.is_written
@@ -100,13 +101,25 @@ def _record(lately: "_Lately", action: Action, status: int) -> None:
     event = _event(action, outcome, said.detail or ("" if status < 400 else f"status {status}"))
     events = _about(event, is_written=is_written)
     if action in _ONCE:
-        looks = [replace(look, instance_uid=None) for look in events]
-        events = [e for e in looks if not lately.saw((e.user_id, e.user_name, action, e.outcome, e.study_uid))]
+        events = _new_looks(lately, events, is_on_worklist=endpoint.is_on_worklist)
     is_knock = said.is_knock or (signed_in_user() is None and "audit_note" not in g)
     if is_knock:  # who knocks all day must not fill the log
-        events = [e for e in events if not lately.saw((e.address, e.action, e.outcome, e.detail))]
+        events = [e for e in events if not lately.saw((e.address, e.action, e.outcome, e.detail), LOOKING_S)]
     if not audit.record(shared_context(), events):
         current_metrics().not_audited.inc(len(events))
+
+
+def _new_looks(lately: "_Lately", events: list[Event], *, is_on_worklist: bool) -> list[Event]:
+    """Those that were not recorded a while ago, of the same user from the same place by the same means."""
+    new = []
+    for event in events:
+        look = replace(event, instance_uid=None)
+        who = (look.user_id, look.user_name, look.address, is_by_token(), look.outcome, look.study_uid)
+        if is_on_worklist and lately.has((Action.LIST, *who), LISTED_S):
+            continue
+        if not lately.saw((look.action, *who), LISTED_S if look.action is Action.LIST else LOOKING_S):
+            new.append(look)
+    return new
 
 
 def _about(event: Event, *, is_written: bool) -> list[Event]:
@@ -118,9 +131,18 @@ def _about(event: Event, *, is_written: bool) -> list[Event]:
     if trail.missed or not (is_done or events):
         found = _reached_for(trail.missed)
         events += [replace(in_vain, study_uid=study, instance_uid=image) for study, image in found.items()]
+        nowhere = len(set(trail.missed) - found.keys() - set(found.values()))
+        if nowhere and event.action is not Action.LIST:  # a worklist goes on asking for what was deleted meanwhile
+            events.append(replace(in_vain, detail=_counted(in_vain.detail, nowhere)))
     if events or is_written or (is_done and event.action is Action.VIEW and not trail.missed):
         return events  # none: the viewer without an image
-    return [in_vain if trail.missed else event]
+    return [event]
+
+
+def _counted(detail: str, nowhere: int) -> str:
+    if nowhere == 1:
+        return detail
+    return f"{detail}, {nowhere} that do not exist" if detail else f"{nowhere} that do not exist"
 
 
 def _event(action: Action, outcome: Outcome, detail: str = "") -> Event:
@@ -145,11 +167,17 @@ def _reached_for(missed: list[str]) -> dict[str, str | None]:
 
     Only what the database has: an address may hold anything, also a patient's name.
     """
-    values = [*(request.view_args or {}).values(), *request.args.getlist("study"), *request.args.getlist("instance")]
     with suppress(Exception):  # what broke the request may break this as well, and must not break the response
-        uids = (missed or [str(value) for value in values])[:_MOST_STUDIES]
-        return shared_context().studies.named(uids, ALL_PROJECTS)
+        return shared_context().studies.named(dict.fromkeys(missed or _named()), ALL_PROJECTS)
     return {}
+
+
+def _named() -> list[str]:
+    """What the request names, as endpoints take it: in the path, the query, a page's form."""
+    values = [*(request.view_args or {}).values(), *request.args.getlist("study"), *request.args.getlist("instance")]
+    if request.mimetype == "application/x-www-form-urlencoded":  # never files: those are not received for this
+        values += request.form.getlist("study")
+    return [str(value) for value in values]
 
 
 def _outcome(status: int) -> Outcome:
@@ -161,17 +189,22 @@ def _outcome(status: int) -> Outcome:
 
 
 class _Lately:
-    """Which looks were recorded within LOOKING_S. One web process serves all, so its memory is enough."""
+    """Which looks were recorded when. One web process serves all, so its memory is enough."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: dict[object, float] = {}
 
-    def saw(self, what: object) -> bool:
-        """True when it was seen within the time; else it is, from now on."""
+    def has(self, what: object, within_s: float) -> bool:
+        """Whether it was seen within the time."""
+        with self._lock:
+            return time.monotonic() - self._seen.get(what, float("-inf")) < within_s
+
+    def saw(self, what: object, within_s: float) -> bool:
+        """The same; it is seen from now on."""
         now = time.monotonic()
         with self._lock:
-            if now - self._seen.get(what, float("-inf")) < LOOKING_S:
+            if now - self._seen.get(what, float("-inf")) < within_s:
                 return True
             self._seen.pop(what, None)  # goes to the end: the dictionary is in the order of time
             self._seen[what] = now

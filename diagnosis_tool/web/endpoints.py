@@ -15,10 +15,14 @@ from diagnosis_tool.domain.audit import Action
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """needs: None where anybody may. records: what its row in the audit log says was done, or why it has none."""
+    """needs: None where anybody may. records: what its row in the audit log says was done, or why it has none.
+
+    is_on_worklist: it shows no more of a study than the worklist does, whose row is enough.
+    """
 
     needs: Permission | None
     records: Action | str
+    is_on_worklist: bool = False
 
 
 PUBLIC: Final = None
@@ -37,12 +41,8 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "studies.show": Endpoint(Permission.READ, Action.VIEW),
         "studies.show_json": Endpoint(Permission.READ, Action.VIEW),
         "studies.card": Endpoint(Permission.READ, Action.VIEW),
-        "studies.status": Endpoint(
-            Permission.READ, "states of images without any finding, asked for each second by a page that has its row"
-        ),
-        "images.thumbnail": Endpoint(
-            Permission.READ, "a small picture on worklist and study page, whose looking is recorded"
-        ),
+        "studies.status": Endpoint(Permission.READ, Action.VIEW),
+        "images.thumbnail": Endpoint(Permission.READ, Action.VIEW, is_on_worklist=True),
         "images.radiograph": Endpoint(Permission.READ, Action.VIEW),
         "images.pixels": Endpoint(Permission.READ, Action.VIEW),
         "images.heatmap": Endpoint(Permission.READ, Action.VIEW),
@@ -61,7 +61,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "exports.predictions_json": Endpoint(Permission.EXPORT, Action.EXPORT),
         "exports.reviews": Endpoint(Permission.EXPORT, Action.EXPORT),
         "exports.labels": Endpoint(Permission.EXPORT, Action.EXPORT),
-        "exports.ask_delete": Endpoint(Permission.DELETE, "asks before deleting; shows what the worklist shows"),
+        "exports.ask_delete": Endpoint(Permission.DELETE, Action.VIEW),
         "exports.delete": Endpoint(Permission.DELETE, Action.DELETE),
         "viewer_files.chart": Endpoint(Permission.READ, Action.VIEW),
         "viewer_files.plotly_script": Endpoint(Permission.READ, _SCRIPTS),

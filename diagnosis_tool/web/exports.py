@@ -60,7 +60,7 @@ def labels() -> Response:
 def ask_delete() -> str:
     """Says what would be deleted, and asks."""
     context = current_context()
-    return render_template("delete.html", rows=context.worklist.rows(_some_chosen(), context.projects))
+    return render_template("delete.html", rows=browse.worklist_rows(context, _some_chosen()))
 
 
 @blueprint.post("/delete")

@@ -28,10 +28,8 @@ _COLOURS: Final = hashlib.sha256(colour_table().tobytes()).hexdigest()[:8]
 def thumbnail(uid: str) -> Response:
     """The thumbnail that the worker made."""
     context = current_context()
-    instance = browse.get_instance(context, uid)
-    return _picture(
-        f"{instance.sha256}-thumbnail", "image/jpeg", lambda: context.studies.thumbnail(uid, context.projects)
-    )
+    name = browse.get_name(context, uid)
+    return _picture(f"{name.sha256}-thumbnail", "image/jpeg", lambda: context.studies.thumbnail(uid, context.projects))
 
 
 @blueprint.get("/radiograph.png")
@@ -69,7 +67,7 @@ def pixels(uid: str) -> Response:
 def raise_priority(uid: str) -> Response:
     """The viewer has this image open: it is read before all others."""
     context = current_context()
-    context.jobs.raise_priority(browse.get_instance(context, uid).uid, context.projects, Priority.LOOKED_AT)
+    context.jobs.raise_priority(browse.get_name(context, uid).uid, context.projects, Priority.LOOKED_AT)
     return Response(status=204)
 
 
@@ -77,11 +75,11 @@ def raise_priority(uid: str) -> Response:
 def retry(uid: str) -> AnyResponse:
     """Reads a failed image again; 409 for one that did not fail. A page's form goes back to the study."""
     context = current_context()
-    instance = browse.get_instance(context, uid)
+    name = browse.get_name(context, uid)
     context.jobs.retry(uid, context.projects, row=context.row)
     if not request.form:
         return Response(status=204)
-    return redirect(url_for("studies.show", uid=instance.study_uid), 303)
+    return redirect(url_for("studies.show", uid=name.study_uid), 303)
 
 
 @blueprint.get("/heatmaps/<path:finding>.png")
@@ -103,7 +101,7 @@ def report(uid: str) -> Response:
     """One page of A4 with all that is known of the image, to be printed or sent on."""
     context = current_context()
     response = Response(report_pdf(context, uid), mimetype="application/pdf")
-    name = f"{PurePath(browse.get_instance(context, uid).file_name).stem}-report.pdf"
+    name = f"{PurePath(browse.get_name(context, uid).file_name).stem}-report.pdf"
     response.headers.set("Content-Disposition", "inline", filename=_plain(name))
     return response
 
@@ -112,14 +110,14 @@ def report(uid: str) -> Response:
 def original(uid: str) -> Response:
     """The file exactly as it was sent, always to be saved: a browser must not guess what it is."""
     context = current_context()
-    instance = browse.get_instance(context, uid)
-    file = context.blobs.open(instance.sha256)
+    name = browse.get_name(context, uid)
+    file = context.blobs.open(name.sha256)
     response = send_file(
         file,
         mimetype="application/octet-stream",
         as_attachment=True,
-        download_name=pictures.original_name(instance, file),
-        etag=instance.sha256,
+        download_name=pictures.original_name(name.file_name, file),
+        etag=name.sha256,
     )
     return _privately(response)
 

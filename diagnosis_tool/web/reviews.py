@@ -23,7 +23,7 @@ _NOT_UNDERSTOOD: Final = gettext_noop("The review could not be understood: %(wha
 def show(uid: str) -> Response:
     """The newest revision."""
     context = current_context()
-    return jsonify(as_json(context.reviews.get(browse.get_instance(context, uid).uid, context.projects)))
+    return jsonify(as_json(context.reviews.get(browse.get_name(context, uid).uid, context.projects)))
 
 
 @blueprint.post("/review")
@@ -38,7 +38,7 @@ def save(uid: str) -> Response:
 def sign(uid: str) -> Response:
     """Signs the revision that the sender saw; 409 as above."""
     context, based_on = current_context(), _revision(_body())
-    image = browse.get_instance(context, uid).uid
+    image = browse.get_name(context, uid).uid
     signed = context.reviews.sign(
         image, context.projects, based_on=based_on, user_id=current_user().id, row=context.row
     )

@@ -74,7 +74,7 @@ def show_json(uid: str) -> Response:
 def status(uid: str) -> Response:
     """How far the study's images are, for the study page's polling."""
     context = current_context()
-    study = context.studies.progress(uid, context.projects)
+    study = browse.get_progress(context, uid)
     context.jobs.raise_priority_of_study(uid, context.projects, Priority.ON_A_PAGE)
     instances = [
         {"uid": of, "state": state, "word": wording.state_word(state), "shape": wording.state_shape(state)}

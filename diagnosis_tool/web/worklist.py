@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from diagnosis_tool.cxr.findings import NIH_FINDINGS
 from diagnosis_tool.domain.worklist import Sort, StudyState, WorklistQuery
+from diagnosis_tool.services import browse
 from diagnosis_tool.web.current import current_context
 
 blueprint = Blueprint("worklist", __name__)
@@ -27,7 +28,7 @@ def index() -> str:
     """Upload and worklist, 50 a page. A filter that makes no sense is as if it were not there."""
     context = current_context()
     query = asked(request.args)
-    page = context.worklist.page(query, context.projects, limit=PAGE)
+    page = browse.worklist_page(context, query, limit=PAGE)
     kept = {name: value for name in _FILTERS if (value := request.args.get(name, ""))}
     return render_template(
         "index.html",
@@ -49,9 +50,10 @@ def changes() -> Response:
     versions = context.worklist.versions(list(shown), context.projects)
     old = [uid for uid, version in versions.items() if str(version) != shown[uid]]
     finding = request.args.get("finding") or None
-    changed = context.worklist.rows(old, context.projects, finding)
+    changed = browse.worklist_rows(context, old, finding)
     rows = {row.uid: render_template("_row.html", row=row) for row in changed}
     gone = [uid for uid in shown if uid not in versions]
+    context.trail.missed.extend(gone)
     return jsonify(rows=rows, gone=gone, newest=context.worklist.newest(context.projects))
 
 

@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from diagnosis_tool.cli import main
+from diagnosis_tool.commands.environment import existing_context
 from diagnosis_tool.settings import Settings
 from tests.conftest import phantom_png
 from tests.unit.web.conftest import app, client, predict_all, upload  # noqa: F401  fixtures
@@ -36,6 +37,9 @@ def test_reviews(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "reviews", str(tmp_path / "r.csv")]) == 0
     with (tmp_path / "r.csv").open(encoding="utf-8-sig", newline="") as file:
         assert {line["state"] for line in csv.DictReader(file)} == {"signed"}
+    exported = [line for line in existing_context().audit.lines() if line.action == "export"]
+    assert [line.detail for line in exported] == ["reviews"]
+    assert exported[0].study_uid is not None
     assert main(["export", "reviews", "-"]) == 0
     assert capsys.readouterr().out.startswith("study,instance,file")
     assert main(["export", "reviews", str(tmp_path / "r.csv")]) == 1  # never over another file

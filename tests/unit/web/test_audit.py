@@ -80,10 +80,11 @@ def test_looking_is_recorded_once_in_a_while_whatever_is_fetched(
             f"/viewer/figures/{read}.json", f"/instances/{read}/thumbnail.jpg", "/", "/?q=x",
         ):  # fmt: skip
             assert client.get(address).status_code == 200
-    assert rows(context)[3:] == [("view", "success", study), ("list", "success", None)]
+    looks = [("view", "success", study), ("list", "success", study), ("list", "success", None)]  # nothing is called x
+    assert rows(context)[3:] == looks
     monkeypatch.setattr(audit, "LOOKING_S", -1.0)
     client.get(f"/studies/{study}")
-    assert rows(context)[5:] == [("view", "success", study)]
+    assert rows(context)[6:] == [("view", "success", study)]
 
 
 @pytest.mark.parametrize("part", ["radiograph.png", "pixels", "heatmaps/Mass.png", "review.json", "priors.json"])
@@ -159,8 +160,8 @@ def test_every_prior_that_was_sent_is_recorded(
 def test_a_role_that_may_not_is_recorded_with_the_study_it_named(app: Flask, study: str, context: Context) -> None:
     viewer = app.test_client(use_cookies=False)
     accounts.carry_token(viewer, Role.VIEWER, name="Vera")
-    before = len(rows(context))
     (image, _) = images(viewer, study)
+    before = len(rows(context))
     for answer in (viewer.post(f"/instances/{image}/retry"), viewer.get(f"/export/readings.csv?study={study}")):
         assert answer.status_code == 403
     assert rows(context)[before:] == [("retry", "denied", study), ("export", "denied", study)]
@@ -168,6 +169,7 @@ def test_a_role_that_may_not_is_recorded_with_the_study_it_named(app: Flask, stu
 
 def test_what_leaves_and_what_changes_is_recorded_each_time(study: str, client: FlaskClient, context: Context) -> None:
     read, refused = images(client, study)
+    before = len(rows(context))
     for _again in range(2):
         client.get(f"/instances/{read}/original").close()
         client.get(f"/instances/{read}/report.pdf")
@@ -175,7 +177,7 @@ def test_what_leaves_and_what_changes_is_recorded_each_time(study: str, client: 
         client.get(f"/export/readings.csv?study={study}")
         client.get("/export/reviews.csv")
     exports = [("export", "success", study)] * 4 + [("export", "success", None)]
-    assert rows(context)[3:] == exports * 2
+    assert rows(context)[before:] == exports * 2
     before = len(rows(context))
     review = {"revision": 0, "verdicts": {"Mass": "agree"}}
     assert client.post(f"/instances/{read}/review", json=review).status_code == 200
@@ -303,4 +305,4 @@ def stored(folder: Path) -> dict[str, list[tuple[object, ...]]]:
 def test_each_row_has_its_requests_id(client: FlaskClient, context: Context) -> None:
     answer = client.get("/", headers={"X-Request-ID": "0123456789abcdef"})
     row: Line = next(context.audit.lines())
-    assert row.request_id == "0123456789abcdef" == answer.headers["X-Request-ID"]
+    assert row.request_id == answer.headers["X-Request-ID"] != "0123456789abcdef"  # no proxy is trusted
