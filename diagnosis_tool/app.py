@@ -15,6 +15,7 @@ from diagnosis_tool.services.accounts import Limits
 from diagnosis_tool.services.bundles import find_bundles
 from diagnosis_tool.services.wiring import make_context
 from diagnosis_tool.settings import Settings
+from diagnosis_tool.storage.private import keep_private
 from diagnosis_tool.storage.secret import stored_secret
 from diagnosis_tool.viewer import mount
 from diagnosis_tool.web import (
@@ -108,6 +109,7 @@ def from_env() -> Flask:
     """create_app with the environment's settings: what gunicorn is started with."""
     settings = Settings.from_env()
     logs.configure(settings.log_format)
+    keep_private(settings.data_dir)
     front_key = os.environ.pop(ENV_KEY, "")  # no process that decodes inherits it
     decoders = _decoders(settings)
     decoders.start()

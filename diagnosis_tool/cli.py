@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
@@ -16,6 +17,7 @@ from diagnosis_tool.decoding.pool import Pool
 from diagnosis_tool.errors import BundleInvalid, DiagnosisToolError
 from diagnosis_tool.services.predict_file import PredictedFile, predict_file
 from diagnosis_tool.services.wiring import migrate_database
+from diagnosis_tool.storage.private import UMASK, keep_private
 
 _OK, _SOME_REFUSED, _ERROR = 0, 2, 1
 
@@ -25,11 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logs.configure_from_env()
     command: Callable[[argparse.Namespace], int] = options.command
+    mask = os.umask(UMASK)  # whatever a command writes is of patients
     try:
         return command(options)
     except DiagnosisToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return _ERROR
+    finally:
+        os.umask(mask)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +82,9 @@ def _add_workers(command: argparse.ArgumentParser, text: str) -> None:
 
 
 def _migrate(_: argparse.Namespace) -> int:
-    migrate_database(settings_with().database_file, resources.migrations_dir())
+    settings = settings_with()
+    keep_private(settings.data_dir)
+    migrate_database(settings.database_file, resources.migrations_dir())
     return _OK
 
 
@@ -96,7 +103,9 @@ def _serve(options: argparse.Namespace) -> int:
 def _worker(options: argparse.Namespace) -> int:
     from diagnosis_tool.worker.wiring import run_worker  # loads torch: only in this process
 
-    return run_worker(settings_with(workers=options.workers), name=options.name)
+    settings = settings_with(workers=options.workers)
+    keep_private(settings.data_dir)
+    return run_worker(settings, name=options.name)
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -80,13 +80,28 @@ class NoBrowser(Exception):
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The browser. Raises NoBrowser where the system has none."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        raise NoBrowser("no Chromium on this system: testing/system-packages.sh installs it")
+    path = _chromium_path()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield browser
         browser.close()
+
+
+@contextmanager
+def keeping_pages(beside: Browser) -> Iterator[Browser]:
+    """Another browser, which keeps pages whole for the way back, as people's do: Playwright forbids it by default."""
+    browser = beside.browser_type.launch(
+        executable_path=_chromium_path(), args=_ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+    )
+    yield browser
+    browser.close()
+
+
+def _chromium_path() -> str:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        raise NoBrowser("no Chromium on this system: testing/system-packages.sh installs it")
+    return path
 
 
 def signed_in(browser: Browser, server: Server, **options: Any) -> BrowserContext:

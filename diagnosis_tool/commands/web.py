@@ -7,6 +7,7 @@ from diagnosis_tool import supervise
 from diagnosis_tool.commands import first_start
 from diagnosis_tool.commands.environment import settings_with
 from diagnosis_tool.settings import Settings
+from diagnosis_tool.storage.private import keep_private
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,6 +20,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def _web(_: argparse.Namespace) -> int:
     settings = settings_with()
+    keep_private(settings.data_dir)
     supervise.refuse_taken_address(settings.host, settings.port)
     first_start.prepare(settings)
     with commands(settings) as started:

@@ -93,6 +93,8 @@ class BackupWriter:
                     folder=self.folder,
                 ) from error
         self._tar = tarfile.open(self.folder / "tar", "w") if target.suffix == ".tar" else None  # noqa: SIM115  __exit__
+        if self._tar is not None:
+            os.chmod(self.folder / "tar", 0o600)  # it leaves the folder, whose mode guards it until then
 
     def __enter__(self) -> Self:
         return self

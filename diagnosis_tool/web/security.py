@@ -19,6 +19,8 @@ _ONLY_READS: Final = frozenset({"/viewer/_dash-update-component"})
 """Dash posts its callbacks there; ours only read."""
 _NO_DEVICES: Final = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 _YEAR_S: Final = 365 * 24 * 3600
+_NEVER_KEPT: Final = frozenset({"text/html", "application/json", "text/csv", "application/pdf"})
+"""What a browser must have forgotten once its user has signed out. Pictures stay, for those with the same cookie."""
 _OWN: Final = frozenset({"same-origin", "none"})
 
 
@@ -94,7 +96,8 @@ def install(app: Flask) -> None:
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         if request.is_secure:  # said over plain HTTP it would be ignored; behind a proxy TRUSTED_PROXIES tells
             response.headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR_S}")
-        response.headers.setdefault("Cache-Control", "private, no-cache")
+        is_kept = response.mimetype not in _NEVER_KEPT or auth.signed_in_user() is None
+        response.headers.setdefault("Cache-Control", "private, no-cache" if is_kept else "no-store")
         return response
 
     app.config.update(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from testing.serving import Server, serve, wait_for
+from testing.stores import DATABASE
 from tests.conftest import phantom_png
 
 
@@ -49,8 +50,20 @@ def test_a_study_outlives_a_restart(tiny_bundle: Path, tmp_path: Path) -> None:
         assert "signs in, once" in who
         assert link.strip().startswith(f"{server.url}/sign-in/once/")
         before = server.finished(server.upload([("a.png", phantom_png(7))]))
+    _open_to_all(tmp_path / "data")
     with serve(tmp_path / "data", tiny_bundle) as server:
         assert server.get_json(f"/studies/{before['uid']}.json") == before
+        server.finished(server.upload([("b.png", phantom_png(8))]))
+        assert "was open to other accounts of this machine" in server.log.read_text()
+        for path in (server.data_dir, *server.data_dir.rglob("*")):
+            assert not path.stat().st_mode & 0o077, path
+
+
+def _open_to_all(folder: Path) -> None:
+    """As a release left it that knew no better."""
+    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        path.chmod(0o755)
+    (folder / DATABASE).chmod(0o644)
 
 
 def _told(server: Server) -> list[str] | None:
