@@ -18,6 +18,9 @@ MAX_BODY_BYTES: Final = MAX_BYTES + 1_000_000
 """The files and the multipart lines between them."""
 MAX_OTHER_BODY_BYTES: Final = 1_000_000
 """For every other route: the viewer's callbacks send a few hundred bytes. For those that need no sign-in: 64 kB."""
+_MAX_PARTS: Final = MAX_FILES + 100
+_MAX_TEXT_BYTES: Final = 200_000
+"""Of each part that is no file, all of which are held in memory: without these two, 500 MB of them were."""
 
 
 class UploadRequest(Request):
@@ -28,6 +31,7 @@ class UploadRequest(Request):
 
     def __init__(self, environ: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(environ, *args, **kwargs)
+        self.max_form_parts, self.max_form_memory_size = _MAX_PARTS, _MAX_TEXT_BYTES
         self._received: list[PendingBlob] = []
 
     def _get_file_stream(
@@ -50,8 +54,11 @@ class UploadRequest(Request):
 
     @property
     def max_content_length(self) -> int | None:
-        """An upload may be large, nothing else; and least of all what strangers send."""
-        if self.endpoint == ENDPOINT:
+        """An upload may be large, nothing else, and least of all what strangers send.
+
+        Only a multipart form's files pass through without being held: a form of another kind is no upload.
+        """
+        if self.endpoint == ENDPOINT and self.mimetype == "multipart/form-data":
             return MAX_BODY_BYTES
         return SMALL_BODY_BYTES if is_public(self.endpoint) else MAX_OTHER_BODY_BYTES
 

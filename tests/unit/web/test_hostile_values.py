@@ -306,6 +306,18 @@ def test_files_are_counted_as_they_arrive_whatever_they_are_called(attacker: Att
     assert list(incoming.iterdir()) == []
 
 
+def test_no_form_fills_the_memory(attacker: Attacker) -> None:
+    """Only files pass through without being held: a form of another kind, or of texts, is no way to send 2 GB."""
+    texts = {f"text-{k}": "x" * 1000 for k in range(400)}
+    sent: tuple[tuple[str, Any], ...] = (
+        ("application/x-www-form-urlencoded", b"a=1&" * 500_000),
+        ("multipart/form-data", {**texts, "files": (BytesIO(b"x"), "a.png")}),
+        ("multipart/form-data", {"patient": "x" * 400_000, "files": (BytesIO(b"x"), "a.png")}),
+    )
+    for kind, data in sent:
+        assert attacker.ask(kind, "/studies", "POST", data=data, content_type=kind).status_code == 413
+
+
 def test_nothing_of_it_broke_a_page_or_an_export(attacker: Attacker) -> None:
     note = "a\0\x1b[31m\n\n" + "-" * 3000 + "\u202e\u2066" + "\U0001f600" * 2000 + "\u200d\n\t\ufffe"
     saved = attacker.ask("note", f"/instances/{attacker.image}/review", "POST", json={"revision": 0, "note": note})
