@@ -70,7 +70,7 @@ def _allowed() -> Set[Permission]:
 def _fetched_at_once(context: Context) -> dict[str, str]:
     """What Dash and the scripts will ask for first, by its address: as what. Film and top maps where there are some."""
     at_once = dict.fromkeys((f"{links.PREFIX}_dash-layout", f"{links.PREFIX}_dash-dependencies"), "fetch")
-    uid = request.args.get("instance")
+    uid, _ = links.parse_search(request.query_string.decode("latin-1"))  # as the layout reads it, so that both agree
     try:
         prediction = browse.get_instance(context, uid).prediction if uid else None
     except NotFound:

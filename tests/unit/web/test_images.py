@@ -156,3 +156,18 @@ def test_a_failed_image_is_read_again_when_asked(
     assert client.post(f"{address}/retry").status_code == 204
     predict_all()
     assert context.studies.instance(address.rsplit("/", 1)[1], ALL_PROJECTS).state is InstanceState.DONE
+
+
+def test_what_is_of_patients_is_kept_by_no_browser_and_pictures_for_one_sign_in_alone(
+    browser: SignedInBrowser, instance: str
+) -> None:
+    uid = instance.rsplit("/", 1)[-1]
+    study = browser.get(f"{instance}/priors.json").json["instances"][0]["study_uid"]
+    for address in ("/", f"/studies/{study}", f"/studies/{study}.json", f"/studies/{study}/status.json",
+                    f"/studies/{study}.csv", "/export/reviews.csv", f"{instance}/review.json", f"{instance}/report.pdf",
+                    f"/viewer/?instance={uid}", f"/viewer/figures/{uid}.json", "/account"):  # fmt: skip
+        assert browser.get(address).headers["Cache-Control"] == "no-store", address
+    for part in ("thumbnail.jpg", "radiograph.png", "pixels", "original", "heatmaps/Mass.png"):
+        answer = browser.get(f"{instance}/{part}", buffered=True)
+        assert "max-age" in answer.headers["Cache-Control"]
+        assert "Cookie" in answer.headers["Vary"], part
