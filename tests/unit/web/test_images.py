@@ -15,6 +15,7 @@ from tests import predicting
 from tests.conftest import phantom_png
 from tests.dicom_files import FILM, dicom
 from tests.fakes.classifier import FakeClassifier
+from tests.unit.web.conftest import SignedInBrowser
 
 NAME = "Jürgen's film 1.png"
 
