@@ -7,6 +7,7 @@ Each is decoded as the product does it, in a process with limits; --here: in a p
 import argparse
 import json
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
 
 from diagnosis_tool.dicom.decode import decode_radiograph
 from diagnosis_tool.errors import DiagnosisToolError
@@ -44,6 +45,16 @@ def _black(side: int = _SIDE) -> np.ndarray:
     return np.zeros((side, side), np.uint8)
 
 
+def _lossless_jpeg() -> bytes:
+    """Every pixel as the one before it (SOF3, predictor 1), which takes one bit each."""
+    frame = b"\xff\xc3" + struct.pack(">HBHHB", 11, 16, _SIDE, _SIDE, 1) + b"\1\x11\0"
+    table = b"\xff\xc4" + struct.pack(">HB", 20, 0) + b"\1" + bytes(15) + b"\0"
+    scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 1, 0, 0)
+    stream = b"\xff\xd8" + frame + table + scan + bytes(_SIDE * _SIDE // 8) + b"\xff\xd9"
+    elements = {"Rows": _SIDE, "Columns": _SIDE, "BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
+    return made.compressed(stream, JPEGLosslessSV1, **elements)
+
+
 def _rle_that_fits() -> bytes:
     """As long as a frame of its size may be, and unpacks to 64 times of it."""
     elements = {"Rows": 2600, "Columns": 2600, "BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
@@ -69,6 +80,7 @@ FILES: Final[dict[str, Callable[[], bytes]]] = {
     "lawful: DICOM, JPEG 100 Mpx 8 bit": lambda: made.compressed(
         made.encoded("JPEG", (_deep() >> 8).astype(np.uint8)), JPEGBaseline8Bit, Rows=_SIDE, Columns=_SIDE
     ),
+    "lawful: DICOM, lossless JPEG 100 Mpx 16 bit": _lossless_jpeg,
     "JPEG 100 Mpx, 100 scans": lambda: made.jpeg_of_scans(100, _black()),
     "JPEG 100 Mpx, 3000 scans": lambda: made.jpeg_of_scans(3000, _black()),
     "RLE, 26 MB for 12,000 pixels": lambda: made.compressed(made.rle(made.run_of(13_000_000)), RLELossless),

@@ -23,6 +23,11 @@ class Limits:
 LIMITS: Final = Limits(
     memory_bytes=2_400_000_000, cpu_s=40, wall_s=80.0, patience_s=0.6, long_cpu_s=3.0, long_wall_s=8.0
 )
-"""TODO Wall: twice the CPU, for two cores on which a model reads; below the watchdog's limit and a lease's
-(worker/watchdog.py, storage/jobs.py). Patience: with what starting another takes, nobody waits for a second.
-docs/results/reliability.md has the figures."""
+"""The largest lawful film has 100 million pixels (cxr.image_file.MAX_PIXELS).
+
+Memory: as baseline JPEG in a DICOM file, the costliest kind, it passes with 2.0 GB and not with 1.6.
+CPU: as JPEG 2000 of 16 bits it takes 12 s on a core of 2026, and a machine may be a few times slower.
+Wall: twice that, for cores on which a model reads; below the watchdog's limit and a lease's (worker/watchdog.py,
+storage/jobs.py). Patience: with what starting another takes, nobody waits for a second. Long: a film of 9 million
+pixels as JPEG 2000, which is large for an ordinary one, takes 1 to 2 s. docs/results/reliability.md has the figures.
+"""
