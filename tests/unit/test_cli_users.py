@@ -1,10 +1,11 @@
 """`diagnosis-tool users` and `tokens`, and what a server needs before it starts."""
 
 import re
-import socket
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -122,12 +123,24 @@ def test_the_first_start_makes_an_administrator_and_offers_links_until_one_was_u
     assert capsys.readouterr().out == ""
 
 
+class Healthy(BaseHTTPRequestHandler):
+    """Answers as a server of ours does that lives."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
 def test_address_and_link_are_told_again_once_all_workers_read(
     store: Context, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.socket() as web:
-        web.bind(("127.0.0.1", 0))
-        port = str(web.getsockname()[1])
+    with HTTPServer(("127.0.0.1", 0), Healthy, bind_and_activate=False) as web:
+        web.server_bind()
+        port = str(web.server_address[1])
         store.jobs.heartbeat("worker-1", WorkerState.READY, "of the run before")
         once_ready = prepare(tmp_path, PORT=port, WORKERS="2")
         link = link_in(capsys.readouterr().out)
@@ -137,7 +150,9 @@ def test_address_and_link_are_told_again_once_all_workers_read(
         assert not once_ready()
         store.jobs.heartbeat("worker-2", WorkerState.READY, "bundle")
         assert not once_ready()  # nobody listens
-        web.listen()
+        web.server_activate()
+        serving = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        serving.start()
         assert capsys.readouterr().out == ""
         assert once_ready()
         said = capsys.readouterr().out.splitlines()
@@ -146,6 +161,8 @@ def test_address_and_link_are_told_again_once_all_workers_read(
         accounts.use_link(store, link, PASSWORD)
         assert once_ready()
         assert capsys.readouterr().out.splitlines() == said[:1]
+        web.shutdown()
+        serving.join()
 
 
 def test_others_reach_no_server_that_nobody_protects(
