@@ -1,6 +1,7 @@
 """Settings from the environment, read once, frozen, all errors reported together."""
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,9 @@ from diagnosis_tool.identity_settings import identity_provider
 from diagnosis_tool.logs import LogFormat
 
 _SHORTEST_KEY: Final = 32
+_MOST_DIGITS: Final = 20
+"""Python itself refuses to read numbers of thousands."""
+_MOST_QUOTED: Final = 200
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -87,16 +91,16 @@ class Settings:
 
         def whole(key: str, default: int, low: int, high: int) -> int:
             text = env.get(key) or str(default)
-            if text.isascii() and text.isdigit() and low <= int(text) <= high:
+            if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and low <= int(text) <= high:
                 return int(text)
-            problems.append(f"{key} is {text!r}; it must be a whole number from {low} to {high}")
+            problems.append(f"{key} is {_quoted(text)}; it must be a whole number from {low} to {high}")
             return default
 
         def choice(key: str, kind: type[_Choice], default: _Choice) -> _Choice:
             text = env.get(key) or default.value
             if text in [member.value for member in kind]:
                 return kind(text)
-            problems.append(f"{key} is {text!r}; it must be one of {', '.join(kind)}")
+            problems.append(f"{key} is {_quoted(text)}; it must be one of {', '.join(kind)}")
             return default
 
         def key(name: str) -> str:
@@ -106,11 +110,11 @@ class Settings:
             return text
 
         models_dir = Path(env.get("MODELS_DIR") or resources.models_dir())
-        if not models_dir.is_dir():
-            problems.append(f"MODELS_DIR is {str(models_dir)!r}, which is no folder")
+        if _is_folder(models_dir) is not True:
+            problems.append(f"MODELS_DIR is {_quoted(str(models_dir))}, which is no folder")
         data_dir = Path(env.get("DATA_DIR") or "data").absolute()
-        if data_dir.exists() and not data_dir.is_dir():
-            problems.append(f"DATA_DIR is {str(data_dir)!r}, which is no folder")
+        if _is_folder(data_dir) is False:
+            problems.append(f"DATA_DIR is {_quoted(str(data_dir))}, which is no folder")
         settings = cls(
             data_dir=data_dir,
             host=env.get("HOST") or "127.0.0.1",
@@ -141,3 +145,17 @@ class Settings:
         if problems:
             raise SettingsInvalid("Settings: " + "; ".join(problems) + ".")
         return settings
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…")
+
+
+def _is_folder(path: Path) -> bool | None:
+    """None where there is nothing, so that it could be made. No name of a folder is refused by an error of another kind."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):  # too long, below a file, not ours to look at; a NUL in it
+        return False

@@ -6,6 +6,8 @@ A bundle is a folder: bundle.json, weights (safetensors, float16, possibly in sh
 
 import hashlib
 import json
+import math
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +28,8 @@ from diagnosis_tool.errors import BundleInvalid
 SCHEMA_VERSION: Final = 2
 BUNDLE_FILE: Final = "bundle.json"
 DEFAULT_FILE: Final = "DEFAULT"
+_MOST_WORDS: Final = 500
+"""Of a message about one thing that is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,23 +260,37 @@ def open_bundle(path: Path) -> Bundle:
 def parse_metadata(raw: bytes) -> BundleMetadata:
     """bundle.json's bytes to values; raises BundleInvalid with one line for each thing that is wrong."""
     try:
-        data = json.loads(raw, parse_constant=_no_number)
+        data = json.loads(raw, parse_constant=_no_number, parse_float=_finite)
+        json.dumps(data, ensure_ascii=False).encode()  # no halves of characters: no page and no terminal shows them
     except ValueError as error:
-        raise BundleInvalid(f"bundle.json is not JSON: {error}.") from error
+        raise BundleInvalid(_cut(f"bundle.json is not JSON: {error}.")) from error
+    except RecursionError as error:
+        raise BundleInvalid("bundle.json is not one of ours: it is nested too deeply.") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version != SCHEMA_VERSION:
-        raise BundleInvalid(f"bundle.json has schema_version {version!r}; this release reads {SCHEMA_VERSION}.")
+        found = _cut(repr(version))
+        raise BundleInvalid(f"bundle.json has schema_version {found}; this release reads {SCHEMA_VERSION}.")
     try:
         metadata = CONVERTER.structure(data, BundleMetadata)
     except ClassValidationError as error:
         lines = transform_error(error, path="bundle.json", format_exception=_say)
-        raise BundleInvalid("; ".join(lines)) from error
+        raise BundleInvalid(_cut("; ".join(_cut(line) for line in lines), 10 * _MOST_WORDS)) from error
     _check_consistency(metadata)
     return metadata
 
 
+def _cut(words: str, most: int = _MOST_WORDS) -> str:
+    """A message may quote what stands in the file, and that may be long."""
+    return words if len(words) <= most else f"{words[:most]}…"
+
+
+def _finite(text: str) -> float:
+    number = float(text)  # 1e400 is infinity to Python: as a tolerance it would let every golden output pass
+    return number if math.isfinite(number) else _no_number(text)
+
+
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")  # NaN as a tolerance would let every golden output pass
+    raise ValueError(f"{text} is no number")  # nor would NaN fail any
 
 
 def _say(error: BaseException, kind: type | None) -> str:
@@ -302,18 +320,18 @@ def _check_consistency(metadata: BundleMetadata) -> None:
     if not metadata.weights:
         problems.append("weights is empty")
     if problems:
-        raise BundleInvalid("bundle.json: " + "; ".join(problems) + ".")
+        raise BundleInvalid(_cut("bundle.json: " + "; ".join(map(_cut, problems)), 10 * _MOST_WORDS) + ".")
 
 
 def _check_file(folder: Path, name: str, sha256: str) -> None:
-    if Path(name).name != name:
-        raise BundleInvalid(f"bundle.json names {name!r}: files must lie in the bundle folder itself.")
+    if Path(name).name != name or "\0" in name:
+        raise BundleInvalid(f"bundle.json names {_cut(name)!r}: files must lie in the bundle folder itself.")
     file = folder / name
     try:
         with file.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise BundleInvalid(f"{file} cannot be read: {error.strerror}. Copy the bundle again.") from error
+        raise BundleInvalid(_cut(f"{file} cannot be read: {error.strerror}. Copy the bundle again.")) from error
     if found != sha256:
         raise BundleInvalid(
             f"{file} was altered or damaged (sha256 {found[:12]}…, released {sha256[:12]}…). Copy it again."
@@ -328,9 +346,9 @@ def resolve_bundle(models: Path, name: str) -> Path:
     if name == "default":
         try:
             name = (models / DEFAULT_FILE).read_text().strip()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: it is no text
             raise BundleInvalid(f"{models / DEFAULT_FILE} cannot be read: name a bundle folder instead.") from error
     for candidate in (models / name, Path(name)):
-        if (candidate / BUNDLE_FILE).is_file():
+        if os.path.isfile(candidate / BUNDLE_FILE):  # Path.is_file raises for a name that is too long
             return candidate
     raise BundleInvalid(f"No bundle {name!r}: neither {models / name} nor {Path(name)} holds a {BUNDLE_FILE}.")
