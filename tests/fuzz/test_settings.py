@@ -32,9 +32,7 @@ def promise(env: dict[str, str]) -> None:
 
 
 @BOTH
-def test_any_environment_is_read_or_refused(
-    box: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_environment_is_read_or_refused(box: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     fuzz(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6), promise, box=box, smoke=60)
     assert os.listdir(tmp_path) == []
