@@ -152,7 +152,7 @@ def _quoted(text: str) -> str:
 
 
 def _is_folder(path: Path) -> bool | None:
-    """None where there is nothing, so that it could be made. No name of a folder is refused by an error of another kind."""
+    """None where there is nothing, so that it could be made. Raises for no name, however odd."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:

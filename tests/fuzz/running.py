@@ -23,6 +23,8 @@ from hypothesis import HealthCheck, Phase
 from hypothesis.errors import HypothesisWarning
 from hypothesis.strategies import SearchStrategy
 
+from diagnosis_tool.errors import DiagnosisToolError
+
 Value = TypeVar("Value")
 BOTH: Final = pytest.mark.parametrize(
     "box", [pytest.param(False, id="smoke"), pytest.param(True, id="long", marks=pytest.mark.long)]
@@ -34,7 +36,7 @@ MOST_CPU_S: Final = 10.0
 """Of one input, however busy the machine is."""
 
 
-def fuzz(values: SearchStrategy[Value], promise: Callable[[Value], None], *, box: bool, smoke: int) -> None:
+def fuzz(values: SearchStrategy[Value], promise: Callable[[Value], object], *, box: bool, smoke: int) -> None:
     """Draws values and has `promise` raise for one that breaks it. smoke: how many where there is no time box."""
     if not box:
         _try(values, promise, examples=smoke, seed=14)
@@ -49,7 +51,13 @@ def fuzz(values: SearchStrategy[Value], promise: Callable[[Value], None], *, box
     print(f"{tried} inputs")
 
 
-def _try(values: SearchStrategy[Value], promise: Callable[[Value], None], *, examples: int, seed: int) -> None:
+def words(error: DiagnosisToolError, most: int) -> None:
+    """What an error says can be shown anywhere, and is not what somebody sent."""
+    assert 10 < len(str(error)) < most
+    str(error).encode()
+
+
+def _try(values: SearchStrategy[Value], promise: Callable[[Value], object], *, examples: int, seed: int) -> None:
     failed: list[Value] = []
 
     @hypothesis.seed(seed)

@@ -47,7 +47,13 @@ def _films() -> Iterator[bytes]:
     for syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
         film = pydicom.dcmread(BytesIO(dicom(FILM if syntax == ExplicitVRBigEndian else _DEEP)))
         film.file_meta.TransferSyntaxUID = syntax
-        yield _saved(film, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=syntax != ExplicitVRBigEndian)
+        assert list(film)  # each element is read now, in the order of bytes that it has
+        yield _saved(
+            film,
+            implicit_vr=syntax == ImplicitVRLittleEndian,
+            little_endian=syntax != ExplicitVRBigEndian,
+            force_encoding=True,
+        )
     for syntax in (RLELossless, JPEG2000Lossless):
         film = pydicom.dcmread(BytesIO(_saved(plain)))
         film.compress(syntax, generate_instance_uid=False)
