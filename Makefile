@@ -8,7 +8,7 @@ export PORT DATA_DIR PYTHON TORCH_INDEX
 # the errors: what they say is their first argument
 KEYWORDS := gettext_noop tr ntr:1,2 UnreadableInput UnsupportedImage NotFound Conflict ReviewConflict NotSignedIn NotAllowed TooManyAttempts UploadRefused QuotaExceeded RequestRefused StorageFull ProviderDown DecodersBusy
 
-.PHONY: run install install-dev test test-long check bench bench-long messages screenshots image clean
+.PHONY: run install install-dev test test-long check audit bench bench-long messages screenshots image clean
 
 run: install                ## install if needed, migrate, start web and worker
 	$(BIN)/diagnosis-tool serve
@@ -25,17 +25,20 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@deploy/venv.sh $(VENV) '.[training,dev]'
 	@touch $@
 
-check: install-dev          ## ruff, mypy, import-linter
+check: install-dev          ## ruff (with bandit's rules, S), mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: install-dev          ## known holes of the installed packages; needs PyPI, and says so where it cannot reach it
+	$(BIN)/python -m testing.audit
+
 test: install-dev           ## everything but the tests marked long
 	testing/system-packages.sh
 	$(BIN)/python -m pytest -m "not long"
 
-test-long: install-dev
+test-long: install-dev      ## all, and each fuzz target for FUZZ_SECONDS (600)
 	testing/system-packages.sh
 	$(BIN)/python -m pytest
 

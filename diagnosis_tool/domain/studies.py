@@ -29,6 +29,15 @@ class InstanceState(StrEnum):
         return self in {InstanceState.DONE, InstanceState.REFUSED, InstanceState.FAILED}
 
 
+LEAST_COUNTED_BYTES: Final = 10_000
+"""What a file counts as where it has less: its rows and its block take this much. So a quota bounds the number, too."""
+
+
+def counted_bytes(size_bytes: int) -> int:
+    """What a file of this size counts as against a user's quota."""
+    return max(size_bytes, LEAST_COUNTED_BYTES)
+
+
 def require_quota(kept_bytes: int, more_bytes: int, quota_bytes: int | None) -> None:
     """Raises QuotaExceeded when so much more is more than a user may keep; None: there is no limit."""
     if quota_bytes is not None and kept_bytes + more_bytes > quota_bytes:

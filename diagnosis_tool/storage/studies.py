@@ -6,11 +6,20 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, union_all
+from sqlalchemy import Connection, Engine, case, delete, func, insert, select, union_all
 
 from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.language import gettext_noop
-from diagnosis_tool.domain.studies import ImageName, Instance, InstanceState, Study, StudyProgress, require_quota
+from diagnosis_tool.domain.studies import (
+    LEAST_COUNTED_BYTES,
+    ImageName,
+    Instance,
+    InstanceState,
+    Study,
+    StudyProgress,
+    counted_bytes,
+    require_quota,
+)
 from diagnosis_tool.errors import NotFound
 from diagnosis_tool.storage import tables as t
 from diagnosis_tool.storage import worklist
@@ -68,7 +77,8 @@ class StudyStore:
         """
         with write_transaction(self._engine) as db:  # no other upload or deletion comes between the checks and the rows
             self._blobs.require(new.sha256 for new in instances)
-            require_quota(_bytes_of_user(db, user_id), sum(new.size_bytes for new in instances), quota_bytes)
+            more_bytes = sum(counted_bytes(new.size_bytes) for new in instances)
+            require_quota(_bytes_of_user(db, user_id), more_bytes, quota_bytes)
             study = {"uid": uid, "created_at": created_at, "user_id": user_id, "patient": patient}
             study["project_id"] = only_project(db, user_id) if project_id is None else project_id
             study_id = db.execute(insert(t.studies).values(study).returning(t.studies.c.id)).scalar_one()
@@ -257,7 +267,9 @@ def _delete_some(db: Connection, uids: Sequence[str], projects: Projects) -> tup
 
 
 def _bytes_of_user(db: Connection, user_id: int) -> int:
-    query = select(func.coalesce(func.sum(t.instances.c.size_bytes), 0)).join_from(t.studies, t.instances)
+    size_bytes = t.instances.c.size_bytes
+    counted = case((size_bytes < LEAST_COUNTED_BYTES, LEAST_COUNTED_BYTES), else_=size_bytes)
+    query = select(func.coalesce(func.sum(counted), 0)).join_from(t.studies, t.instances)
     return int(db.execute(query.where(t.studies.c.user_id == user_id)).scalar_one())
 
 

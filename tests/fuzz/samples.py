@@ -67,7 +67,7 @@ def _films() -> Iterator[bytes]:
 
 def _saved(film: pydicom.Dataset, **how: Any) -> bytes:
     buffer = BytesIO()
-    film.save_as(buffer, **how)
+    pydicom.dcmwrite(buffer, film, **how)
     return buffer.getvalue()
 
 

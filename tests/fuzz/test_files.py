@@ -101,10 +101,11 @@ class Uploading(Reader):
         (image,) = self.json(f"{study}.json")["instances"]
         assert image["state"] in {"done", "refused"}, image
         assert len(image["error"] or "") < _MOST_WORDS
-        address = f"/instances/{image['uid']}"
+        uid = self.json(f"{study}/status.json")["instances"][0]["uid"]
+        address = f"/instances/{uid}"
         pages = [study, f"{study}.json", f"{study}.csv", "/", f"{address}/priors.json", f"{address}/pixels"]
         if image["state"] == "done":
-            pages += [f"{address}/report.pdf", f"{address}/thumbnail.jpg", f"/viewer/?instance={image['uid']}"]
+            pages += [f"{address}/report.pdf", f"{address}/thumbnail.jpg", f"/viewer/?instance={uid}"]
         for page in pages:
             with self.browser.get(page) as answer:
                 assert answer.status_code < 500, page
