@@ -85,7 +85,7 @@ def test_the_grammar_begins_with_a_film_that_is_read(tmp_path: Path) -> None:
 @BOTH
 def test_any_dicom_header_is_read_stored_and_shown(box: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
     uploading = Uploading(tmp_path_factory.mktemp("headers"))
-    fuzz(headers(), uploading.promise, box=box, smoke=15)
+    fuzz(headers(), uploading.promise, box=box, smoke=5)
 
 
 class Uploading(Reader):

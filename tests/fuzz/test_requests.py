@@ -80,7 +80,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 @BOTH
 def test_any_review_json_is_stored_or_refused(box: bool, reader: Reader) -> None:
-    fuzz(mutated_json(REVIEW), reader.promise_of(f"{reader.image}/review"), box=box, smoke=40)
+    fuzz(mutated_json(REVIEW), reader.promise_of(f"{reader.image}/review"), box=box, smoke=12)
 
 
 @BOTH
