@@ -30,6 +30,7 @@ _STABLE_S: Final = 30.0
 _WEB_S: Final = 2.0
 """Of it, at least so much is the web process's own: it goes on until the front, which waits for answers, has ended."""
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_LONG_PATH: Final = 70  # of 104 letters on macOS; ours takes 28
 FRONT: Final = "front"
 WEB: Final = "web"
 
@@ -195,6 +196,13 @@ def web_command(*, listen: Path, threads: int) -> list[str]:
     ]  # fmt: skip
 
 
+def _short_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder of ours, 0700, for a socket, whose path the system wants short. Source: unix(7), sun_path."""
+    wanted = tempfile.gettempdir()
+    folder = "/tmp" if len(wanted) > _LONG_PATH and os.access("/tmp", os.W_OK) else wanted  # noqa: S108  a new one there
+    return tempfile.TemporaryDirectory(prefix="diagnosis-tool-", dir=folder)
+
+
 @contextmanager
 def web_commands(*, host: str, port: int, threads: int, proxies: int, data_dir: Path) -> Iterator[dict[str, list[str]]]:
     """Front and web process by their names, with a socket between them in a folder that nobody else can open.
@@ -203,7 +211,7 @@ def web_commands(*, host: str, port: int, threads: int, proxies: int, data_dir: 
     the secret by which the two know each other stands in the environment.
     """
     os.environ[ENV_KEY] = secrets.token_hex(32)
-    with tempfile.TemporaryDirectory(prefix="diagnosis-tool-") as folder:  # 0700
+    with _short_folder() as folder:
         listen = Path(folder) / "web"
         front = [host, str(port), str(listen), str(threads), str(proxies), str(data_dir)]
         yield {

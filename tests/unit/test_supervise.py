@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,16 @@ from pathlib import Path
 import pytest
 
 from diagnosis_tool.errors import Busy, SettingsInvalid
-from diagnosis_tool.supervise import Child, refuse_taken_address, supervise, worker_commands
+from diagnosis_tool.front.headers import ENV_KEY
+from diagnosis_tool.supervise import (
+    FRONT,
+    WEB,
+    Child,
+    refuse_taken_address,
+    supervise,
+    web_commands,
+    worker_commands,
+)
 
 
 def tend_until(child: Child, reached: Callable[[], bool]) -> None:
@@ -136,3 +146,19 @@ supervise({"parent": [sys.executable, "-c", parent]}, told)
     done = subprocess.run([*own, sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     zombies, most = done.stdout.split()
     assert (int(zombies) <= 1, int(most) >= 2) == (True, True), done.stderr  # one may have ended a moment ago
+
+
+def test_front_and_web_meet_in_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the path of the folder for temporary files is: a socket's path must be short."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    monkeypatch.setenv(ENV_KEY, "")
+    with web_commands(host="127.0.0.1", port=8000, threads=8, proxies=0, data_dir=tmp_path) as commands:
+        listen = Path(commands[FRONT][5])
+        assert f"unix:{listen}" in commands[WEB]
+        assert listen.parent.stat().st_mode & 0o777 == 0o700
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(listen))
+        assert len(os.environ[ENV_KEY]) == 64
+    assert not listen.parent.exists()
