@@ -136,6 +136,7 @@ def _as_json(found: PredictedFile) -> dict[str, Any]:
         "findings": [{"finding": output.name, "probability": output.probability} for output in outputs],
         "top4": list(found.prediction.top) if found.prediction else [],
         "refused": found.refused,
+        **({"notes": list(found.notes)} if found.notes else {}),
     }
 
 
@@ -150,6 +151,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             continue
         best = sorted(row["findings"], key=lambda f: -f["probability"])
         print(f"{row['file']}: " + ", ".join(f"{f['finding']} {f['probability']:.2f}" for f in best))
+        for note in row.get("notes", ()):
+            print(f"{row['file']}: note: {note}")
     print("Research use only, not a medical device.", file=sys.stderr)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from diagnosis_tool.cxr.jpeg_header import jpeg_header
+from diagnosis_tool.cxr.jpeg_stream import is_incomplete
 from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.errors import UnreadableInput, UnsupportedImage
 
@@ -52,6 +53,8 @@ def read_image_file(data: bytes) -> Radiograph:
         if getattr(image, "n_frames", 1) > 1:
             raise UnsupportedImage("The image has several frames (animated). Upload single radiographs, one file each.")
         source_format = str(image.format)
+        if source_format == "JPEG" and is_incomplete(data):  # Pillow makes up what was cut off, if EOI follows
+            raise _truncated()
         upright = _load_upright(image)
     pixels = _to_grey(upright)
     return Radiograph(pixels=pixels, source_format=source_format, bits=pixels.dtype.itemsize * 8)
@@ -84,8 +87,12 @@ def _load_upright(image: Image.Image) -> Image.Image:
         ImageOps.exif_transpose(image, in_place=True)
     # Pillow's decoders raise all of these for damaged files
     except (OSError, ValueError, SyntaxError, IndexError, EOFError) as error:
-        raise UnreadableInput("The image is damaged or truncated. Export or copy it again.") from error
+        raise _truncated() from error
     return image
+
+
+def _truncated() -> UnreadableInput:
+    return UnreadableInput("The image is damaged or truncated. Export or copy it again.")
 
 
 def _to_grey(image: Image.Image) -> NDArray[np.uint8] | NDArray[np.uint16]:

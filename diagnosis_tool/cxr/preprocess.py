@@ -48,21 +48,33 @@ def preprocess(radiograph: Radiograph, spec: PreprocessSpec) -> NDArray[np.uint8
 
     The network itself divides by 255 and normalises. Deterministic: the same pixels give the same bytes.
     """
-    windowed = window_to_uint8(radiograph.pixels, spec.window_low_percentile, spec.window_high_percentile)
+    windowed = window_to_uint8(
+        radiograph.pixels,
+        spec.window_low_percentile,
+        spec.window_high_percentile,
+        padded_px=radiograph.padded_px,
+    )
     image = Image.fromarray(windowed).resize((spec.size_px, spec.size_px), _PILLOW[spec.interpolation])
     return np.asarray(image)
 
 
 def window_to_uint8(
-    pixels_HW: NDArray[np.uint8] | NDArray[np.uint16], low_percentile: float, high_percentile: float
+    pixels_HW: NDArray[np.uint8] | NDArray[np.uint16],
+    low_percentile: float,
+    high_percentile: float,
+    *,
+    padded_px: int = 0,
 ) -> NDArray[np.uint8]:
     """Maps the grey values between two percentiles linearly to 0..255, clipping outside; a flat image becomes 0.
 
     pixels_HW: (H, W) uint8 or uint16. Percentiles are read off the histogram (nearest rank), so the result is exact
-    and the same on every machine.
+    and the same on every machine. padded_px: so many of the darkest pixels are no part of the film (Radiograph).
     """
     levels = 1 + np.iinfo(pixels_HW.dtype).max
-    cumulative = np.cumsum(_histogram(pixels_HW, levels))
+    histogram = _histogram(pixels_HW, levels)
+    if padded_px:
+        histogram[np.flatnonzero(histogram)[0]] -= padded_px
+    cumulative = np.cumsum(histogram)
     low, high = (_grey_at(cumulative, percentile) for percentile in (low_percentile, high_percentile))
     if high <= low:
         return np.zeros(pixels_HW.shape, np.uint8)

@@ -1,7 +1,7 @@
 """The values that pass between decoding, models and the rest of the tool. Torch-free."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
@@ -10,16 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnosis_tool.cxr.findings import OutputKind
+from diagnosis_tool.cxr.turn import UPRIGHT, Grey, Turn
 from diagnosis_tool.errors import NotFound
 
 
 class ViewPosition(StrEnum):
-    """DICOM View Position (0018,5101), as far as chest radiographs use it."""
+    """DICOM View Position (0018,5101), as far as chest radiographs use it, and what coded views add to it.
+
+    LL also stands for a lateral whose side is not told. At most 10 letters: a column of the database holds it.
+    """
 
     PA = "PA"
     AP = "AP"
     LL = "LL"
+    RL = "RL"
+    LLD = "LLD"
+    RLD = "RLD"
+    LLO = "LLO"
+    RLO = "RLO"
+    LAO = "LAO"
+    RAO = "RAO"
+    LPO = "LPO"
+    RPO = "RPO"
+    OBLIQUE = "OBLIQUE"
+    DECUBITUS = "DECUBITUS"
+    AXIAL = "AXIAL"
     UNKNOWN = "unknown"
+
+    @property
+    def is_frontal_or_unknown(self) -> bool:
+        """False for what is surely no frontal view."""
+        return self in {ViewPosition.PA, ViewPosition.AP, ViewPosition.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,22 +61,43 @@ NOBODY: Final = Subject()
 """Of a file that tells nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What who looks at a film must know of how it was read, such as that it was turned. str(): in English.
+
+    message: English, a plain string literal where it is made, as in DiagnosisToolError. values: what stands for its
+    %(name)s.
+    """
+
+    message: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.message % self.values if self.values else self.message
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Radiograph:
-    """One image in canonical form: grey, bright = dense (MONOCHROME2), upright as stored.
+    """One image in canonical form: grey, bright = dense (MONOCHROME2), as a person who faces the reader.
 
     pixels: (H, W), uint8 or uint16, full range of the source.
     source_format: 'PNG', 'JPEG' or 'DICOM'.
     pixel_spacing_mm: (row, column) distance of pixel centres, where the source states it.
     bits: how many of each pixel's bits the source uses, 1 to 16.
+    padded_px: how many pixels are padding around the film. They have the darkest of its grey values, and no
+        statistic of the film counts them.
+    turn: how it was brought to face the reader. notes: what who looks at it must know.
     """
 
-    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    pixels: Grey
     source_format: str
     view_position: ViewPosition = ViewPosition.UNKNOWN
     pixel_spacing_mm: tuple[float, float] | None = None
     bits: int = 8
     subject: Subject = NOBODY
+    padded_px: int = 0
+    turn: Turn = UPRIGHT
+    notes: tuple[Remark, ...] = ()
 
     @property
     def height_px(self) -> int:
@@ -66,6 +108,16 @@ class Radiograph:
     def width_px(self) -> int:
         """Number of columns."""
         return int(self.pixels.shape[1])
+
+    def as_stored(self) -> "Radiograph":
+        """As the file holds it, before it was turned."""
+        spacing = self.pixel_spacing_mm
+        return replace(
+            self,
+            pixels=self.turn.undo(self.pixels),
+            pixel_spacing_mm=spacing[::-1] if spacing and self.turn.transposed else spacing,
+            turn=UPRIGHT,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

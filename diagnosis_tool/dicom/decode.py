@@ -7,11 +7,12 @@ from typing import Final
 
 from diagnosis_tool.cxr.image_file import read_image_file
 from diagnosis_tool.cxr.types import Radiograph
-from diagnosis_tool.dicom.reader import is_dicom, read_dicom
+from diagnosis_tool.dicom.reader import is_bare_data_set, is_dicom, read_dicom
+from diagnosis_tool.errors import UnreadableInput
 
 _DOT: Final = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 """A PNG of one pixel."""
-_LATE: Final = ("pydicom.pixels.decoders", "pydicom.overlays", "libjpeg", "openjpeg")
+_LATE: Final = ("pydicom.pixels.decoders", "pydicom.overlays", "jpeg_ls", "libjpeg", "openjpeg")
 """What is imported when it is needed first."""
 
 
@@ -20,7 +21,14 @@ def decode_radiograph(data: bytes) -> Radiograph:
 
     Raises UnreadableInput or UnsupportedImage with a message for the user.
     """
-    return read_dicom(data) if is_dicom(data) else read_image_file(data)
+    if is_dicom(data):
+        return read_dicom(data)
+    if is_bare_data_set(data):  # its encoding could only be guessed
+        raise UnreadableInput(
+            "This is DICOM without a file header (no preamble and no 'DICM'), so nothing says how it is encoded. "
+            "Export it as a DICOM file (PS3.10)."
+        )
+    return read_image_file(data)
 
 
 class HereDecoder:

@@ -1,4 +1,4 @@
-"""DICOM files (CR, DX) to canonical radiographs: modality LUT, VOI LUT or window, then MONOCHROME1 inverted.
+"""DICOM files (CR, DX) to canonical radiographs: what may be read, decoded, as it is to be looked at, upright.
 
 Source: DICOM PS3.3 C.7.6.3 (Image Pixel), C.11.1 (Modality LUT), C.11.2 (VOI LUT); PS3.10 section 7 (file format).
 """
@@ -7,36 +7,46 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
-from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+from pydicom.encaps import get_frame
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
-from diagnosis_tool.cxr.image_file import MAX_PIXELS
-from diagnosis_tool.cxr.types import Radiograph, ViewPosition
-from diagnosis_tool.dicom.bounds import cut_long_values, refuse_false_frame, words
-from diagnosis_tool.dicom.structure import refuse_overfull
+from diagnosis_tool.cxr.jpeg_stream import has_end, is_incomplete
+from diagnosis_tool.cxr.turn import Turn
+from diagnosis_tool.cxr.types import Radiograph, Remark, ViewPosition
+from diagnosis_tool.dicom.admit import damaged, refuse_foreign
+from diagnosis_tool.dicom.bounds import refuse_false_frame, words
+from diagnosis_tool.dicom.elements import number, term, texts
+from diagnosis_tool.dicom.parse import is_bare_data_set, is_dicom, parse
+from diagnosis_tool.dicom.pixels import Stored, bits_stored, canonical, lies_high, moved_down
 from diagnosis_tool.dicom.subject import subject_of
-from diagnosis_tool.errors import DiagnosisToolError, UnreadableInput, UnsupportedImage
+from diagnosis_tool.dicom.view import VIEW_TAGS, turn_note, turn_of, view_position
+from diagnosis_tool.errors import DiagnosisToolError, UnreadableInput
 
-_PREAMBLE: Final = 128
-_MODALITIES: Final = frozenset({"CR", "DX", "RG", "XR"})
-# DICOM PS3.16 annex L body part terms that a frontal chest film may carry
-_BODY_PARTS: Final = frozenset({"CHEST", "THORAX", "LUNG", "PORT CHEST", "RIB", "RIBS", "TSPINE CHEST"})
-_HEADER: Final = ("Rows", "Columns", "ViewPosition", "PatientSex", "PatientAge")
-# a film rescaled to fewer whole values than this would lose what distinguishes its tissues
-_FEW_LEVELS: Final = 256
+__all__ = ["DicomHeader", "is_bare_data_set", "is_dicom", "read_dicom", "read_dicom_header"]
 
-
-def is_dicom(data: bytes) -> bool:
-    """True for a DICOM file by its preamble (PS3.10 section 7.1); a bare data set without one is not accepted."""
-    return data[_PREAMBLE : _PREAMBLE + 4] == b"DICM"
+_HEADER: Final = ("Rows", "Columns", "PatientSex", "PatientAge", *VIEW_TAGS)
+_NATIVE: Final = (
+    ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian,
+)  # fmt: skip
+_LOSSLESS: Final = (JPEGLossless, JPEGLosslessSV1)
+_JPEGS: Final = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)
 
 
 def read_dicom(data: bytes) -> Radiograph:
@@ -48,27 +58,36 @@ def read_dicom(data: bytes) -> Radiograph:
     """
     with warnings.catch_warnings(), _damage_is_unreadable():
         warnings.simplefilter("ignore")  # pydicom warns of many small deviations that change no pixel
-        dataset = _parse(data)
-        _refuse_foreign(dataset)
+        parsed = parse(data)
+        dataset = parsed.dataset
+        refuse_foreign(dataset, is_cut=parsed.is_cut)
+        film, turn = canonical(_stored_values(dataset), dataset), turn_of(dataset)
         return Radiograph(
-            pixels=_canonical(_stored_values(dataset), dataset),
+            pixels=turn.apply(film.pixels),
             source_format="DICOM",
-            view_position=_view_position(dataset),
-            pixel_spacing_mm=_pixel_spacing_mm(dataset),
-            bits=min(max(_number(dataset, "BitsStored", 16), 1), 16),
+            view_position=view_position(dataset),
+            pixel_spacing_mm=_pixel_spacing_mm(dataset, turn, film.row_factor),
+            bits=bits_stored(dataset),
             subject=subject_of(dataset),
+            padded_px=film.padded_px,
+            turn=turn,
+            notes=tuple(_notes(dataset)),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomHeader:
-    """What stands beside the pixels. age: as in DICOM ('057Y'), sex: 'M', 'F', 'O'; '' where not stated."""
+    """What stands beside the pixels. age: as in DICOM ('057Y'), sex: 'M', 'F', 'O'; '' where not stated.
+
+    rows, columns: of the stored pixels, before `turn`.
+    """
 
     rows: int
     columns: int
     view_position: ViewPosition
     sex: str
     age: str
+    turn: Turn
 
 
 def read_dicom_header(path: Path) -> DicomHeader:
@@ -77,16 +96,13 @@ def read_dicom_header(path: Path) -> DicomHeader:
         warnings.simplefilter("ignore")
         dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))
         return DicomHeader(
-            rows=_number(dataset, "Rows", 0),
-            columns=_number(dataset, "Columns", 0),
-            view_position=_view_position(dataset),
-            sex=_text(dataset, "PatientSex"),
-            age=_text(dataset, "PatientAge"),
+            rows=number(dataset, "Rows", 0),
+            columns=number(dataset, "Columns", 0),
+            view_position=view_position(dataset),
+            sex=term(dataset, "PatientSex"),
+            age=term(dataset, "PatientAge"),
+            turn=turn_of(dataset),
         )
-
-
-def _damaged() -> UnreadableInput:
-    return UnreadableInput("The DICOM file is damaged or cut short. Export or send it again.")
 
 
 @contextmanager
@@ -96,111 +112,79 @@ def _damage_is_unreadable() -> Iterator[None]:
     except (DiagnosisToolError, MemoryError):
         raise
     except Exception as error:  # elements are parsed when they are first used, and damage surfaces as almost anything
-        raise _damaged() from error
+        raise damaged() from error
 
 
-def _parse(data: bytes) -> Dataset:
-    # a deflated data set inflates without bound before any of its sizes can be looked at
-    if DeflatedExplicitVRLittleEndian.encode() in data:
-        raise UnsupportedImage("Deflated DICOM files are not read. Export it in another transfer syntax.")
-    refuse_overfull(data)
-    dataset = dcmread(BytesIO(data))
-    cut_long_values(dataset)
-    return dataset
+def _refuse_cut_streams(dataset: Dataset) -> None:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax not in _JPEGS:
+        return
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    # what a decoder does not find in a JPEG stream it makes up
+    if not has_end(frame) or is_incomplete(frame):
+        raise damaged()
+    # each pixel of a lossless one takes a code of its own
+    if syntax in _LOSSLESS and 8 * len(frame) < number(dataset, "Rows", 0) * number(dataset, "Columns", 0):
+        raise damaged()
 
 
-def _refuse_foreign(dataset: Dataset) -> None:
-    modality = _text(dataset, "Modality")
-    if modality and modality not in _MODALITIES:
-        raise UnsupportedImage(
-            "This is a %(modality)s image, not a radiograph (CR or DX). Nothing was read.", modality=modality
-        )
-    body_part = _text(dataset, "BodyPartExamined")
-    if body_part and body_part not in _BODY_PARTS:
-        raise UnsupportedImage("This is a radiograph of %(part)s, not of the chest. Nothing was read.", part=body_part)
-    if "PixelData" not in dataset:
-        raise UnsupportedImage("The DICOM file holds no image. Send the images of the study, not its reports.")
-    if _number(dataset, "NumberOfFrames", 1) > 1:
-        raise UnsupportedImage("The DICOM file has several frames. Send single radiographs.")
-    colour = _text(dataset, "PhotometricInterpretation")
-    if _number(dataset, "SamplesPerPixel", 1) != 1 or colour not in {"MONOCHROME1", "MONOCHROME2"}:
-        raise UnsupportedImage("This is a colour image, not a radiograph. Nothing was read.")
-    rows, columns = _number(dataset, "Rows", 0), _number(dataset, "Columns", 0)
-    if rows * columns > MAX_PIXELS:
-        raise UnsupportedImage(
-            "The image has %(width)s x %(height)s pixels, more than a radiograph has (limit %(limit)s million). "
-            "Export it at its original size.",
-            width=columns,
-            height=rows,
-            limit=MAX_PIXELS // 1_000_000,
-        )
+def _refuse_too_few_bytes(dataset: Dataset) -> None:
+    cells = number(dataset, "Rows", 0) * number(dataset, "Columns", 0)
+    if len(dataset.PixelData) * 8 < cells * number(dataset, "BitsAllocated", 16):
+        raise damaged()
 
 
 def _stored_values(dataset: Dataset) -> NDArray[np.generic]:
+    syntax = dataset.file_meta.get("TransferSyntaxUID", "none")
+    if syntax in _NATIVE:
+        _refuse_too_few_bytes(dataset)
     try:
         refuse_false_frame(dataset)
-        stored = np.asarray(pixel_array(dataset))
+        _refuse_cut_streams(dataset)
+        stored = _decoded(dataset)
     except (DiagnosisToolError, MemoryError):
         raise
     except Exception as error:  # decoders surface damage as almost anything
-        syntax = dataset.file_meta.get("TransferSyntaxUID", "none")
-        name = words(getattr(syntax, "name", str(syntax)))
         raise UnreadableInput(
             "The pixels cannot be decoded (transfer syntax %(name)s): the file is damaged or its compression is not "
             "supported. Export it uncompressed.",
-            name=name,
+            name=words(getattr(syntax, "name", str(syntax))),
         ) from error
     if stored.ndim != 2 or stored.size == 0:
-        raise _damaged()
+        raise damaged()
     return stored
 
 
-def _canonical(stored_HW: NDArray[np.generic], dataset: Dataset) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    grey_HW = np.asarray(_windowed(apply_modality_lut(stored_HW, dataset), dataset), dtype=np.float64)
-    low, high = float(grey_HW.min()), float(grey_HW.max())
-    bits = _number(dataset, "BitsStored", 16)
-    if _text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
-        grey_HW = high + low - grey_HW  # after the window, which is stated for the values before inversion
-    full = 255 if bits <= 8 else 65535
-    if low < 0 or high > full:  # signed or rescaled values: keep their steps where they fit
-        grey_HW = (grey_HW - low) * min(1.0, full / max(high - low, 1.0))
-    elif 0 < high - low < _FEW_LEVELS and np.any(grey_HW % 1):  # a fractional slope: rounding would drop its steps
-        grey_HW = (grey_HW - low) * (full / (high - low))
-    rounded = np.rint(grey_HW, out=grey_HW)  # in place: of the largest film it is 800 MB
-    return rounded.astype(np.uint8) if bits <= 8 else rounded.astype(np.uint16)
+def _decoded(dataset: Dataset) -> Stored:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    options: dict[str, Any] = {}
+    if syntax in JPEGLSTransferSyntaxes:
+        options["decoding_plugin"] = "pyjpegls"  # the only one that refuses a stream that was cut and closed again
+    # a JPEG stream holds numbers, and High Bit is nothing to it; all else holds cells of bits
+    is_high = lies_high(dataset) and syntax not in (*_JPEGS, *JPEG2000TransferSyntaxes)
+    if is_high:
+        options["bits_stored"] = number(dataset, "BitsAllocated", 16)
+    stored = np.asarray(pixel_array(dataset, **options))
+    return moved_down(stored, dataset) if is_high else stored
 
 
-def _windowed(values_HW: NDArray[np.generic], dataset: Dataset) -> NDArray[np.generic]:
-    try:
-        return np.asarray(apply_voi_lut(values_HW, dataset, index=0))
-    except (ValueError, KeyError, AttributeError, IndexError, NotImplementedError, TypeError):
-        # an impossible window (width 0 is common) is as if absent: preprocess() windows by percentiles anyway
-        return values_HW
+def _notes(dataset: Dataset) -> Iterator[Remark]:
+    if note := turn_note(dataset):
+        yield note
+    if term(dataset, "BurnedInAnnotation") == "YES":
+        yield Remark(
+            "Text is burned into the pixels, as the header says: it may name the patient. It was read with them."
+        )
 
 
-def _view_position(dataset: Dataset) -> ViewPosition:
-    view = _text(dataset, "ViewPosition")
-    if view in {"LATERAL", "LL", "RL", "LLO", "LAT"}:
-        return ViewPosition.LL
-    return ViewPosition(view) if view in {"PA", "AP"} else ViewPosition.UNKNOWN
-
-
-def _pixel_spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
+def _pixel_spacing_mm(dataset: Dataset, turn: Turn, row_factor: float) -> tuple[float, float] | None:
+    """(row, column) of the pixels that are shown: turned, and made square where Pixel Aspect Ratio said so."""
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
         try:
-            row, column = (float(value) for value in dataset.get(name) or ())
-        except (ValueError, TypeError):
+            row, column = (float(value) for value in texts(dataset, name))
+        except ValueError:
             continue
         if row > 0 and column > 0:
-            return row, column
+            row, column = row / max(row_factor, 1), column * min(row_factor, 1)
+            return (column, row) if turn.transposed else (row, column)
     return None
-
-
-def _text(dataset: Dataset, name: str) -> str:
-    value = dataset.get(name)
-    return "" if value is None else words(str(value).strip().upper())
-
-
-def _number(dataset: Dataset, name: str, default: int) -> int:
-    value = dataset.get(name)
-    return default if value in (None, "") else int(value)

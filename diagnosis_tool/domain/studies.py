@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from diagnosis_tool.cxr.types import NOBODY, Prediction, Radiograph, Subject, ViewPosition
+from diagnosis_tool.cxr.types import NOBODY, Prediction, Radiograph, Remark, Subject, ViewPosition
 from diagnosis_tool.errors import DiagnosisToolError, QuotaExceeded
 
 
@@ -78,7 +78,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """What the worker learns of a file besides its pixels; bits, view_position, pixel_spacing_mm as in Radiograph."""
+    """What the worker learns of a file besides its pixels.
+
+    bits, view_position, pixel_spacing_mm and notes as in Radiograph; notes None: an earlier release read the image.
+    """
 
     width_px: int
     height_px: int
@@ -86,6 +89,7 @@ class ImageFacts:
     view_position: ViewPosition = ViewPosition.UNKNOWN
     pixel_spacing_mm: tuple[float, float] | None = None
     subject: Subject = NOBODY
+    notes: tuple[Remark, ...] | None = ()
 
     @classmethod
     def of(cls, radiograph: Radiograph) -> "ImageFacts":
@@ -97,6 +101,7 @@ class ImageFacts:
             view_position=radiograph.view_position,
             pixel_spacing_mm=radiograph.pixel_spacing_mm,
             subject=radiograph.subject,
+            notes=radiograph.notes,
         )
 
 
@@ -110,7 +115,8 @@ class Instance:
     was received, also when the same content had been read before; predict_s: how many seconds that took then.
     patient_id: the file's, or what the sender called the patient of the upload. This and what follows: None where it is
     not known (yet). bits: of each pixel that the source uses, 8 until the image was decoded.
-    received_at: when it was uploaded.
+    received_at: when it was uploaded. notes: what who looks at it must know of how it was read; None where it was not
+    read, or by a release that turned no film: its prediction is one of the film as it is stored.
     """
 
     uid: str
@@ -136,6 +142,7 @@ class Instance:
     pixel_spacing_mm: tuple[float, float] | None = None
     bits: int = 8
     received_at: datetime | None = None
+    notes: tuple[Remark, ...] | None = None
 
     @property
     def dated(self) -> datetime | None:

@@ -170,6 +170,11 @@ def outcome(instance: Instance) -> str:
     return _("Not read: %(reason)s", reason=reason)
 
 
+def notes(instance: Instance) -> tuple[str, ...]:
+    """What who looks at the image must know of how it was read."""
+    return tuple(_(note.message, **note.values) for note in instance.notes or ())
+
+
 def prediction_outcome(prediction: Prediction) -> str:
     """Which findings are above their operating points."""
     findings = [o for o in prediction.outputs if o.kind is OutputKind.FINDING]

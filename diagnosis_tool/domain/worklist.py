@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final
 
 from diagnosis_tool.cxr.types import ViewPosition
 from diagnosis_tool.domain.reviews import ReviewState
 from diagnosis_tool.domain.studies import InstanceState
+
+_MOST_VIEWS: Final = 5
+"""So many of the longest names fit into the column `view_positions`."""
 
 
 class StudyState(StrEnum):
@@ -91,7 +95,7 @@ def outline(images: Sequence[ImageLine]) -> Outline:
         patient_id=first.patient_id if first else None,
         patient_name=first.patient_name if first else None,
         patients=len({image.patient_id or image.patient_name for image in named}),
-        view_positions=", ".join(dict.fromkeys(str(view) for view in views)),
+        view_positions=", ".join(list(dict.fromkeys(str(view) for view in views))[:_MOST_VIEWS]),
         age_years=next((i.age_years for i in images if i.age_years is not None), None),
         sex=next((i.sex for i in images if i.sex), None),
         reader_id=last.reader_id if last else None,

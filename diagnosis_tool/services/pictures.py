@@ -47,13 +47,19 @@ def radiograph_png(context: Context, instance: Instance) -> bytes:
 
 
 def radiograph(context: Context, instance: Instance) -> Radiograph:
-    """The film with all its grey values, decoded anew.
+    """The film with all its grey values, decoded anew, the way up and round that it was read.
 
     Raises NotFound while it is not read, or when it cannot be; DecodersBusy when it takes long and others do.
     """
     if instance.width_px is None:
         raise NotFound("This file has no picture: it is not read (yet), or could not be.")
-    return context.decoder.decode(context.blobs.read(instance.sha256))
+    film = context.decoder.decode(context.blobs.read(instance.sha256))
+    return film if instance.notes is not None else film.as_stored()  # what was predicted of it holds for that
+
+
+def film_tag(instance: Instance) -> str:
+    """Names what `radiograph` gives: another reading of the same file, as later releases make it, has another name."""
+    return instance.sha256 if instance.notes is None else f"{instance.sha256}-2"
 
 
 def heatmap_png(instance: Instance, finding: str, *, side_px: int = 256) -> bytes:

@@ -18,26 +18,30 @@ _BROKE: Final = "Reading this file broke down. Nothing is known about it; the lo
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedFile:
     """What became of one file. prediction is None exactly when refused says why; sha256 is None if there were no
-    bytes, or more than any radiograph has."""
+    bytes, or more than any radiograph has. notes: what who looks at it must know of how it was read."""
 
     file: str
     sha256: str | None
     prediction: Prediction | None
     refused: str | None
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def predict_file(classifier: Classifier, decoder: Decoder, file: str) -> PredictedFile:
     """The model's prediction for one file; a bad file gives a reason instead, never an error."""
     start = time.perf_counter()
     sha256 = prediction = refused = None
+    notes: tuple[str, ...] = ()
     try:
         with Path(file).open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise too_large()
         sha256 = hashlib.sha256(data).hexdigest()
-        prediction = classifier.predict(decoder.decode(data))
+        radiograph = decoder.decode(data)
+        notes = tuple(map(str, radiograph.notes))
+        prediction = classifier.predict(radiograph)
     except (UnreadableInput, UnsupportedImage) as error:
         refused = str(error)
     except OSError as error:
@@ -46,5 +50,10 @@ def predict_file(classifier: Classifier, decoder: Decoder, file: str) -> Predict
         _log.exception("reading a file broke down")
         refused = _BROKE
     return PredictedFile(
-        file=file, sha256=sha256, prediction=prediction, refused=refused, seconds=time.perf_counter() - start
+        file=file,
+        sha256=sha256,
+        prediction=prediction,
+        refused=refused,
+        seconds=time.perf_counter() - start,
+        notes=notes,
     )

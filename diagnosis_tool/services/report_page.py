@@ -63,6 +63,8 @@ def draw(report: ImageReport) -> bytes:
     y = _head(page, report)
     below = max(_film(page, report, y), _chart(page, report.bars, y))
     y = page.words(_LEFT, below + _GAP, wording.prediction_outcome(report.prediction), size=10)
+    for note in wording.notes(report.instance):
+        y = page.words(_LEFT, y, note, size=8, colour=MUTED)
     y = _maps(page, report.maps, y + 2)
     _review(page, report.review, y + 2)
     _foot(page, report)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, select, true, update
 
 from diagnosis_tool.cxr.age import is_showable
-from diagnosis_tool.cxr.types import Prediction, ViewPosition
+from diagnosis_tool.cxr.types import Prediction, Remark, ViewPosition
 from diagnosis_tool.domain.access import Projects
 from diagnosis_tool.domain.studies import ImageFacts, Instance, InstanceState, Reason
 from diagnosis_tool.storage import tables as t
@@ -69,6 +69,7 @@ def instance_of(row: Any, prediction: Prediction | None) -> Instance:
         pixel_spacing_mm=None if None in spacing_mm else spacing_mm,
         bits=row.bits or 8,
         received_at=row.received_at,
+        notes=None if row.notes is None else tuple(Remark(**note) for note in json.loads(row.notes)),
     )
 
 
@@ -110,7 +111,15 @@ def facts_row(facts: ImageFacts) -> dict[str, Any]:
         "age_years": subject.age_years,
         "sex": subject.sex,
         "acquired_at": subject.acquired_at,
+        "notes": _notes_text(facts.notes),
     }
+
+
+def _notes_text(notes: tuple[Remark, ...] | None) -> str | None:
+    """As the column `notes` holds them: JSON of each message's id and its values."""
+    if notes is None:
+        return None
+    return json.dumps([{"message": note.message, "values": dict(note.values)} for note in notes])
 
 
 FACTS: Final = tuple(facts_row(ImageFacts(width_px=1, height_px=1)))

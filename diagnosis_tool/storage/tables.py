@@ -194,7 +194,8 @@ prediction_outputs: Final = Table(
 )
 
 # patient_id and what follows are the file's own words, NULL where it has none; studies.patient is what the sender
-# called the patient of a whole upload, and counts where the file names nobody.
+# called the patient of a whole upload, and counts where the file names nobody. notes: JSON; NULL where the image was
+# not read, or by a release that noted nothing and turned no film.
 instances: Final = Table(
     "instances",
     metadata,
@@ -219,6 +220,7 @@ instances: Final = Table(
     Column("pixel_spacing_row_mm", Float),
     Column("pixel_spacing_column_mm", Float),
     Column("bits", Integer),
+    Column("notes", Text),
     UniqueConstraint("study_id", "position"),
 )
 

@@ -116,7 +116,8 @@ def _below(shown: facts.Shown, selected: str) -> Component:
     ramp = html.Span(className="ramp", style={"background": facts.legend_gradient()})
     legend = html.Span([_("low"), ramp, _("high · relative, this image only")], className="legend muted")
     opacity = html.Label([html.Span(_("Opacity")), slider], htmlFor=ids.OPACITY, className="opacity")
-    return html.Div([html.P(caption, id="caption", role="status"), legend, opacity], className="below-film")
+    notes = [html.P(note, className="muted film-note") for note in wording.notes(shown.instance)]
+    return html.Div([html.P(caption, id="caption", role="status"), *notes, legend, opacity], className="below-film")
 
 
 def _maps(shown: facts.Shown) -> Component:

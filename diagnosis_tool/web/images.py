@@ -37,7 +37,9 @@ def radiograph(uid: str) -> Response:
     """The film at full size, 8 bit grey."""
     context = current_context()
     instance = browse.get_instance(context, uid)
-    return _picture(f"{instance.sha256}-film", "image/png", lambda: pictures.radiograph_png(context, instance))
+    return _picture(
+        f"{pictures.film_tag(instance)}-film", "image/png", lambda: pictures.radiograph_png(context, instance)
+    )
 
 
 @blueprint.get("/pixels")
@@ -48,7 +50,7 @@ def pixels(uid: str) -> Response:
     """
     context = current_context()
     instance = browse.get_instance(context, uid)
-    tag = f"{instance.sha256}-pixels"
+    tag = f"{pictures.film_tag(instance)}-pixels"
     if request.if_none_match.contains(tag):
         return _picture(tag, "application/octet-stream", bytes)
     film = pictures.radiograph(context, instance)

@@ -114,4 +114,5 @@ def _instance_json(instance: Instance) -> dict[str, Any]:
         "top4": list(top),
         "heatmaps": {name: url_for("images.heatmap", uid=instance.uid, finding=name) for name in top},
         "bundle": prediction.identity.bundle if prediction else None,
+        **({"notes": [str(note) for note in instance.notes]} if instance.notes else {}),
     }

@@ -81,7 +81,12 @@ def test_who_had_a_password_signs_in(app: Flask) -> None:
 
 
 def test_what_waited_is_read_and_the_audit_chain_holds(data_dir: Path, client: FlaskClient) -> None:
-    context = make_context(data_dir=data_dir, database_file=data_dir / "diagnosis_tool.sqlite", projects=ALL_PROJECTS)
+    context = make_context(
+        data_dir=data_dir,
+        database_file=data_dir / "diagnosis_tool.sqlite",
+        projects=ALL_PROJECTS,
+        decoder=HereDecoder(),
+    )
     predict_all(context, FakeClassifier())
     (instance,) = client.get(f"/studies/{_EXPECTED['waiting']}.json").json["instances"]
     assert (instance["state"], len(instance["findings"])) == ("done", 15)

@@ -138,17 +138,14 @@ def _record(image: str, path: Path, target: int, detail: str, header: DicomHeade
 def _boxes(image: str, label: _Labelled, header: DicomHeader | None) -> list[AnnotatedBox]:
     if header is None or not header.rows or not header.columns:
         return []
-    return [
-        AnnotatedBox(
-            image=image,
-            finding=OUTPUTS[0].name,
-            left=left / header.columns,
-            top=top / header.rows,
-            width=width / header.columns,
-            height=height / header.rows,
-        )
-        for left, top, width, height in label.boxes_px
-    ]
+    return [_box(image, header, box_px) for box_px in label.boxes_px]
+
+
+def _box(image: str, header: DicomHeader, box_px: tuple[float, float, float, float]) -> AnnotatedBox:
+    left, top, width, height = box_px
+    sides = left / header.columns, top / header.rows, width / header.columns, height / header.rows
+    left, top, width, height = header.turn.box(*sides)  # boxes are drawn on the stored pixels
+    return AnnotatedBox(image=image, finding=OUTPUTS[0].name, left=left, top=top, width=width, height=height)
 
 
 def _without_source(records: list[Record], nih: NihLists) -> list[Issue]:

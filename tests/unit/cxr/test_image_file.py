@@ -143,6 +143,25 @@ def test_truncated(film: np.ndarray, kind: str, part: float) -> None:
         read_image_file(data[: int(len(data) * part)])
 
 
+@pytest.mark.parametrize("part", [0.05, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}], ids=str)
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_jpeg_that_was_cut_and_closed_again(
+    film: np.ndarray, part: float, options: dict[str, Any], mode: str
+) -> None:
+    """Pillow makes up the rest and says nothing."""
+    data = encode(Image.fromarray(film).convert(mode), "JPEG", **options)
+    assert read_image_file(data).pixels.shape == film.shape
+    with pytest.raises(UnreadableInput, match=r"damaged|not a PNG"):
+        read_image_file(data[: int(len(data) * part)] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("behind", [b"\0" * 10, b"trailer of a camera", b"\xff\xd8\xff\xe0"])
+def test_what_stands_behind_a_jpeg_is_none_of_it(film: np.ndarray, behind: bytes) -> None:
+    data = encode(Image.fromarray(film), "JPEG")
+    np.testing.assert_array_equal(read_image_file(data + behind).pixels, read_image_file(data).pixels)
+
+
 def test_flipped_bytes_never_crash() -> None:
     whole = phantom_png(side_px=64)
     rng = np.random.default_rng(3)

@@ -8,7 +8,7 @@ import pytest
 
 from diagnosis_tool.cxr.types import Subject
 from diagnosis_tool.dicom.reader import read_dicom
-from tests.dicom_files import dicom
+from tests.dicom_files import dicom, with_raw_text
 
 
 def subject(**elements: Any) -> Subject:
@@ -28,6 +28,26 @@ def subject(**elements: Any) -> Subject:
 )
 def test_names(stored: str, shown: str | None) -> None:
     assert subject(PatientName=stored).patient_name == shown
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("Müller^Anna".encode(), "Müller Anna"),
+        ("Müller^Anna".encode("latin-1"), "Müller Anna"),
+        ("Yamada^Tarou=山田^太郎".encode(), "Yamada Tarou (山田 太郎)"),
+        ("Νίκος^Α".encode(), "Νίκος Α"),
+    ],
+)
+def test_a_name_without_a_character_set(raw: bytes, shown: str) -> None:
+    """Only ASCII is allowed then; UTF-8 shows itself, and else it is what most devices of the West write."""
+    assert read_dicom(with_raw_text(raw, "PatientName")).subject.patient_name == shown
+    assert read_dicom(with_raw_text(raw, "PatientID")).subject.patient_id
+
+
+def test_a_stated_character_set_counts() -> None:
+    film = with_raw_text("Müller".encode("latin-1"), "PatientName", SpecificCharacterSet="ISO_IR 100")
+    assert read_dicom(film).subject.patient_name == "Müller"
 
 
 def test_a_header_that_tells_all() -> None:

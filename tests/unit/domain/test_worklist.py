@@ -55,6 +55,13 @@ def test_the_first_named_patient_stands_for_the_study_and_the_last_reader_too() 
     assert (sums.total, sums.finished, sums.failed, sums.refused) == (4, 4, 1, 0)
 
 
+def test_views_fit_into_their_column() -> None:
+    longest = sorted((view for view in ViewPosition if view is not ViewPosition.UNKNOWN), key=len, reverse=True)
+    sums = outline([line(DONE, view_position=view) for view in longest])
+    assert longest[0] in sums.view_positions
+    assert len(sums.view_positions) <= 40
+
+
 def test_a_study_of_nobody() -> None:
     sums = outline([line(QUEUED)])
     assert (sums.patient_id, sums.patient_name, sums.patients, sums.reader_id) == (None, None, 0, None)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from diagnosis_tool.cxr.image_file import read_image_file
 from diagnosis_tool.cxr.types import ViewPosition
@@ -29,6 +30,18 @@ def test_labels_boxes_and_header(tmp_path):
     assert [(b.left, b.top, b.width, b.height) for b in boxes] == [(0.25, 0.5, 0.5, 0.25), (0.75, 0, 0.1, 1.0)]
     assert {box.finding for box in dataset.boxes} == {"Pneumonia"}
     assert dataset.issues == ()
+
+
+def test_boxes_go_with_a_film_that_is_turned(tmp_path):
+    folder = write_rsna(tmp_path)
+    film = folder / "stage_2_train_images" / "p1.dcm"
+    header = dcmread(film)
+    header.PatientOrientation = ["R", "F"]
+    header.save_as(film)
+    boxes = [box for box in read_dataset("rsna", folder).boxes if box.image == "p1"]
+    first, second = ((b.left, b.top, b.width, b.height) for b in boxes)
+    assert first == pytest.approx((0.25, 0.5, 0.5, 0.25))
+    assert second == pytest.approx((0.15, 0, 0.1, 1.0))
 
 
 def test_nih_test_patients_are_the_test_split(tmp_path):
