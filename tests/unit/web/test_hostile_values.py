@@ -169,6 +169,12 @@ FORMS: Final = {
     "/account/tokens/1/revoke": ("x",),
     "/sign-in": ("name", "password", "next"),
     "/sign-in/once/x": ("password", "again"),
+    "/sign-in/code": ("code", "next"),
+    "/account/second-factor": ("present",),
+    "/account/second-factor/confirm": ("code",),
+    "/accounts": ("name", "role", "project"),
+    "/accounts/projects": ("name",),
+    "/accounts/1/tokens": ("name", "scope", "days"),
     "/studies": ("patient", "project"),
     "/instances/{}/retry": ("x",),
 }
