@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from PIL import Image, PngImagePlugin
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -24,6 +25,7 @@ from pydicom.uid import (
 )
 
 from tests.dicom_files import dicom
+from tests.fuzz.mutations import mutated
 from training.phantom import chest_phantom
 
 FILM: Final = chest_phantom(seed=5, height_px=80, width_px=72)
@@ -63,6 +65,47 @@ def _films() -> Iterator[bytes]:
     film.PixelData = pydicom.encaps.encapsulate([picture("JPEG")])
     film["PixelData"].VR = "OB"
     yield _saved(film)
+
+
+@cache
+def streams() -> tuple[tuple[bytes, bytes, bytes], ...]:
+    """(what stands before, the frame, what stands after) of a film whose pixels are compressed, for each compression.
+
+    Our header says what the frame is, so that nothing is refused before a decoder sees it.
+    """
+    found = [_parted(picture("JPEG"), JPEGBaseline8Bit, (*FILM.shape[:2], 8, 8))]
+    for name in _COMPRESSED:
+        film = pydicom.dcmread(_PYDICOM / name)
+        frame = pydicom.encaps.get_frame(film.PixelData, 0, number_of_frames=1)
+        size = (film.Rows, film.Columns, film.BitsAllocated, film.BitsStored)
+        found.append(_parted(frame, film.file_meta.TransferSyntaxUID, size))
+    return tuple(found)
+
+
+_COMPRESSED: Final = (
+    "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPEGLSNearLossless_08.dcm",
+    "JPEGLSNearLossless_16.dcm", "JPGExtended.dcm", "JPEG-lossy.dcm",
+)  # fmt: skip
+
+
+def _parted(frame: bytes, syntax: UID, size: tuple[int, int, int, int]) -> tuple[bytes, bytes, bytes]:
+    film = pydicom.dcmread(BytesIO(dicom(FILM)))
+    film.Rows, film.Columns, film.BitsAllocated, film.BitsStored = size
+    film.HighBit = film.BitsStored - 1
+    film.file_meta.TransferSyntaxUID = syntax
+    film.PixelData = pydicom.encaps.encapsulate([frame])
+    film["PixelData"].VR = "OB"
+    before, after = _saved(film).split(frame)
+    return before, frame, after
+
+
+@st.composite
+def dicom_streams(draw: DrawFn) -> bytes:
+    """A film whose compressed pixels have edits, in a frame whose length is right."""
+    before, frame, after = draw(st.sampled_from(streams()))
+    changed = draw(mutated([frame]))[: 2 * len(frame) + 1000]
+    changed += b"\0" * (len(changed) % 2)
+    return before[:-4] + struct.pack("<L", len(changed)) + changed + after
 
 
 def _saved(film: pydicom.Dataset, **how: Any) -> bytes:

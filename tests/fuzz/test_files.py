@@ -23,7 +23,7 @@ from tests.fakes.classifier import FakeClassifier
 from tests.fuzz.headers import film_with, headers
 from tests.fuzz.mutations import mutated
 from tests.fuzz.running import BOTH, fuzz, words
-from tests.fuzz.samples import dicom_samples, jpeg_samples, jpeg_segments, png_chunks, png_samples
+from tests.fuzz.samples import dicom_samples, dicom_streams, jpeg_samples, jpeg_segments, png_chunks, png_samples
 from tests.fuzz.test_requests import Reader
 
 _MOST_WORDS: Final = 1000
@@ -65,7 +65,7 @@ def decoding() -> Iterator[Decoding]:
 
 @BOTH
 def test_any_dicom_bytes_are_a_film_or_refused(box: bool, decoding: Decoding) -> None:
-    fuzz(mutated(dicom_samples()), decoding.promise, box=box, smoke=40)
+    fuzz(st.one_of(dicom_streams(), mutated(dicom_samples())), decoding.promise, box=box, smoke=40)
 
 
 @BOTH
