@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -68,7 +69,7 @@ NUMBERS: Final = st.one_of(
 )
 ODD: Final[SearchStrategy[Any]] = st.one_of(
     st.none(), st.booleans(), NUMBERS, TEXTS,
-    st.sampled_from(([], {}, [[]], [None], {"": None}, deep(40), deep(900))),
+    st.sampled_from(([], {}, [[]], [None], {"": None}, deep(40), deep(100))),
     st.lists(st.one_of(TEXTS, NUMBERS), max_size=4), st.dictionaries(TEXTS, NUMBERS, max_size=3),
 )  # fmt: skip
 
@@ -84,16 +85,16 @@ def mutated_json(draw: DrawFn, sound: Any) -> bytes:
         holder, key = draw(st.sampled_from(places))
         match draw(st.sampled_from(("replace", "replace", "replace", "remove", "other", "add"))):
             case "replace":
-                holder[key] = draw(ODD)
+                holder[key] = deepcopy(draw(ODD))
             case "remove":
                 del holder[key]
             case "other":
                 source, name = draw(st.sampled_from(places))
                 holder[key] = json.loads(json.dumps(source[name]))
             case "add" if isinstance(holder, dict):
-                holder[draw(TEXTS)] = draw(ODD)
+                holder[draw(TEXTS)] = deepcopy(draw(ODD))
             case "add":
-                holder.insert(key, draw(ODD))
+                holder.insert(key, deepcopy(draw(ODD)))  # the next edit may fall into it
     text = json.dumps(value).encode()
     if draw(st.integers(0, 9)):
         return text

@@ -20,6 +20,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image, PngImagePlugin
+from pydicom import dcmread
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from diagnosis_tool.cxr.image_file import MAX_PIXELS
 from diagnosis_tool.domain.access import ALL_PROJECTS
@@ -134,7 +137,8 @@ def saved(client: FlaskClient, study: str) -> list[tuple[str, str]]:
 def test_5_2_3_nothing_is_unpacked_and_what_is_compressed_within_an_image_is_bounded(
     client: FlaskClient, upload: Upload, predict_all: Read
 ) -> None:
-    """No archive is read; a deflated DICOM file is refused, and so is text in a PNG that would unpack to megabytes."""
+    """No archive is read. What is packed within an image is refused where it unpacks to more than a film has: the data
+    set of a deflated DICOM file, text in a PNG."""
     notes = PngImagePlugin.PngInfo()
     notes.add(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 50_000_000))
     buffer = BytesIO()
@@ -142,13 +146,28 @@ def test_5_2_3_nothing_is_unpacked_and_what_is_compressed_within_an_image_is_bou
     assert len(buffer.getvalue()) < 200_000
     study = upload(
         ("a.zip", packed_zip()), ("a.png.gz", gzip.compress(phantom_png(1))), ("a.tar", packed_tar("film.png")),
-        ("notes.png", buffer.getvalue()),
+        ("notes.png", buffer.getvalue()), ("deflated.dcm", deflated(300_000_000)),
     )  # fmt: skip
     predict_all()
-    *archives, (state, words) = outcomes(client, study)
+    *archives, notes_png, dicom_file = outcomes(client, study)
     assert all(state == "refused" and "not a PNG" in words for state, words in archives)
-    assert state == "refused"
-    assert "far more than an image's header" in words
+    for (state, words), said in ((notes_png, "far more than an image's header"), (dicom_file, "inflates to more than")):
+        assert (state, said in words) == ("refused", True), words
+
+
+def deflated(size_bytes: int) -> bytes:
+    """A small DICOM file in the deflated syntax that inflates to so much."""
+    data = dicom()
+    film = dcmread(BytesIO(data))
+    film.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    buffer = BytesIO()
+    film.file_meta.FileMetaInformationGroupLength = 0
+    write_file_meta_info(buffer, film.file_meta)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = (
+        packer.compress(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100") + packer.compress(bytes(size_bytes)) + packer.flush()
+    )
+    return data[:128] + b"DICM" + buffer.getvalue() + body
 
 
 def test_5_2_4_each_user_has_a_quota(app: Flask, context: Context, incoming: Path) -> None:
