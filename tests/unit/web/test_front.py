@@ -28,7 +28,8 @@ def app(context: Context, tmp_path: Path) -> Flask:
 def asked(
     client: FlaskClient, path: str, length: int | None = None, *, question: str = names.MAY_COME, key: str = KEY
 ) -> TestResponse:
-    headers = {names.KEY: key, names.PEER: "192.0.2.9", names.ASK: question}
+    form = "multipart/form-data; boundary=x"  # only its files may be large
+    headers = {names.KEY: key, names.PEER: "192.0.2.9", names.ASK: question, "Content-Type": form}
     if length is not None:
         headers[names.LENGTH] = str(length)
     return client.post(path, headers=headers)

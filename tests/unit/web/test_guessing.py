@@ -120,7 +120,7 @@ def test_a_name_that_nobody_can_have_is_neither_folded_nor_kept(
     kept = app.extensions["diagnosis_tool.throttle"]
     monkeypatch.setattr("diagnosis_tool.services.throttle.folded", lambda name: pytest.fail("folded") if name else "")
     monkeypatch.setattr("diagnosis_tool.storage.users.folded", lambda _name: pytest.fail("folded"))
-    for name in ("ﷺ" * 30_000, "x" * 101, "a\0b", ""):
+    for name in ("ﷺ" * 300, "x" * 101, "a\0b", ""):
         status, page = sign_in(client, name, "wrong")
         assert status == 401
         assert "is wrong" in page
