@@ -1,6 +1,7 @@
 """One client's connection: reads requests, has them answered, and waits no longer than it has patience."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -18,8 +19,14 @@ from diagnosis_tool.front.request import Head, Headers, Refused, parsed
 
 _READ_BYTES: Final = 1 << 17
 _HEAD_BYTES: Final = 1 << 16
+_HEAD_LINES: Final = 128
+"""More than the web process takes; each line costs the loop, which everybody shares."""
+_FREE_CHUNKS, _CHUNK_BYTES = 256, 64
+"""A body may be cut into so many pieces of any size, the rest into pieces of so many bytes on average: each costs the
+loop as much as an honest one of 100 kB."""
 _HELD_BYTES: Final = 4 << 20
 """Of an answer that its client takes slowly. Nothing that a stranger may fetch is larger, so none holds a thread."""
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
 _DROPPED: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
 
 
@@ -58,6 +65,8 @@ class Client:
     @property
     def may_be_closed(self) -> bool:
         """Whether nothing is lost by it: no request has come yet, or not all of a stranger's."""
+        if self._writer.transport.get_write_buffer_size():
+            return False
         is_idle = self._h11.their_state is h11.IDLE and not self._h11.trailing_data[0]
         return is_idle or (self._asks.waits_since is not None and not self._asks.is_known)
 
@@ -97,11 +106,11 @@ class Client:
         try:
             self._house.guests.enter(guest)
             await self._answered(head, guest)
+            await self._taken(_HELD_BYTES // 4)
         finally:
             self._asks = self._guest
             if guest is not self._guest:
                 self._house.guests.leave(guest)
-        await flushed(self._writer, self._patience, _HELD_BYTES // 4)
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE and not self._house.is_closing:
             return True
         await self._linger(is_known=guest.is_known)
@@ -113,6 +122,7 @@ class Client:
         deadline = self._loop.time() + self._patience.idle_s
         is_begun = False
         try:
+            self._refuse_many_lines()
             while (event := self._h11.next_event()) is h11.NEED_DATA:
                 if not is_begun and self._h11.trailing_data[0]:
                     is_begun, deadline = True, self._loop.time() + self._patience.head_s
@@ -120,12 +130,20 @@ class Client:
                     return None
                 async with asyncio.timeout_at(deadline):
                     self._h11.receive_data(await self._reader.read(_READ_BYTES))
+                self._refuse_many_lines()
         except TimeoutError:
             if not is_begun:
                 return None
             raise TooSlow from None
         self._guest.waits_since = None
         return event if isinstance(event, h11.Request) else None
+
+    def _refuse_many_lines(self) -> None:
+        """Before they are taken apart."""
+        held = self._h11.trailing_data[0]
+        end = _HEAD_END.search(held)
+        if held.count(b"\n", 0, end.start() if end else len(held)) > _HEAD_LINES:
+            raise Refused(431)
 
     async def _answered(self, head: Head, guest: Guest) -> None:
         house = self._house
@@ -196,9 +214,13 @@ class Client:
     async def _pieces(self, turns: AbstractAsyncContextManager[None]) -> AsyncGenerator[bytes, None]:
         """The body as it comes. turns: inside of which something is done with each piece."""
         pace = Pace(self._patience)
+        chunks = length = 0
         while True:
             async with turns:
                 while isinstance(event := self._h11.next_event(), h11.Data):
+                    chunks, length = chunks + event.chunk_start, length + len(event.data)
+                    if chunks > _FREE_CHUNKS + length // _CHUNK_BYTES:
+                        raise Refused(400)
                     yield bytes(event.data)
             if isinstance(event, h11.EndOfMessage):
                 return
@@ -247,10 +269,18 @@ class Client:
         try:
             async for data in exchange.data():
                 self._write(self._h11.send(h11.Data(data=data)))
-                await flushed(self._writer, self._patience, _HELD_BYTES)
+                await self._taken(_HELD_BYTES)
         except WebGone:  # the client can tell, because the end is missing
             raise ConnectionResetError from None
         self._write(self._h11.send(h11.EndOfMessage()))
+
+    async def _taken(self, most_bytes: int) -> None:
+        """Waits until at most so much is left of what the client was sent: it is the one that keeps us waiting."""
+        self._asks.waits_since = self._loop.time()
+        try:
+            await flushed(self._writer, self._patience, most_bytes)
+        finally:
+            self._asks.waits_since = None
 
     def _write(self, data: bytes | None) -> None:
         if self._writer.transport.is_closing():
@@ -262,6 +292,7 @@ class Client:
         """Answers by ourselves, unless an answer was begun."""
         if self._writer.transport.is_closing() or self._h11.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return
+        self._house.guests.leave(self._guest)  # who is shown out takes nobody's place
         reason, headers, body = answer(status)
         response = h11.Response(status_code=status, headers=headers, reason=reason)
         try:
@@ -277,7 +308,7 @@ class Client:
         Source: RFC 9112, 9.6. A stranger's body is read for a moment only; who is signed in may send theirs to its end,
         as a browser does before it looks at the answer, at the least rate; no thread of the web process knows.
         """
-        await flushed(self._writer, self._patience, 0)
+        await self._taken(0)
         if self._writer.can_write_eof():
             self._writer.write_eof()
         patience, left_bytes = self._patience, self._patience.linger_bytes
