@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import IO, Final, TypeVar
 from diagnosis_tool.front.backend import Body
 
 _IN_MEMORY_BYTES: Final = 1 << 18
+_SPARED_BYTES: Final = 1 << 30
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 T = TypeVar("T")
 
@@ -65,6 +67,21 @@ class Spool:
                 file.close()
             raise
         return Body(file=file, length=length)
+
+    async def pieces(self, body: Body) -> AsyncIterator[bytes]:
+        """A body that was received, from its beginning."""
+        if body.file is None:
+            yield body.data
+            return
+        at = 0
+        while piece := await self._call(os.pread, body.file.fileno(), _IN_MEMORY_BYTES, at):
+            at += len(piece)
+            yield piece
+
+    async def has_room(self, length: int) -> bool:
+        """Whether the disk takes so many bytes and has as many left, and some more for what is not to be lost."""
+        usage = await self._call(shutil.disk_usage, self._folder)
+        return bool(usage.free > 2 * length + _SPARED_BYTES)
 
     async def _call(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writers, function, *arguments)

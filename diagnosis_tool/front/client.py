@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -25,7 +26,11 @@ _FREE_CHUNKS, _CHUNK_BYTES = 256, 64
 """A body may be cut into so many pieces of any size, the rest into pieces of so many bytes on average: each costs the
 loop as much as an honest one of 100 kB."""
 _HELD_BYTES: Final = 4 << 20
-"""Of an answer that its client takes slowly. Nothing that a stranger may fetch is larger, so none holds a thread."""
+"""Of an answer that its client takes slowly; the rest of a larger one goes through a file, so none holds a thread."""
+_MOST_WAIT_S: Final = 0.5
+"""For a client to take a larger answer while a thread is held; on a fast line no file is needed."""
+_UNSAID_BYTES: Final = 1 << 30
+"""How long an answer may be that does not say it."""
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _DROPPED: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
 
@@ -191,7 +196,8 @@ class Client:
                 async for _ in exchange.data():
                     pass
                 return int(most)
-            await self._relay(exchange)
+            rest = await self._relay(exchange)
+        await self._finish(rest)
         return None
 
     async def _body(self, head: Head, guest: Guest, most_bytes: int) -> Body | None:
@@ -242,7 +248,8 @@ class Client:
             raise ConnectionResetError
         async with self._house.backend.send(lane, head, self._peer, body) as exchange:
             self._note(head, guest, exchange)
-            await self._relay(exchange)
+            rest = await self._relay(exchange)
+        await self._finish(rest)
 
     def _note(self, head: Head, guest: Guest, exchange: Exchange) -> None:
         """Remembers whether who asks is signed in."""
@@ -254,8 +261,11 @@ class Client:
             self._house.known.drop(head.credentials)
             self._house.guests.forget(guest)
 
-    async def _relay(self, exchange: Exchange) -> None:
-        """Sends the web process's answer on. As the client reads slowly, it is held here, up to a bound."""
+    async def _relay(self, exchange: Exchange) -> Body | None:
+        """Sends the web process's answer on. What the client reads slowly is held here; gives what is still to come.
+
+        To be followed by _finish.
+        """
         prefix = names.PREFIX.encode()
         headers: Headers = [
             (name, value)
@@ -267,11 +277,38 @@ class Client:
         response = h11.Response(status_code=exchange.status, headers=headers, reason=exchange.reason)
         self._write(self._h11.send(response))
         try:
-            async for data in exchange.data():
-                self._write(self._h11.send(h11.Data(data=data)))
-                await self._taken(_HELD_BYTES)
-        except WebGone:  # the client can tell, because the end is missing
+            rest = await self._sent_on(exchange)
+        except (WebGone, DiskFull):  # the client can tell, because the end is missing
             raise ConnectionResetError from None
+        return rest
+
+    async def _sent_on(self, exchange: Exchange) -> Body | None:
+        """Sends the answer's body on; what its client takes too slowly is the rest, to be sent later."""
+        lengths = [int(value) for name, value in exchange.headers if name.lower() == b"content-length"]
+        pieces, left_s = exchange.data(), _MOST_WAIT_S
+        async for data in pieces:
+            self._write(self._h11.send(h11.Data(data=data)))
+            begin = self._loop.time()
+            try:
+                async with asyncio.timeout(max(left_s, 0.0)):
+                    await self._taken(_HELD_BYTES)
+            except TimeoutError:
+                if await self._house.spool.has_room(lengths[0] if lengths else _UNSAID_BYTES):
+                    return await self._house.spool.received(pieces, sys.maxsize)
+                await self._taken(_HELD_BYTES)
+            left_s -= self._loop.time() - begin
+        return None
+
+    async def _finish(self, rest: Body | None) -> None:
+        """Sends the rest of an answer, and its end, when no thread is held any more."""
+        if rest is not None:
+            try:
+                async for data in self._house.spool.pieces(rest):
+                    self._write(self._h11.send(h11.Data(data=data)))
+                    await self._taken(_HELD_BYTES)
+            finally:
+                if rest.file:
+                    rest.file.close()
         self._write(self._h11.send(h11.EndOfMessage()))
 
     async def _taken(self, most_bytes: int) -> None:

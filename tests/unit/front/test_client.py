@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from diagnosis_tool.front import headers as names
-from diagnosis_tool.front.backend import Backend
+from diagnosis_tool.front.backend import BESIDE_PAGES, Backend, Lane
 from diagnosis_tool.front.body import Spool
 from diagnosis_tool.front.client import House
 from diagnosis_tool.front.guests import SOON_S, Guests
@@ -15,6 +15,8 @@ from diagnosis_tool.front.server import Front
 
 PAGE = 3_000_000
 """Bytes of each answer: more than is held back for a client that takes none of it."""
+LARGE = 9_000_000
+"""More than is held in memory at all."""
 GET = b"GET /sign-in HTTP/1.1\r\nHost: localhost\r\n"
 Ask = Callable[[bytes], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
@@ -25,7 +27,8 @@ async def _web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     if names.ASK.encode() in head:
         writer.write(f"HTTP/1.1 204 No Content\r\n{names.MOST}: 1000000\r\nConnection: close\r\n\r\n".encode())
     else:
-        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {PAGE}\r\nConnection: close\r\n\r\n".encode() + bytes(PAGE))
+        body = bytes(range(250)) * (LARGE // 250) if b"/large" in head else bytes(PAGE)
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
     await writer.drain()
     writer.close()
 
@@ -84,6 +87,24 @@ def test_who_takes_an_answer_slowly_keeps_no_colleague_out(tmp_path: Path) -> No
         assert await _status(reader) == b"200"
 
     _with_front(tmp_path, scene)
+
+
+def test_who_takes_a_large_answer_slowly_holds_no_thread_and_gets_all_of_it(tmp_path: Path) -> None:
+    """Eight signed-in readers of originals, a byte at a time, kept every other one waiting for 9 s and more."""
+    large = GET.replace(b"sign-in", b"large")
+
+    async def scene(ask: Ask) -> None:
+        slow = [await ask(large + b"Connection: close\r\n\r\n") for _ in range(BESIDE_PAGES[Lane.STRANGERS])]
+        for reader, _ in slow:
+            assert await _status(reader) == b"200"
+        async with asyncio.timeout(Patience().window_s / 2):  # then they would be hung up on
+            reader, _ = await ask(GET + b"\r\n")
+            assert await _status(reader) == b"200"
+        reader, _ = slow[0]
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.read(-1) == bytes(range(250)) * (LARGE // 250)
+
+    _with_front(tmp_path, scene, per_address=9)
 
 
 def test_who_was_refused_takes_nobodys_place(tmp_path: Path) -> None:
