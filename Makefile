@@ -6,7 +6,7 @@ PORT   ?= 8000
 DATA_DIR ?= data
 export PORT DATA_DIR PYTHON TORCH_INDEX
 # the errors: what they say is their first argument
-KEYWORDS := gettext_noop tr ntr:1,2 Remark UnreadableInput UnsupportedImage NotFound Conflict ReviewConflict NotSignedIn NotAllowed TooManyAttempts UploadRefused QuotaExceeded RequestRefused StorageFull ProviderDown DecodersBusy
+KEYWORDS := gettext_noop tr ntr:1,2 Remark UnreadableInput UnsupportedImage NotFound Conflict ReviewConflict NotSignedIn NotAllowed TooManyAttempts UploadRefused QuotaExceeded RequestRefused StorageFull ProviderDown DecodersBusy DecodersMissing
 
 .PHONY: run install install-dev test test-long check audit bench bench-long messages screenshots image clean
 

@@ -50,6 +50,10 @@ class DecodersBusy(Busy):
     """An image takes long to decode, and others that do are being decoded: later there is room for it."""
 
 
+class DecodersMissing(Busy):
+    """No process that decodes can be started, for no fault of the image: later it can be decoded."""
+
+
 class BrokenOff(DiagnosisToolError):
     """We ended what was being done, for no fault of its own: it can be done again."""
 

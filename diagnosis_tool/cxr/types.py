@@ -256,6 +256,7 @@ class Decoder(Protocol):
         Raises:
             UnreadableInput, UnsupportedImage: with a message for the user.
             DecodersBusy: it takes long, and others that do are being decoded.
+            DecodersMissing: nothing can be decoded now.
             BrokenOff: by `break_off`.
         """
         ...

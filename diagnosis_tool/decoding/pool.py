@@ -10,7 +10,7 @@ from typing import Final
 from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.decoding.limits import LIMITS, Limits
 from diagnosis_tool.decoding.process import DecodeProcess, Gone, crashed
-from diagnosis_tool.errors import BrokenOff
+from diagnosis_tool.errors import BrokenOff, DecodersMissing
 
 _log: Final = logging.getLogger(__name__)
 SLOW_AT_ONCE: Final = 3
@@ -46,7 +46,7 @@ class Pool:
         self._slow: set[DecodeProcess] = set()
         self._broken_off = 0
         self._closed = False
-        self._cannot_start = ""
+        self._cannot_start = False
         self._keeper: threading.Thread | None = None
 
     def start(self) -> None:
@@ -124,7 +124,9 @@ class Pool:
                     process.end()
                     self._changed.notify_all()
                 if self._cannot_start and not self._busy:
-                    raise RuntimeError(f"no process that decodes can be started: {self._cannot_start}")
+                    raise DecodersMissing(
+                        "Images cannot be opened at the moment: the server's log says why. Try again in a minute."
+                    )
                 self._changed.wait()
 
     def _given_back(self, process: DecodeProcess) -> None:
@@ -167,17 +169,17 @@ class Pool:
                 return
             try:
                 process = DecodeProcess(self._module, self._limits)
-            except Exception as error:  # noqa: BLE001  whatever it is, this thread must go on
+            except Exception:  # noqa: BLE001  whatever it is, this thread must go on
                 _log.exception("a process that decodes cannot be started")
                 with self._changed:
-                    self._cannot_start = type(error).__name__
+                    self._cannot_start = True
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: self._closed, pause_s)
                 pause_s = min(2 * pause_s, _MOST_PAUSE_S)
                 continue
             pause_s = _PAUSE_S
             with self._changed:
-                self._cannot_start = ""
+                self._cannot_start = False
                 if not self._closed:
                     self._idle.append(process)
                     self._changed.notify_all()

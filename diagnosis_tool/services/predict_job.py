@@ -26,6 +26,7 @@ from diagnosis_tool.errors import (
     Busy,
     Conflict,
     DecodersBusy,
+    DecodersMissing,
     DiagnosisToolError,
     StorageFull,
     UnreadableInput,
@@ -92,7 +93,7 @@ def prepare(
     """The job's image, ready for the model. decoded: gives its film; None for decoding it here and now.
 
     None when its outcome is recorded: it was refused or broke down; or when it is back in the queue, as decoding it was
-    broken off or takes long while others do. Never raises for a bad image or a lost lease.
+    broken off, takes long while others do, or no decoder can be started. Never raises for a bad image or a lost lease.
     """
     with _unless_lost():
         try:
@@ -102,7 +103,7 @@ def prepare(
         except DecodersBusy:
             context.jobs.defer(job)
             _log.info("job %d: takes long; it waits until nothing else does", job.id)
-        except BrokenOff:
+        except (BrokenOff, DecodersMissing):
             context.jobs.give_back(job)
         except (StorageFull, Busy):  # the image is not to blame: it waits
             raise

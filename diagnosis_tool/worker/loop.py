@@ -17,7 +17,7 @@ from typing import Final
 
 from diagnosis_tool.cxr.types import Classifier, Prediction
 from diagnosis_tool.domain.jobs import Job, Priority, WorkerState
-from diagnosis_tool.errors import StorageFull
+from diagnosis_tool.errors import DecodersMissing, StorageFull
 from diagnosis_tool.services.context import Context
 from diagnosis_tool.services.health import HEARTBEAT_S
 from diagnosis_tool.services.predict_job import Decoded, Prepared, decode, give_back, is_known, predict, prepare, record
@@ -28,6 +28,8 @@ _IDLE_S: Final = 0.1
 """How long an idle worker waits before it asks again: the most that a lone upload waits for nothing."""
 _FULL_S: Final = 2.0
 """How long a worker waits on a full disk before it looks again."""
+_MISSING_S: Final = 0.5
+"""How long a worker waits before it asks again for a decoder when none can be started."""
 _AHEAD: Final = 2
 """Images claimed beyond those that one call of the model takes. More would only make a watched image wait longer."""
 _HANDS: Final = 8
@@ -167,6 +169,8 @@ class Feeder:
                 self._context.decoder.break_off()
         if decoding.done():
             self._prepare([job], decoding)
+            if isinstance(decoding.exception(), DecodersMissing):
+                self._stop.wait(_MISSING_S)
         else:
             self._slow[job.image_sha256] = _Slow(decoding=decoding, jobs=[job])
 

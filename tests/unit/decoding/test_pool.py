@@ -18,7 +18,7 @@ from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.decoding.limits import Limits
 from diagnosis_tool.decoding.pool import Pool
 from diagnosis_tool.dicom.decode import decode_radiograph
-from diagnosis_tool.errors import BrokenOff, DecodersBusy, UnreadableInput, UnsupportedImage
+from diagnosis_tool.errors import BrokenOff, DecodersBusy, DecodersMissing, UnreadableInput, UnsupportedImage
 from tests.conftest import phantom_png
 from tests.dicom_files import FILM, dicom
 
@@ -215,5 +215,5 @@ def _lives(pid: int) -> bool:
 
 
 def test_what_cannot_be_started_is_an_error_and_no_wait() -> None:
-    with Pool(warm=1, module="tests.no_such_module") as pool, pytest.raises(RuntimeError, match="can be started"):
+    with Pool(warm=1, module="tests.no_such_module") as pool, pytest.raises(DecodersMissing):
         pool.decode(FILM_FILE)

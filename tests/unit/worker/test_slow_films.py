@@ -107,6 +107,25 @@ def test_one_too_many_waits_until_nothing_else_does_whoever_looks_at_it(
         until(lambda: states(context, held) == [DONE] * 3 and states(context, late) == [DONE])
 
 
+def test_no_image_fails_because_no_decoder_can_be_started(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Without memory for another process all that waited was marked failed, within seconds."""
+    stop = threading.Event()
+    with Pool(module="tests.no_such_module") as none:
+        context = replace(open_store(tmp_path), decoder=none)
+        uid = send(context, *(film(seed) for seed in range(3)))
+        thread = threading.Thread(target=lambda: loop.run(context, FakeClassifier(), worker="w", stop=stop))
+        thread.start()
+        try:
+            until(lambda: caplog.text.count("cannot be started") > 1)
+        finally:
+            stop.set()
+            thread.join(20)
+        assert not thread.is_alive()
+    assert states(context, uid) == [QUEUED] * 3
+    with reading(tmp_path, LIMITS, FakeClassifier()) as context:
+        until(lambda: states(context, uid) == [DONE] * 3)
+
+
 def test_a_stop_gives_what_is_slow_back_uncounted(tmp_path: Path) -> None:
     with reading(tmp_path, LIMITS, FakeClassifier()) as context:
         uid = send(context, b"hold:" + film(1), film(2))
