@@ -251,7 +251,7 @@ class Decoder(Protocol):
     def decode(self, data: bytes, became_slow: Callable[[], None] = ...) -> Radiograph:
         """A PNG, JPEG or DICOM file's bytes to a canonical radiograph.
 
-        became_slow: told, perhaps, when it takes long and goes on beside others.
+        became_slow: told, perhaps, when it takes long, so that others need not wait for it.
 
         Raises:
             UnreadableInput, UnsupportedImage: with a message for the user.

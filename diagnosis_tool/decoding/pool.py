@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final
 
@@ -44,6 +45,7 @@ class Pool:
         self._idle: list[DecodeProcess] = []
         self._busy: set[DecodeProcess] = set()
         self._slow: set[DecodeProcess] = set()
+        self._for_a_place = 0
         self._broken_off = 0
         self._closed = False
         self._cannot_start = False
@@ -62,10 +64,8 @@ class Pool:
         self.start()
 
         def may_be_slow() -> bool:
-            may = self._may_be_slow(process)
-            if may:
-                became_slow()
-            return may
+            became_slow()  # at once: nobody else is to wait while it waits for a place
+            return self._may_be_slow(process)
 
         with self._changed:
             broken_off = self._broken_off
@@ -143,7 +143,7 @@ class Pool:
     def _may_be_slow(self, process: DecodeProcess) -> bool:
         """Waits a moment for a place among the slow ones; the one that is slow for longest may have to make it."""
         end = time.monotonic() + _FOR_A_PLACE_S
-        with self._changed:
+        with self._changed, self._waiting_for_a_place():
             while len(self._slow) >= self._most_slow:
                 longest = max(self._slow, key=lambda slow: slow.age_s)
                 if longest.is_long:
@@ -159,7 +159,17 @@ class Pool:
 
     @property
     def _wanted(self) -> int:
-        return self._warm + len(self._slow)
+        return self._warm + len(self._slow) + self._for_a_place
+
+    @contextmanager
+    def _waiting_for_a_place(self) -> Iterator[None]:
+        """Meanwhile another process is wanted for whoever comes next."""
+        self._for_a_place += 1
+        self._changed.notify_all()
+        try:
+            yield
+        finally:
+            self._for_a_place -= 1
 
     def _keep(self) -> None:
         """The keeper's thread: as many processes as are wanted, one started after another."""

@@ -142,6 +142,21 @@ def test_nobody_waits_for_slow_ones_and_one_too_many_gives_way() -> None:
         pool.break_off()
 
 
+def test_nobody_waits_for_those_that_wait_for_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind ten files that never end a film waited for 11 s, for five of which none of them was being decoded."""
+    monkeypatch.setattr("diagnosis_tool.decoding.pool._FOR_A_PLACE_S", 300)
+    limits = replace(LIMITS, wall_s=300)
+    with ThreadPoolExecutor(5) as threads, Pool(limits=limits, module="tests.hostile_decoder") as pool:
+        waiting = later(pool, threads, *[SLOW_FILE] * 3)
+        waiting += later(pool, threads, *[SLOW_FILE] * 2)
+        pool.decode(FILM_FILE)
+        assert not any(each.done() for each in waiting)
+        pool.break_off()
+        for each in waiting:
+            with pytest.raises(BrokenOff):
+                each.result(20)
+
+
 def test_the_one_that_takes_longest_gives_way_to_the_next() -> None:
     limits = replace(LIMITS, wall_s=300, long_wall_s=0.1)
     with ThreadPoolExecutor(4) as threads, Pool(limits=limits, module="tests.hostile_decoder") as pool:
