@@ -51,7 +51,10 @@ class Guests:
         """Counts a connection in; where there are too many of all, the slowest stranger's is closed."""
         self._all.add(guest)
         if len(self._all) > self._in_all:
-            self._close_slowest(max(self._strangers.values(), key=len, default=set()), 0.0)
+            largest = max(self._strangers.values(), key=len, default=set())
+            # behind proxies connections have no address: who reaches us past them has many that say nothing
+            if not self._close_slowest(largest, 0.0):
+                self._close_slowest({one for one in self._all if not one.address}, 0.0)
         if guest.address and not guest.is_known:
             self._strangers.setdefault(guest.address, set()).add(guest)
 

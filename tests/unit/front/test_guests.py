@@ -85,3 +85,14 @@ def test_an_address_is_counted_as_its_owner_has_it() -> None:
     assert counted_address("2001:db8:1:2::1") == counted_address("2001:db8:1:2:ffff::2%eth0")
     assert counted_address("2001:db8:1:2::1") != counted_address("2001:db8:1:3::1")
     assert counted_address("unknown") == "unknown"
+
+
+def test_past_the_proxies_nobody_takes_all_there_is() -> None:
+    """Behind proxies connections have no address; where there are too many, those that say nothing are closed."""
+    clock = Clock()
+    guests = Guests(per_address=2, in_all=4, clock=clock)
+    silent, closed = crowd(guests, clock, 6, address="")
+    assert closed == silent[:2]
+    silent[2].waits_since = None  # it is being answered
+    guests.enter(Guest("", close=lambda: None, waits_since=clock.now))
+    assert closed == [*silent[:2], silent[3]]
