@@ -16,6 +16,8 @@ _OWN_OF_A_CONNECTION: Final = frozenset(
 )  # fmt: skip
 """RFC 9110, 7.6.1; the body's length is said anew, and 100-continue is the front's to answer."""
 _CREDENTIALS: Final = frozenset({b"cookie", b"authorization"})
+_FORWARDED: Final = b"X-Forwarded-For"
+_NOT_PASSED_ON: Final = _OWN_OF_A_CONNECTION | {_FORWARDED.lower()}
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -62,31 +64,33 @@ def parsed(request: h11.Request, *, peer: str, proxies: int) -> Head:
         raise Refused(400)
     if request.method == b"CONNECT":
         raise Refused(405)
+    said = _said_by_proxies(request, proxies)
     credentials = [name + value for name, value in request.headers if name in _CREDENTIALS]
     return Head(
         method=request.method,
         target=request.target,
-        headers=_passed_on(request),
-        address=_client(request, proxies) or peer,
+        headers=_passed_on(request, said),
+        address=said[0] if said else peer,
         length=None if is_chunked else int(lengths[0]) if lengths else 0,
         credentials=b"\n".join(credentials),
     )
 
 
-def _passed_on(request: h11.Request) -> Headers:
+def _passed_on(request: h11.Request, said: list[str]) -> Headers:
     prefix = names.PREFIX.encode()
-    return [
+    # what the proxies say alone: the web process takes quotes for more, so a client's one would swallow all after it
+    by_proxies = [(_FORWARDED, ", ".join(said).encode())] if said else []
+    return by_proxies + [
         (raw, value)
         for raw, value in request.headers.raw_items()
         # CGI writes - and _ alike: a name with _ could stand in for one that was dropped
-        if raw.lower() not in _OWN_OF_A_CONNECTION and not raw.lower().startswith(prefix) and b"_" not in raw
+        if raw.lower() not in _NOT_PASSED_ON and not raw.lower().startswith(prefix) and b"_" not in raw
     ]
 
 
-def _client(request: h11.Request, proxies: int) -> str:
-    """Who asks, as the trusted proxies say: so many from the right, as werkzeug's ProxyFix counts."""
-    if not proxies:
-        return ""
-    said = b",".join(value for name, value in request.headers if name == b"x-forwarded-for")
-    addresses = [address.strip().decode("ascii", "replace") for address in said.split(b",") if address.strip()]
-    return addresses[-proxies] if len(addresses) >= proxies else ""
+def _said_by_proxies(request: h11.Request, proxies: int) -> list[str]:
+    """The client, and the proxies after it: so many from the right, as werkzeug's ProxyFix counts. Empty for fewer."""
+    said = b",".join(value for name, value in request.headers if name == _FORWARDED.lower())
+    addresses = [part.strip(b' \t"\\').decode("ascii", "replace") for part in said.split(b",")]
+    known = [address for address in addresses if address]
+    return known[-proxies:] if 0 < proxies <= len(known) else []

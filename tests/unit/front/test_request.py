@@ -2,6 +2,7 @@
 
 import h11
 import pytest
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from diagnosis_tool.front.request import Head, Refused, parsed
 
@@ -28,6 +29,17 @@ def read(lines: str, proxies: int = 0) -> Head:
 )
 def test_only_what_trusted_proxies_wrote_counts(said: str, proxies: int, address: str) -> None:
     assert read("GET / HTTP/1.1\nHost: a" + said, proxies).address == address
+
+
+@pytest.mark.parametrize("begun", ['"', '"x', 'x, "y', '"a\\\\"', "\\"])
+def test_no_quote_of_a_client_hides_its_address_from_the_web_process(begun: str) -> None:
+    """A proxy that adds to what came gives `"x, 198.51.100.1`, which is one text in quotes to who reads quotes."""
+    head = read(f"GET / HTTP/1.1\nHost: a\nX-Forwarded-For: {begun}, 198.51.100.1", proxies=1)
+    assert head.address == "198.51.100.1"
+    (said,) = [value.decode() for name, value in head.headers if name.lower() == b"x-forwarded-for"]
+    environ = {"REMOTE_ADDR": "192.0.2.1", "HTTP_X_FORWARDED_FOR": said}
+    list(ProxyFix(lambda _environ, _start: [], x_for=1)(environ, lambda *_: None))  # type: ignore[arg-type, return-value]
+    assert environ["REMOTE_ADDR"] == head.address
 
 
 def test_what_belongs_to_the_connection_or_to_the_front_stays_here() -> None:
