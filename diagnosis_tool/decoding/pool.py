@@ -10,8 +10,8 @@ from typing import Final
 
 from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.decoding.limits import LIMITS, Limits
-from diagnosis_tool.decoding.process import DecodeProcess, Gone, crashed
-from diagnosis_tool.errors import BrokenOff, DecodersMissing
+from diagnosis_tool.decoding.process import DecodeProcess, Gone, crashed, missing
+from diagnosis_tool.errors import BrokenOff
 
 _log: Final = logging.getLogger(__name__)
 SLOW_AT_ONCE: Final = 3
@@ -124,9 +124,7 @@ class Pool:
                     process.end()
                     self._changed.notify_all()
                 if self._cannot_start and not self._busy:
-                    raise DecodersMissing(
-                        "Images cannot be opened at the moment: the server's log says why. Try again in a minute."
-                    )
+                    raise missing()
                 self._changed.wait()
 
     def _given_back(self, process: DecodeProcess) -> None:

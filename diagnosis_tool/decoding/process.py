@@ -1,5 +1,6 @@
 """A process that decodes, seen from the one that asks."""
 
+import errno
 import json
 import os
 import select
@@ -16,7 +17,14 @@ from typing import Final
 from diagnosis_tool.cxr.types import Radiograph
 from diagnosis_tool.decoding import wire
 from diagnosis_tool.decoding.limits import Limits
-from diagnosis_tool.errors import BrokenOff, DecodersBusy, DiagnosisToolError, UnreadableInput, UnsupportedImage
+from diagnosis_tool.errors import (
+    BrokenOff,
+    DecodersBusy,
+    DecodersMissing,
+    DiagnosisToolError,
+    UnreadableInput,
+    UnsupportedImage,
+)
 
 _KEPT: Final = (
     "PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE",
@@ -36,6 +44,9 @@ _NICE: Final = 10
 """What takes long steps back for what is not."""
 _FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _OF_TIME: Final = frozenset({signal.SIGXCPU, signal.SIGALRM})
+
+
+_NO_ROOM: Final = frozenset({errno.ENOMEM, errno.ENOSPC})
 
 
 class Gone(Exception):
@@ -111,7 +122,8 @@ class DecodeProcess:
 
         Raises:
             UnreadableInput, UnsupportedImage: as decoding here would, and for what a limit or a crash ended.
-            DecodersBusy: it took long and might not. BrokenOff. Gone. RuntimeError: the decoder itself is at fault.
+            DecodersBusy: it took long and might not. DecodersMissing: no memory for the file.
+            BrokenOff. Gone. RuntimeError: the decoder itself is at fault.
         """
         self._began, self._cpu_before_s = time.monotonic(), self._cpu_s()
         self.decoded += 1
@@ -136,7 +148,13 @@ class DecodeProcess:
     def _asked(self, data: bytes, start: float, may_be_slow: Callable[[], bool]) -> wire.Answer:
         end = start + self._limits.wall_s
         self._connection.settimeout(self._limits.wall_s)
-        self._side.send_file(data)
+        try:
+            self._side.send_file(data)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            self.end()
+            raise missing() from error
         if not self._answers_by(start + self._limits.patience_s):
             if not may_be_slow():
                 self.end()
@@ -204,6 +222,11 @@ def _gives_way() -> DecodersBusy:
     return DecodersBusy(
         "Other images that take long to open are being opened at this moment. Try again in a few seconds."
     )
+
+
+def missing() -> DecodersMissing:
+    """What is to be told when nothing can be decoded, for no fault of a file."""
+    return DecodersMissing("Images cannot be opened at the moment: the server's log says why. Try again in a minute.")
 
 
 def _too_long(limits: Limits) -> UnsupportedImage:

@@ -9,6 +9,7 @@ import struct
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final, get_type_hints
 
@@ -58,12 +59,17 @@ class Asking:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self.inbox = anonymous_file("to-decode")
-        self.outbox = anonymous_file("decoded")
-        os.ftruncate(self.outbox, OUTBOX_BYTES)  # takes no room until it is written to
+        with ExitStack() as undo:  # where files run out, each try would keep one more
+            undo.callback(connection.close)
+            self.inbox = anonymous_file("to-decode")
+            undo.callback(os.close, self.inbox)
+            self.outbox = anonymous_file("decoded")
+            undo.callback(os.close, self.outbox)
+            os.ftruncate(self.outbox, OUTBOX_BYTES)  # takes no room until it is written to
+            undo.pop_all()
 
     def send_file(self, data: bytes) -> None:
-        """A file to be decoded. Raises OSError when the other side is gone."""
+        """A file to be decoded. Raises OSError when the other side is gone, or there is no memory for the file."""
         view = memoryview(data)
         while len(view):
             view = view[os.pwrite(self.inbox, view, len(data) - len(view)) :]
@@ -80,6 +86,8 @@ class Asking:
         text = self._receive(length, deadline)
         try:
             return _answer(json.loads(text), self.outbox)
+        except MemoryError:  # ours, for which no file is to blame
+            raise
         except Exception as error:  # a process that was taken over may say anything
             raise ValueError("the answer makes no sense") from error
         finally:

@@ -1,7 +1,9 @@
 """What a file does to its decoder, it does to nothing else. All processes are real; none of a decoder is mocked."""
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 from diagnosis_tool.cxr.types import Radiograph
+from diagnosis_tool.decoding import wire
 from diagnosis_tool.decoding.limits import Limits
 from diagnosis_tool.decoding.pool import Pool
 from diagnosis_tool.dicom.decode import decode_radiograph
@@ -232,3 +235,36 @@ def _lives(pid: int) -> bool:
 def test_what_cannot_be_started_is_an_error_and_no_wait() -> None:
     with Pool(warm=1, module="tests.no_such_module") as pool, pytest.raises(DecodersMissing):
         pool.decode(FILM_FILE)
+
+
+def test_what_runs_out_here_is_no_fault_of_the_file(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory for the file, or for its film: neither makes a refusal, which would be for good."""
+
+    def fails(kind: Exception) -> Callable[..., int]:
+        def fail(*_: object) -> int:
+            raise kind
+
+        return fail
+
+    for name, kind, expected in (
+        ("pwrite", OSError(errno.ENOMEM, "no memory"), DecodersMissing),
+        ("preadv", MemoryError(), MemoryError),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"diagnosis_tool.decoding.wire.os.{name}", fails(kind))
+            with pytest.raises(expected):
+                pool.decode(FILM_FILE)
+        assert same(pool.decode(FILM_FILE), decode_radiograph(FILM_FILE))
+
+
+def test_a_process_that_cannot_be_started_keeps_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    connection, other = socket.socketpair()
+    with other:
+        before = os.listdir("/proc/self/fd")
+        monkeypatch.setattr("diagnosis_tool.decoding.wire.os.ftruncate", fail)
+        with pytest.raises(OSError, match="too many"):
+            wire.Asking(connection)
+        assert len(os.listdir("/proc/self/fd")) == len(before) - 1  # the connection is closed as well
