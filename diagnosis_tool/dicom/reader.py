@@ -177,6 +177,10 @@ def _notes(dataset: Dataset) -> Iterator[Remark]:
         )
 
 
+_SPACINGS_MM: Final = (0.001, 100.0)
+"""A detector's pixels have 0.05 to 0.5 mm; beyond these nothing can be measured, and infinity is no JSON."""
+
+
 def _pixel_spacing_mm(dataset: Dataset, turn: Turn, row_factor: float) -> tuple[float, float] | None:
     """(row, column) of the pixels that are shown: turned, and made square where Pixel Aspect Ratio said so."""
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
@@ -184,7 +188,7 @@ def _pixel_spacing_mm(dataset: Dataset, turn: Turn, row_factor: float) -> tuple[
             row, column = (float(value) for value in texts(dataset, name))
         except ValueError:
             continue
-        if row > 0 and column > 0:
+        if all(_SPACINGS_MM[0] <= side <= _SPACINGS_MM[1] for side in (row, column)):
             row, column = row / max(row_factor, 1), column * min(row_factor, 1)
             return (column, row) if turn.transposed else (row, column)
     return None

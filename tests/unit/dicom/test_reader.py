@@ -29,6 +29,12 @@ def test_plain_8_bit() -> None:
     assert radiograph.pixel_spacing_mm == (0.2, 0.3)
 
 
+@pytest.mark.parametrize("spacing", [["1e400", "0.2"], ["0.2", "1e300"], ["0", "0.2"], ["-0.2", "0.2"], ["1e-9", "1"]])
+def test_a_spacing_that_no_film_has_is_as_if_absent(spacing: list[str]) -> None:
+    assert read_dicom(dicom(PixelSpacing=spacing)).pixel_spacing_mm is None
+    assert read_dicom(dicom(PixelSpacing=spacing, ImagerPixelSpacing=[0.2, 0.2])).pixel_spacing_mm == (0.2, 0.2)
+
+
 def test_monochrome1_is_inverted() -> None:
     radiograph = read_dicom(dicom(np.ascontiguousarray(255 - FILM), PhotometricInterpretation="MONOCHROME1"))
     ours = radiograph.pixels.astype(int)
