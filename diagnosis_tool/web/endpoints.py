@@ -131,5 +131,5 @@ BEFORE_SETUP: Final = frozenset(name for name, of in ENDPOINTS.items() if of.nee
 }
 """All that is served while a server in a container waits for its first administrator."""
 
-PUBLIC_FILES: Final = frozenset({"css/app.css", "favicon.svg"})
+PUBLIC_FILES: Final = frozenset({"css/app.css", "css/accounts.css", "favicon.svg"})
 """Of static/, what the sign-in page needs."""
