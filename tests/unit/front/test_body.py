@@ -1,6 +1,5 @@
 """Bodies on their way: small ones in memory, large ones on disk, none left behind."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from diagnosis_tool.front.body import DiskFull, Spool, TooLarge
 from tests.full_disk import fill, small_disk
+from tests.unit.front.running import run
 
 
 async def pieces(*of: bytes) -> AsyncIterator[bytes]:
@@ -31,7 +31,7 @@ def received(folder: Path, *of: bytes, most_bytes: int = 10_000_000) -> bytes:
         assert body.length == len(data)
         return data
 
-    return asyncio.run(receive())
+    return run(receive())
 
 
 def test_it_is_here_as_a_whole(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from diagnosis_tool.front.client import House
 from diagnosis_tool.front.guests import SOON_S, Guests
 from diagnosis_tool.front.pace import Patience
 from diagnosis_tool.front.server import Front
+from tests.unit.front.running import run
 
 PAGE = 3_000_000
 """Bytes of each answer: more than is held back for a client that takes none of it."""
@@ -36,7 +37,7 @@ async def _web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 def _with_front(folder: Path, scene: Callable[[Ask], Awaitable[None]], per_address: int = 2) -> None:
-    async def run() -> None:
+    async def played() -> None:
         web = await asyncio.start_unix_server(_web, folder / "web")
         patience = Patience()
         house = House(
@@ -73,7 +74,7 @@ def _with_front(folder: Path, scene: Callable[[Ask], Awaitable[None]], per_addre
             house.spool.close()
             await asyncio.sleep(0.1)
 
-    asyncio.run(run())
+    run(played())
 
 
 async def _status(reader: asyncio.StreamReader) -> bytes:

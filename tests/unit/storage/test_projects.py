@@ -19,6 +19,7 @@ FOR_NOBODY = {
     StudyStore.drop_content: "a file that no study names",
     JobStore.claim: "the worker's",
     JobStore.give_back: "the worker's",
+    JobStore.defer: "the worker's",
     JobStore.release_all: "the worker's",
     JobStore.refuse: "the worker's",
     JobStore.fail: "the worker's",
