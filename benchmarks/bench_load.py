@@ -6,6 +6,7 @@ A smaller form: BENCH_LOAD_UPLOADS, BENCH_LOAD_FILMS, BENCH_LOAD_READERS; BENCH_
 
 import hashlib
 import http.client
+import multiprocessing
 import os
 import random
 import re
@@ -14,8 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -57,6 +60,10 @@ class Size:
         )
 
 
+Pages = list[tuple[float, float]]
+"""When each was asked for, in seconds from the uploads' start, and how many ms it took."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of it. answered: uploads; lost: films that were answered for and are not there.
@@ -66,8 +73,8 @@ class Outcome:
 
     answered: int = 0
     lost: int = 0
-    worklist: list[tuple[float, float]] = field(default_factory=list)
-    viewer: list[tuple[float, float]] = field(default_factory=list)
+    worklist: Pages = field(default_factory=list)
+    viewer: Pages = field(default_factory=list)
     upload_s: list[float] = field(default_factory=list)
     memory_mb: dict[str, list[float]] = field(default_factory=dict)
     all_answered_s: float = 0.0
@@ -148,21 +155,13 @@ def measured(folder: Path, size: Size, films: Sequence[tuple[str, bytes]]) -> Ou
         image = server.image_uids(first)[0]
         uploaders = [Browser(server, f"uploader {k}", Role.TECHNICIAN) for k in range(size.uploads)]
         readers = [Browser(server, f"reader {k}", Role.RADIOLOGIST) for k in range(size.readers)]
-        began = time.monotonic()
-        with _beside(lambda over: _watch(server, outcome, over)), ThreadPoolExecutor(size.readers) as pool:
-            over = threading.Event()
-            reading = [pool.submit(_read, reader, image, outcome, began, over) for reader in readers]
-            try:
-                sent = _upload_all(uploaders, films, outcome)
-                outcome.all_answered_s = time.monotonic() - began
-                _wait_until_read(server, len(sent))
-                outcome.all_read_s = time.monotonic() - began
-            finally:
-                over.set()
-            for done in reading:
-                done.result()
+        with _beside(lambda over: _watch(server, outcome, over)), _reading(readers, image, outcome) as began:
+            sent = _upload_all(uploaders, films, outcome)
+            outcome.all_answered_s = time.monotonic() - began
+            _wait_until_read(server, len(sent))
+            outcome.all_read_s = time.monotonic() - began
         outcome.lost = _lost(server, sent)
-        for browser in (*uploaders, *readers):
+        for browser in uploaders:
             browser.close()
     return outcome
 
@@ -186,21 +185,56 @@ def _upload_all(uploaders: Sequence[Browser], films: Sequence[tuple[str, bytes]]
         return [digest for digests in pool.map(upload, range(len(uploaders))) for digest in digests]
 
 
-def _read(reader: Browser, image: str, outcome: Outcome, began: float, over: threading.Event) -> None:
+@contextmanager
+def _reading(readers: Sequence[Browser], image: str, outcome: Outcome) -> Iterator[float]:
+    """Readers at work, in a process of their own: in this one they would wait for those who upload. Since when."""
+    spawned = multiprocessing.get_context("spawn")
+    over, (told, tells) = spawned.Event(), spawned.Pipe(duplex=False)
+    process = spawned.Process(target=_read_all, args=(readers, image, over, tells))
+    process.start()
+    tells.close()
+    with suppress(EOFError):
+        told.recv()  # it is there
+    began = time.monotonic()  # one clock for all processes
+    try:
+        yield began
+    finally:
+        over.set()
+        with suppress(EOFError):  # it failed, and said why
+            pages: tuple[Pages, Pages] = told.recv()
+            outcome.worklist, outcome.viewer = ([(at_s - began, ms) for at_s, ms in taken] for taken in pages)
+        process.join()
+    if process.exitcode:
+        raise RuntimeError("a reader was refused")
+
+
+def _read_all(readers: Sequence[Browser], image: str, over: Event, tells: Connection) -> None:
+    tells.send(())
+    worklist: Pages = []
+    viewer: Pages = []
+    with ThreadPoolExecutor(len(readers)) as pool:
+        reading = [pool.submit(_read, reader, image, over, worklist, viewer) for reader in readers]
+    for done in reading:
+        done.result()
+    tells.send((worklist, viewer))
+
+
+def _read(reader: Browser, image: str, over: Event, worklist: Pages, viewer: Pages) -> None:
     """Opens worklist and viewer in turns, as the pages' own scripts ask for them, until it is over."""
     over.wait(random.uniform(0, _PAUSE_S))  # noqa: S311  people do not come in step
-    viewer = f"/viewer/?instance={image}"
+    address = f"/viewer/?instance={image}"
     while not over.is_set():
         begin = time.monotonic()
         reader.ask("/")
-        outcome.worklist.append((begin - began, 1e3 * (time.monotonic() - begin)))
+        worklist.append((begin, 1e3 * (time.monotonic() - begin)))
         over.wait(_PAUSE_S)
         begin = time.monotonic()
-        reader.ask(viewer)
-        reader.ask("/viewer/_dash-layout", headers={"Referer": f"http://localhost{viewer}"})
+        reader.ask(address)
+        reader.ask("/viewer/_dash-layout", headers={"Referer": f"http://localhost{address}"})
         reader.ask(f"/instances/{image}/pixels")
-        outcome.viewer.append((begin - began, 1e3 * (time.monotonic() - begin)))
+        viewer.append((begin, 1e3 * (time.monotonic() - begin)))
         over.wait(_PAUSE_S)
+    reader.close()
 
 
 @contextmanager
