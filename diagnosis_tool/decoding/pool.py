@@ -20,7 +20,7 @@ _RENEWED_AFTER: Final = 2000
 """Files; so what a library leaks never adds up."""
 _TRIES: Final = 5
 """Processes that a file is given to while each is killed from outside, before the file is held to be the reason."""
-_FOR_A_PLACE_S, _LOOK_S = 1.0, 0.05
+_FOR_A_PLACE_S, _LOOK_S = 0.3, 0.05
 _PAUSE_S, _MOST_PAUSE_S = 0.5, 10.0
 _SPARE_S: Final = 60.0
 """Quiet for so long, processes that slow files called for are ended."""
