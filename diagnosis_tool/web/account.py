@@ -96,6 +96,4 @@ def _page(
         made=made,
         has_changed=has_changed,
     )
-    response = make_response(page, status if problem else HTTPStatus.OK)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return make_response(page, status if problem else HTTPStatus.OK)

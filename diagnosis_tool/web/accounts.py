@@ -203,6 +203,4 @@ def _page(
 def _answer(template: str, problem: DiagnosisToolError | None, **values: object) -> AnyResponse:
     words = _(problem.message, **problem.values) if problem else None
     status = status_of(problem) if problem else HTTPStatus.OK
-    response = make_response(render_template(template, problem=words, **values), status)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return make_response(render_template(template, problem=words, **values), status)

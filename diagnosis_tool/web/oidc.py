@@ -13,7 +13,7 @@ from diagnosis_tool.domain.audit import Action
 from diagnosis_tool.domain.identity import IdentityProvider
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.errors import DiagnosisToolError, NotAllowed, NotFound, NotSignedIn, ProviderDown
-from diagnosis_tool.web import audit, auth
+from diagnosis_tool.web import audit, auth, security
 from diagnosis_tool.web.audit import Note
 from diagnosis_tool.web.current import current_context
 from diagnosis_tool.web.errors import status_of
@@ -55,7 +55,7 @@ def begin() -> AnyResponse:
         return _refused(error, target)
     kept = target if len(target) <= _LONGEST_TARGET else auth.own_path(None)
     session[_PENDING] = {**asdict(begun), "next": kept, "at": time.time()}
-    return _unkept(redirect(begun.address, 303))
+    return security.unkept(redirect(begun.address, 303))
 
 
 @blueprint.get("/callback")
@@ -74,7 +74,7 @@ def finish() -> AnyResponse:
         audit.note(Note(user_id=known, user_name=name, detail=why, is_knock=not name))
         return _refused(error, target)
     auth.begin(user)
-    return _unkept(redirect(target, 303))
+    return security.unkept(redirect(target, 303))
 
 
 def _vouched_for(pending: dict[str, Any] | None) -> User:
@@ -96,9 +96,6 @@ def _provider() -> "OidcSignIn":
 
 def _refused(error: DiagnosisToolError, target: str) -> AnyResponse:
     words = _(error.message, **error.values)
-    return _unkept(make_response(render_template("sign_in.html", problem=words, target=target), status_of(error)))
-
-
-def _unkept(response: AnyResponse) -> AnyResponse:
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return security.unkept(
+        make_response(render_template("sign_in.html", problem=words, target=target), status_of(error))
+    )

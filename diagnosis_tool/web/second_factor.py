@@ -17,7 +17,7 @@ from diagnosis_tool.domain.language import gettext_noop
 from diagnosis_tool.errors import DiagnosisToolError, NotFound, NotSignedIn, RequestRefused, TooManyAttempts
 from diagnosis_tool.services import accounts
 from diagnosis_tool.services import second_factor as service
-from diagnosis_tool.web import audit, auth, guessing
+from diagnosis_tool.web import audit, auth, guessing, security
 from diagnosis_tool.web.audit import Note
 from diagnosis_tool.web.current import current_context
 from diagnosis_tool.web.errors import status_of
@@ -171,15 +171,10 @@ def _page(told: _Told, status: HTTPStatus = HTTPStatus.OK) -> Response:
         "codes": told.codes,
         "problem": _(error.message, **error.values) if error else None,
     }
-    return _unkept(make_response(render_template("second_factor.html", user=user, **values), status))
+    return security.unkept(make_response(render_template("second_factor.html", user=user, **values), status))
 
 
 def _form(target: str, error: DiagnosisToolError | None = None) -> Response:
     problem = _(error.message, **error.values) if error else None
     page = render_template("code.html", target=target, problem=problem)
-    return _unkept(make_response(page, status_of(error) if error else HTTPStatus.OK))
-
-
-def _unkept(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return security.unkept(make_response(page, status_of(error) if error else HTTPStatus.OK))

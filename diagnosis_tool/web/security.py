@@ -3,8 +3,9 @@
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, make_response, request
 from flask_wtf.csrf import generate_csrf, validate_csrf
+from werkzeug.wrappers import Response as AnyResponse
 from wtforms import ValidationError
 
 from diagnosis_tool.web import auth, style_hashes
@@ -80,6 +81,13 @@ def policy() -> str:
             "frame-ancestors 'none'",
         )
     )
+
+
+def unkept(page: "str | AnyResponse") -> Response:
+    """The page as a response that no browser keeps: for who is not signed in; all else add_headers says."""
+    response = make_response(page)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def install(app: Flask) -> None:

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from diagnosis_tool.domain.language import gettext as _
 from diagnosis_tool.errors import DiagnosisToolError, NotAllowed, NotSignedIn, RequestRefused, TooManyAttempts
 from diagnosis_tool.services import accounts, passwords
-from diagnosis_tool.web import audit, auth, guessing, second_factor
+from diagnosis_tool.web import audit, auth, guessing, second_factor, security
 from diagnosis_tool.web.audit import Note
 from diagnosis_tool.web.current import current_context
 from diagnosis_tool.web.local_sign_in import require_local
@@ -60,7 +60,7 @@ def submit() -> AnyResponse:
 @blueprint.get("/sign-in/once/<secret>")
 def show_once(secret: str) -> AnyResponse:
     """Asks for the password that is to be set. Nothing happens by looking: mail scanners follow links, too."""
-    return _unkept(render_template("set_password.html", **_about(secret)))
+    return security.unkept(render_template("set_password.html", **_about(secret)))
 
 
 @blueprint.post("/sign-in/once/<secret>")
@@ -73,7 +73,7 @@ def submit_once(secret: str) -> AnyResponse:
         user = accounts.use_link(current_context(), secret, password)
     except RequestRefused as error:
         return _again("set_password.html", error, HTTPStatus.UNPROCESSABLE_ENTITY, **_about(secret))
-    return _unkept(second_factor.go_on(user, url_for("worklist.index")))
+    return security.unkept(second_factor.go_on(user, url_for("worklist.index")))
 
 
 @blueprint.post("/sign-out")
@@ -107,10 +107,4 @@ def _about(secret: str) -> dict[str, object]:
 
 def _again(template: str, error: DiagnosisToolError, status: HTTPStatus, **values: object) -> Response:
     words = _(error.message, **error.values)
-    return _unkept(make_response(render_template(template, problem=words, **values), status))
-
-
-def _unkept(page: "str | AnyResponse") -> Response:
-    response = make_response(page)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return security.unkept(make_response(render_template(template, problem=words, **values), status))

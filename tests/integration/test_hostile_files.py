@@ -1,10 +1,7 @@
 """Files made to do harm, sent to the running server and given to predict: each a refusal in words, and nothing ends."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from testing.serving import Server, serve, wait_for
 from tests.conftest import phantom_png
 from tests.hostile_files import FILES
 from tests.hostile_large import runs_of_one
+from tests.integration.predicted import predicted
 
 READY = {"TORCH_THREADS": "1"}
 
@@ -78,15 +76,7 @@ def _kill_worker_and_decoders(server: Server) -> None:
 
 
 def test_predict_says_the_same(tiny_bundle: Path, tmp_path: Path) -> None:
-    for name, data, _ in FILES:
-        (tmp_path / name).write_bytes(data)
-    command = [sys.executable, "-m", "diagnosis_tool.cli", "predict", "--json", "--bundle", str(tiny_bundle)]
-    done = subprocess.run(
-        [*command, *(str(tmp_path / name) for name, *_ in FILES)],
-        capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "ENGINE": "torch"},
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    for (name, _, words), row in zip(FILES, json.loads(done.stdout), strict=True):
+    for (name, _, words), row in zip(FILES, predicted(FILES, tiny_bundle, tmp_path), strict=True):
         assert words is None or words in row["refused"], name
         assert (row["refused"] is None) == (words is None), name
 

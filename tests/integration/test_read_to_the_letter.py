@@ -1,9 +1,5 @@
 """Made films through `predict` and through the running server: read with what is to be known of them, or refused."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +7,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from testing.serving import serve
 from tests.dicom_files import coded, compressed, dicom, jpeg, jpeg_streams
+from tests.integration.predicted import predicted
 from training.phantom import chest_phantom
 
 END = b"\xff\xd9"
@@ -62,15 +59,7 @@ def test_the_running_server_says_of_each_what_it_is(tiny_bundle: Path, tmp_path:
 
 
 def test_predict_says_the_same(tiny_bundle: Path, tmp_path: Path) -> None:
-    for name, data, *_ in FILES:
-        (tmp_path / name).write_bytes(data)
-    command = [sys.executable, "-m", "diagnosis_tool.cli", "predict", "--json", "--bundle", str(tiny_bundle)]
-    done = subprocess.run(
-        [*command, *(str(tmp_path / name) for name, *_ in FILES)],
-        capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "ENGINE": "torch"},
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    for (name, _, refusal, note), row in zip(FILES, json.loads(done.stdout), strict=True):
+    for (name, _, refusal, note), row in zip(FILES, predicted(FILES, tiny_bundle, tmp_path), strict=True):
         assert (row["refused"] is None) == (refusal is None), (name, row["refused"])
         assert refusal is None or refusal in row["refused"], name
         assert note is None or note in row["notes"][0], name

@@ -14,17 +14,9 @@ from pydicom.uid import (
 from diagnosis_tool.dicom.reader import read_dicom
 from diagnosis_tool.errors import DiagnosisToolError, UnreadableInput, UnsupportedImage
 from tests.dicom_files import coded, dataset, dicom, written
+from tests.unit.dicom.refusals import refusal
 
 CAPTURED = {"SOPClassUID": SecondaryCaptureImageStorage}
-
-
-def refusal(**elements: Any) -> str:
-    """Why it is refused; '' when it is read."""
-    try:
-        read_dicom(dicom(**elements))
-    except UnsupportedImage as error:
-        return str(error)
-    return ""
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,12 @@
 """Which part of the body, in codes and in the words of devices and languages."""
 
-from typing import Any
-
 import pytest
 
 from diagnosis_tool.dicom.body_part import is_chest, other_part
 from diagnosis_tool.dicom.reader import read_dicom
 from diagnosis_tool.errors import UnsupportedImage
-from tests.dicom_files import coded, dicom, with_raw_text
-
-
-def refusal(**elements: Any) -> str:
-    try:
-        read_dicom(dicom(**elements))
-    except UnsupportedImage as error:
-        return str(error)
-    return ""
+from tests.dicom_files import coded, with_raw_text
+from tests.unit.dicom.refusals import refusal
 
 
 @pytest.mark.parametrize(
